@@ -1,1 +1,8 @@
-//! placeholder
+//! What can be done: take a backup, archive and fetch WAL, restore, read a catalogue.
+//!
+//! The engine makes effects happen and stays silent about them: it returns values and errors and
+//! reports progress as typed events. Decisions are `model`'s, words are the command line's, and no
+//! cloud provider is named here: object stores arrive as a [`store::Bucket`].
+
+pub mod progress;
+pub mod store;

@@ -1,0 +1,27 @@
+//! What long work tells its caller: typed events, worded by the front end.
+
+/// Receives events from worker threads and tasks; must be quick and must not block.
+pub trait Progress: Send + Sync {
+    /// Called for every event, from any thread.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Something a person may want to know while work goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Work of this many bytes begins (known or estimated).
+    Total { bytes: u64 },
+    /// This many more bytes are done.
+    Advance { bytes: u64 },
+    /// A step worth a line in the log.
+    Step { text: &'a str },
+    /// Something is wrong, but work goes on.
+    Warning { text: &'a str },
+}
+
+/// Ignores every event.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _event: Event<'_>) {}
+}
