@@ -15,15 +15,15 @@
 //! PostgreSQL manual, chapters "libpq - C Library" and "Frontend/Backend Protocol"; differences
 //! are listed in [`conninfo::keyword`].
 
-//pub mod client;
+pub mod client;
 pub mod config;
 pub mod conninfo;
 mod environment;
-//mod tls;
+mod tls;
 
-//pub use client::error::{ConnectError, Error, ServerError, Severity};
-//pub use client::row::{Column, Row};
-//pub use client::{CancelToken, Client};
+pub use client::error::{ConnectError, Error, ServerError, Severity};
+pub use client::row::{Column, Row};
+pub use client::{CancelToken, Client};
 pub use config::options::ConnectOptions;
 pub use config::{Config, ConfigError};
 pub use environment::Environment;

@@ -1,0 +1,115 @@
+//! Messages over a byte stream: framing, limits, and the server's errors as values.
+//!
+//! What is to be sent waits in a buffer until it is flushed, so a request whose future is dropped
+//! halfway leaves no broken frame behind: the next flush goes on where it stopped.
+
+use std::io::{self, ErrorKind};
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::{ErrorFields, Header, Message};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::error::{ServerError, Severity};
+
+/// A byte stream to a server: a socket, TLS on a socket, or a pipe in tests.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
+/// The largest message before the session stands. libpq allows 30,000 bytes for an error then.
+pub(crate) const GREETING_LIMIT_BYTES: usize = 64 * 1024;
+
+/// The largest message of a session: PostgreSQL itself makes no value longer than 1 GiB.
+pub(crate) const MESSAGE_LIMIT_BYTES: usize = 1024 * 1024 * 1024;
+
+/// A transport with its buffers.
+pub(crate) struct Wire {
+    transport: Box<dyn Transport>,
+    incoming: BytesMut,
+    outgoing: BytesMut,
+    /// The largest message that is accepted now.
+    pub limit_bytes: usize,
+}
+
+impl Wire {
+    pub(crate) fn new(transport: Box<dyn Transport>) -> Self {
+        Self {
+            transport,
+            incoming: BytesMut::with_capacity(8 * 1024),
+            outgoing: BytesMut::new(),
+            limit_bytes: GREETING_LIMIT_BYTES,
+        }
+    }
+
+    /// Where messages to be sent are written.
+    pub(crate) fn outgoing(&mut self) -> &mut BytesMut {
+        &mut self.outgoing
+    }
+
+    /// Sends everything that waits.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.transport.write_all_buf(&mut self.outgoing).await?;
+        self.transport.flush().await
+    }
+
+    /// Ends the stream.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        self.transport.shutdown().await
+    }
+
+    /// Waits for the next message. Dropping the future loses no bytes.
+    pub(crate) async fn receive(&mut self) -> io::Result<Message> {
+        loop {
+            if let Some(header) = Header::parse(&self.incoming)? {
+                // A length beyond the limit means that this is no PostgreSQL, or no friend.
+                if header.len().unsigned_abs() as usize > self.limit_bytes {
+                    let text = format!("a message of {} bytes", header.len());
+                    return Err(io::Error::new(ErrorKind::InvalidData, text));
+                }
+                if let Some(message) = Message::parse(&mut self.incoming)? {
+                    return Ok(message);
+                }
+            }
+            if self.transport.read_buf(&mut self.incoming).await? == 0 {
+                let text = "the server closed the connection unexpectedly";
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
+            }
+        }
+    }
+}
+
+/// Reads the fields of an error or a notice. Text in another encoding than UTF-8, which a server
+/// may use before it knows ours, is shown with replacement characters.
+pub(crate) fn read_error(mut fields: ErrorFields<'_>) -> io::Result<ServerError> {
+    let mut error = ServerError {
+        severity: Severity::Error,
+        severity_text: String::new(),
+        sqlstate: String::new(),
+        message: String::new(),
+        detail: None,
+        hint: None,
+    };
+    while let Some(field) = fields.next()? {
+        let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+        match field.type_() {
+            b'S' => error.severity_text = text,
+            b'V' => error.severity = severity(&text),
+            b'C' => error.sqlstate = text,
+            b'M' => error.message = text,
+            b'D' => error.detail = Some(text),
+            b'H' => error.hint = Some(text),
+            _ => {}
+        }
+    }
+    Ok(error)
+}
+
+fn severity(text: &str) -> Severity {
+    match text {
+        "ERROR" => Severity::Error,
+        "FATAL" => Severity::Fatal,
+        "PANIC" => Severity::Panic,
+        _ => Severity::Notice,
+    }
+}
