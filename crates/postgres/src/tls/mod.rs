@@ -16,11 +16,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -239,13 +239,21 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-/// The cause inside an I/O error of the handshake, without the wrapping.
+/// The cause inside an I/O error of the handshake, in words.
 fn handshake_text(error: &io::Error) -> String {
     match error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
     {
         Some(rustls::Error::InvalidCertificate(cause)) => {
+            let cause = match cause {
+                CertificateError::UnknownIssuer => "no trusted root certificate leads to it".into(),
+                CertificateError::BadEncoding => "it is malformed".into(),
+                CertificateError::BadSignature => "its signature is wrong".into(),
+                CertificateError::InvalidPurpose => "it is not for servers".into(),
+                CertificateError::Other(other) => other.0.to_string(),
+                other => other.to_string(),
+            };
             format!("the server's certificate is not accepted: {cause}")
         }
         Some(cause) => cause.to_string(),
