@@ -81,14 +81,12 @@ impl Search<'_> {
                 match self.limited(open(&route, password, wanted)).await {
                     Ok(client) => return Some(client),
                     Err(cause) => {
-                        // A socket that does not open will not open for the other mode either.
-                        let unreachable = matches!(cause, Cause::Socket(_) | Cause::TimedOut(_));
                         self.ended = !cause.allows_next_host();
-                        self.failures.push(Failure {
-                            place: route.place(),
-                            cause,
-                        });
-                        if unreachable {
+                        // What another mode cannot mend is not tried again in one.
+                        let mendable = matches!(cause, Cause::Tls(_) | Cause::Server(_));
+                        let place = place(&route, &cause);
+                        self.failures.push(Failure { place, cause });
+                        if !mendable {
                             break;
                         }
                     }
@@ -112,6 +110,14 @@ impl Search<'_> {
                 .unwrap_or(Err(Cause::TimedOut(limit))),
             None => attempt.await,
         }
+    }
+}
+
+/// Where it failed; two attempts that differ in TLS alone are told apart.
+fn place(route: &Route, cause: &Cause) -> String {
+    match (route.encryption, cause) {
+        (Encryption::Plain, _) | (_, Cause::Socket(_) | Cause::Tls(_)) => route.place(),
+        _ => format!("{} with TLS", route.place()),
     }
 }
 

@@ -99,19 +99,15 @@ impl Route {
 
     /// What is tried, for messages.
     pub(super) fn place(&self) -> String {
-        let tls = match self.encryption {
-            Encryption::Plain => "",
-            Encryption::IfOffered | Encryption::Needed => " with TLS",
-        };
-        match &self.endpoint {
-            Endpoint::Unix(_) => self.target.to_string(),
-            Endpoint::Tcp(address) => match &self.target.address {
-                Address::Name(name) => {
-                    let (ip, port) = (address.ip(), address.port());
-                    format!("host \"{name}\" ({ip}), port {port}{tls}")
-                }
-                _ => format!("{}{tls}", self.target),
-            },
+        match (&self.endpoint, &self.target.address) {
+            (Endpoint::Tcp(address), Address::Name(name)) if *name != address.ip().to_string() => {
+                format!(
+                    "host \"{name}\" ({}), port {}",
+                    address.ip(),
+                    address.port()
+                )
+            }
+            _ => self.target.to_string(),
         }
     }
 

@@ -3,7 +3,13 @@
 //!
 //! The binaries are those of `PG15_BIN`, else Debian's. As root, the server runs as `postgres`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic in a test is a failed test, with its line"
+)]
+
 mod authentication;
 mod cluster;
+mod hostile;
 mod queries;
 mod tls;
