@@ -22,5 +22,10 @@
 //! Every name and number is a type with a private field, made by parsing: a value that exists is
 //! well-formed. `Display` and `FromStr` round-trip, and `Ord` is the order an operator expects.
 
+pub mod backup;
+pub mod cloud;
+pub mod codec;
+pub mod format;
+pub mod moment;
 pub mod postgres;
 pub mod wal;
