@@ -1,1 +1,31 @@
-//! placeholder
+//! What a backup is, and what should happen to it: pure functions over facts.
+//!
+//! Nothing here reads a file, a clock, the environment or the network: bytes and facts come in,
+//! values and plans go out. `postgres` and `engine` gather the facts, `engine` carries the plans
+//! out, `cli` puts them into words.
+//!
+//! # The vocabulary on one page
+//!
+//! - **LSN**, [`Lsn`](wal::lsn::Lsn): a byte position in the write-ahead log, `0/5000028`.
+//! - **timeline**, [`TimelineId`](wal::timeline::TimelineId): one branch of a cluster's history;
+//!   a promotion makes a new one.
+//! - **timeline history**, [`TimelineHistory`](wal::timeline::TimelineHistory): where each
+//!   ancestor of a timeline was left.
+//! - **segment**, [`SegmentName`](wal::name::SegmentName): one file of WAL, of
+//!   [`SegmentSize`](postgres::SegmentSize) bytes.
+//! - **WAL file**, [`WalName`](wal::name::WalName): what `archive_command` may be handed: a
+//!   segment, a partial segment, a backup label or a timeline history.
+//! - **system identifier**, [`SystemId`](postgres::SystemId): the number `initdb` gave a cluster;
+//!   tells foreign WAL from ours.
+//! - **version**, [`PgVersion`](postgres::PgVersion): a server's `server_version_num`.
+//!
+//! Every name and number is a type with a private field, made by parsing: a value that exists is
+//! well-formed. `Display` and `FromStr` round-trip, and `Ord` is the order an operator expects.
+
+pub mod backup;
+pub mod cloud;
+pub mod codec;
+pub mod format;
+pub mod moment;
+pub mod postgres;
+pub mod wal;

@@ -1,0 +1,3 @@
+//! One format, one file, one document: each module parses and renders one text or binary form.
+
+pub mod python_literal;

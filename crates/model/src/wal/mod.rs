@@ -1,0 +1,8 @@
+//! The write-ahead log as files: positions, timelines, names, and the header of a segment.
+//!
+//! What to do with a WAL file (archive it, fetch it, keep it) is decided elsewhere; here is only
+//! what its name and its first bytes say.
+
+pub mod lsn;
+pub mod name;
+pub mod timeline;
