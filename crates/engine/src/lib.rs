@@ -4,5 +4,14 @@
 //! reports progress as typed events. Decisions are `model`'s, words are the command line's, and no
 //! cloud provider is named here: object stores arrive as a [`store::Bucket`].
 
+pub mod backup;
+pub mod catalogue;
+pub mod codec;
+pub mod download;
+pub mod durable;
 pub mod progress;
+pub mod restore;
 pub mod store;
+pub mod tarball;
+pub mod upload;
+pub mod wal;

@@ -28,4 +28,5 @@ pub mod codec;
 pub mod format;
 pub mod moment;
 pub mod postgres;
+pub mod restore;
 pub mod wal;

@@ -5,8 +5,10 @@
 //! its own id: that is the name of the directory or object prefix it lies in.
 //! Always true: [`BackupStatus::Done`] is written last, so a backup that says so is complete.
 
+pub mod contents;
 pub mod id;
 mod json;
+pub mod plan;
 
 use std::fmt;
 use std::str::FromStr;

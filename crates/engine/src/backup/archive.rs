@@ -1,0 +1,260 @@
+//! Writing one archive on a blocking thread: files → page check and digest → tar → codec → parts.
+//!
+//! The last archive of a backup stays open after its files: it waits for the tail, which is
+//! `pg_control`, the configuration files, `backup_label` and the manifest. Always true: an archive
+//! that did not get all its members is never finished, so its object never appears.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use model::backup::contents::EntryKind;
+use model::backup::plan::PlannedArchive;
+use model::cloud::ArchiveSet;
+use model::codec::Codec;
+use model::format::backup_manifest::FileEntry;
+use model::page::{PAGES_PER_FILE, relation_segment};
+use model::wal::lsn::Lsn;
+use tokio::sync::oneshot;
+
+use super::gather::{Root, SourceEntry, absolute};
+use super::manifest::{ManifestFile, ManifestSpool};
+use super::source::{DamagedPage, PageCheck, READ_BYTES, SourceFile};
+use crate::codec::Encoder;
+use crate::progress::{Event, Progress};
+use crate::tarball::write::{MemberHeader, TarWriter};
+use crate::upload::{PartWriter, StopFlag};
+
+/// One directory tree that is being archived.
+pub struct SourceSet {
+    pub set: ArchiveSet,
+    pub root: Root,
+    pub entries: Vec<SourceEntry>,
+}
+
+/// What all archives of a backup share.
+pub struct Shared {
+    pub sets: Vec<SourceSet>,
+    pub codec: Codec,
+    /// Pages older than this LSN are checked; `None` when the cluster has no checksums.
+    pub check_from: Option<Lsn>,
+    pub manifest: ManifestSpool,
+    pub damaged: Mutex<Vec<DamagedPage>>,
+    pub stop: StopFlag,
+    pub progress: Arc<dyn Progress>,
+}
+
+/// A small member that is added after all files.
+pub struct TailMember {
+    pub path: String,
+    pub mode: u32,
+    /// Seconds since 1970.
+    pub mtime: u64,
+    pub content: Vec<u8>,
+}
+
+/// What the last archive waits for.
+pub struct Tail {
+    pub members: Vec<TailMember>,
+    pub manifest: ManifestFile,
+    pub label: TailMember,
+}
+
+/// Where the last archive says that its files are done, and gets the tail from.
+pub struct TailSlot {
+    pub files_done: oneshot::Sender<()>,
+    pub tail: oneshot::Receiver<Tail>,
+}
+
+/// A file that could not be archived.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot archive {path}")]
+pub struct ArchiveError {
+    pub path: String,
+    #[source]
+    pub source: io::Error,
+}
+
+type Sink = TarWriter<Encoder<PartWriter>>;
+
+/// Blocks of compressed output are handed on in pieces of the codec's choice; the reader's block
+/// is allocated once per archive.
+struct Writer<'a> {
+    shared: &'a Shared,
+    set: &'a SourceSet,
+    tar: Sink,
+    block: Vec<u8>,
+}
+
+/// Writes the archive; returns when its last part has been handed over.
+///
+/// # Errors
+/// When a file cannot be read, the upload is gone, or the backup was stopped.
+pub fn write_archive(
+    shared: &Shared,
+    plan: &PlannedArchive,
+    sink: PartWriter,
+    tail: Option<TailSlot>,
+) -> Result<(), ArchiveError> {
+    let name = || plan.name.to_string();
+    let whole = |source| ArchiveError { path: name(), source };
+    let set = shared.sets.iter().find(|set| set.set == plan.name.set);
+    let set = set.expect("the plan was made from these sets");
+    let encoder = Encoder::create(shared.codec, None, sink).map_err(whole)?;
+    let tar = TarWriter::new(encoder);
+    let mut writer = Writer { shared, set, tar, block: vec![0; READ_BYTES] };
+    for file in &plan.files {
+        writer.entry(&set.entries[file.index])?;
+    }
+    if let Some(slot) = tail {
+        writer.tail(slot)?;
+    }
+    let encoder = writer.tar.finish().map_err(whole)?;
+    encoder.finish().and_then(PartWriter::finish).map_err(whole)
+}
+
+impl Writer<'_> {
+    fn entry(&mut self, entry: &SourceEntry) -> Result<(), ArchiveError> {
+        let path = absolute(&self.set.root, entry);
+        let failed = |source| ArchiveError { path: path.display().to_string(), source };
+        self.shared.stop.check().map_err(failed)?;
+        let file = match File::open(&path) {
+            // Dropped while the backup runs: WAL replay drops it again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(failed)?,
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        let mut header = MemberHeader {
+            path: &entry.path,
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mtime: metadata.mtime().max(0) as u64,
+            size_bytes: 0,
+        };
+        if entry.kind == EntryKind::Directory {
+            return self.tar.directory(&header).map_err(failed);
+        }
+        header.size_bytes = metadata.len();
+        if entry.path.len() <= 100 && !entry.path.contains(&b'/') {
+            // Python Barman's archives have top-level files as `./PG_VERSION`.
+            let dotted = [b"./", entry.path.as_slice()].concat();
+            let header = MemberHeader { path: &dotted, ..header };
+            return self.file(entry, &file, &header).map_err(failed);
+        }
+        self.file(entry, &file, &header).map_err(failed)
+    }
+
+    fn file(&mut self, entry: &SourceEntry, file: &File, header: &MemberHeader<'_>) -> io::Result<()> {
+        let path = self.manifest_path(&entry.path);
+        let mut source = SourceFile::new(file, self.page_check(&path));
+        self.tar.begin_file(header)?;
+        let mut left = header.size_bytes;
+        while left > 0 {
+            self.shared.stop.check()?;
+            let wanted = left.min(READ_BYTES as u64) as usize;
+            let count = source.read_block(&mut self.block[..wanted])?;
+            if count == 0 {
+                source.pad(left);
+                break;
+            }
+            self.tar.write_all(&self.block[..count])?;
+            self.shared.progress.event(Event::Advance { bytes: count as u64 });
+            left -= count as u64;
+        }
+        self.tar.end_file()?;
+        let summary = source.finish();
+        self.report_damage(&path, &summary.damaged);
+        self.shared.manifest.add(&FileEntry {
+            path,
+            size: header.size_bytes,
+            modified: Timestamp::from_second(header.mtime as i64).map_err(io::Error::other)?,
+            crc32c: summary.crc32c,
+        })
+    }
+
+    fn page_check(&self, path: &[u8]) -> PageCheck {
+        let segment = std::str::from_utf8(path).ok().and_then(relation_segment);
+        match (self.shared.check_from, segment) {
+            (Some(backup_start), Some(segment)) => {
+                PageCheck::From { first_block: segment * PAGES_PER_FILE, backup_start }
+            }
+            _ => PageCheck::Off,
+        }
+    }
+
+    fn report_damage(&self, path: &[u8], pages: &[(u32, Lsn, u16, u16)]) {
+        let file = String::from_utf8_lossy(path).into_owned();
+        for &(block, lsn, expected, found) in pages {
+            let text = format!(
+                "page checksum wrong in {file}, block {block} (LSN {lsn}): \
+                 stored {found:04X}, calculated {expected:04X}"
+            );
+            self.shared.progress.event(Event::Warning { text: &text });
+            let page = DamagedPage { file: file.clone(), block, lsn, expected, found };
+            self.shared.damaged.lock().expect("no thread panics holding it").push(page);
+        }
+    }
+
+    /// The path as the restored data directory will have it.
+    fn manifest_path(&self, path: &[u8]) -> Vec<u8> {
+        match self.set.set {
+            ArchiveSet::Data => path.to_vec(),
+            ArchiveSet::Tablespace(oid) => {
+                [format!("pg_tblspc/{oid}/").as_bytes(), path].concat()
+            }
+        }
+    }
+
+    fn tail(&mut self, slot: TailSlot) -> Result<(), ArchiveError> {
+        let stopped = || ArchiveError {
+            path: "the end of the backup".to_owned(),
+            source: io::Error::other("stopped"),
+        };
+        slot.files_done.send(()).map_err(|()| stopped())?;
+        let tail = slot.tail.blocking_recv().map_err(|_| stopped())?;
+        for member in &tail.members {
+            self.tail_member(member)?;
+        }
+        self.manifest(tail.manifest)?;
+        // Barman's readers expect the label to be the last member.
+        self.tail_member(&tail.label)
+    }
+
+    fn tail_member(&mut self, member: &TailMember) -> Result<(), ArchiveError> {
+        let header = MemberHeader {
+            path: member.path.as_bytes(),
+            mode: member.mode,
+            uid: 0,
+            gid: 0,
+            mtime: member.mtime,
+            size_bytes: member.content.len() as u64,
+        };
+        self.small(&header, member.content.as_slice())
+    }
+
+    fn manifest(&mut self, manifest: ManifestFile) -> Result<(), ArchiveError> {
+        let header = MemberHeader {
+            path: b"backup_manifest",
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            size_bytes: manifest.size_bytes,
+        };
+        self.small(&header, manifest.content)
+    }
+
+    fn small(&mut self, header: &MemberHeader<'_>, content: impl Read) -> Result<(), ArchiveError> {
+        let path = String::from_utf8_lossy(header.path).into_owned();
+        self.write_member(header, content).map_err(|source| ArchiveError { path, source })
+    }
+
+    fn write_member(&mut self, header: &MemberHeader<'_>, mut content: impl Read) -> io::Result<()> {
+        self.tar.begin_file(header)?;
+        io::copy(&mut content, &mut self.tar)?;
+        self.tar.end_file()
+    }
+}

@@ -1,0 +1,65 @@
+//! `global/pg_control` of the local cluster: proof that this host holds the cluster the session
+//! talks to, and the member of a backup that is read last.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::control_file::ControlFile;
+use model::postgres::SystemId;
+
+use super::session::ServerFacts;
+
+/// Why the control file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("cannot read {path}, the control file of the server's data directory")]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path} is damaged: {cause}")]
+    Damaged { path: PathBuf, cause: String },
+    #[error("{path} belongs to cluster {found}, but the session is with cluster {expected}")]
+    OtherCluster { path: PathBuf, expected: SystemId, found: SystemId },
+}
+
+/// PostgreSQL rewrites the file in one go; a reader can still see half of the old one.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Reads the control file until it is whole.
+///
+/// # Errors
+/// When it cannot be read or stays damaged.
+pub fn read_control(facts: &ServerFacts) -> Result<(Vec<u8>, ControlFile), ControlError> {
+    let path = PathBuf::from(&facts.data_directory).join("global/pg_control");
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let content = std::fs::read(&path)
+            .map_err(|source| ControlError::Unreadable { path: path.clone(), source })?;
+        match ControlFile::parse(&content) {
+            Ok(control) => return Ok((content, control)),
+            Err(_) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
+            Err(error) => return Err(ControlError::Damaged { path, cause: error.to_string() }),
+        }
+    }
+}
+
+/// Makes sure that the data directory here is the one of the server at the other end.
+///
+/// # Errors
+/// When the file is not readable here, or belongs to another cluster.
+pub fn check_same_cluster(facts: &ServerFacts) -> Result<(), ControlError> {
+    let (_, control) = read_control(facts)?;
+    if control.system_id == facts.system_id {
+        return Ok(());
+    }
+    Err(ControlError::OtherCluster {
+        path: PathBuf::from(&facts.data_directory).join("global/pg_control"),
+        expected: facts.system_id,
+        found: control.system_id,
+    })
+}

@@ -1,0 +1,138 @@
+//! Taking a base backup of a local cluster into an object store.
+//!
+//! The order makes any crash safe: a record with status STARTED first, then the archives, and the
+//! record with status DONE last; whatever fails, the record says FAILED and why. A process that is
+//! killed leaves STARTED, which no reader takes for a backup. PostgreSQL ends the backup by itself
+//! when the session is gone.
+
+mod archive;
+mod control;
+mod copy;
+mod gather;
+mod manifest;
+mod record;
+mod request;
+mod session;
+mod source;
+mod wal_arrival;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::backup::id::BackupId;
+use model::cloud::Layout;
+use tokio::sync::watch;
+
+pub use archive::ArchiveError;
+pub use control::ControlError;
+pub use gather::WalkError;
+pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage};
+pub use session::SessionError;
+pub use source::DamagedPage;
+
+use crate::progress::{Event, Progress};
+use crate::store::{Bucket, StoreError};
+use record::Record;
+use session::{ServerFacts, Session};
+
+/// What a backup works with.
+#[derive(Clone)]
+pub struct World {
+    /// How to reach the server.
+    pub postgres: postgres::Config,
+    pub bucket: Bucket,
+    pub layout: Layout,
+    pub progress: Arc<dyn Progress>,
+    /// Becomes true when the backup is to be given up.
+    pub cancel: watch::Receiver<bool>,
+}
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("cannot keep the list of archived files in {directory}")]
+    Spool {
+        directory: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the backup label that PostgreSQL returned is not usable: {0}")]
+    Label(String),
+    #[error("cannot read the configuration file {path}")]
+    Configuration {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{count} damaged pages in the cluster; the first is block {block} of {file}")]
+    Damaged { count: usize, file: String, block: u32 },
+    #[error("a backup with id {0} already exists")]
+    IdTaken(BackupId),
+    #[error("the backup was stopped by a signal")]
+    Cancelled,
+    #[error("a worker ended unexpectedly: {0}")]
+    Worker(String),
+}
+
+/// Takes a base backup.
+///
+/// # Errors
+/// See [`BackupError`]. Once the backup had started, the catalogue has its record as FAILED; when
+/// not even that could be written, a warning event says so.
+pub async fn take_backup(
+    request: BackupRequest,
+    world: &World,
+) -> Result<BackupOutcome, BackupError> {
+    let mut session = Session::open(&world.postgres).await?;
+    let facts = session.gather_facts().await?;
+    control::check_same_cluster(&facts)?;
+    let id = record::choose_id(world).await?;
+    let label = format!("Barman backup cloud {id}");
+    step(world, &format!("starting backup {id}"));
+    let started = cancellable(world, session.start(&label, request.checkpoint)).await??;
+    let mut record = Record::begin(&request, &facts, id, &started);
+    record.create(world).await?;
+    match copy::copy_and_stop(&request, world, &facts, &mut session, &mut record).await {
+        Ok(copied) => {
+            record.finish(&copied);
+            record.save(world).await?;
+            Ok(BackupOutcome {
+                id: record.id,
+                info: record.info,
+                damaged: copied.damaged,
+                missing_wal: copied.missing_wal,
+            })
+        }
+        Err(error) => {
+            record.fail(&error);
+            if let Err(unsaved) = record.save(world).await {
+                let text = format!("the record of {} still says STARTED: {unsaved}", record.id);
+                world.progress.event(Event::Warning { text: &text });
+            }
+            Err(error)
+        }
+    }
+}
+
+fn step(world: &World, text: &str) {
+    world.progress.event(Event::Step { text });
+}
+
+/// Waits for `work` or for the signal to give up.
+async fn cancellable<T>(world: &World, work: impl Future<Output = T>) -> Result<T, BackupError> {
+    let mut cancel = world.cancel.clone();
+    tokio::select! {
+        done = work => Ok(done),
+        _ = cancel.wait_for(|stop| *stop) => Err(BackupError::Cancelled),
+    }
+}

@@ -1,0 +1,146 @@
+//! The backup's record, `backup.info`, from STARTED to DONE or FAILED.
+
+use std::error::Error;
+use std::time::Instant;
+
+use bytes::Bytes;
+use jiff::Zoned;
+use model::backup::id::BackupId;
+use model::backup::{BackupInfo, BackupStatus};
+use model::format::backup_info;
+use model::format::python_literal::Value;
+
+use super::copy::Copied;
+use super::request::BackupRequest;
+use super::session::{ServerFacts, Started};
+use super::{BackupError, World};
+use crate::store::{StoreError, Written};
+
+/// A record on its way into the catalogue.
+pub struct Record {
+    pub id: BackupId,
+    pub info: BackupInfo,
+    jobs: usize,
+    begun: Instant,
+}
+
+/// An id that no backup of this server has: the local time, to the second.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn choose_id(world: &World) -> Result<BackupId, StoreError> {
+    loop {
+        let now = Zoned::now();
+        let id = BackupId::from_civil(now.datetime()).expect("this century has four digits");
+        if !world.bucket.any(&format!("{}/", world.layout.base(&id))).await? {
+            return Ok(id);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
+impl Record {
+    /// The record of a backup that has just started.
+    pub fn begin(
+        request: &BackupRequest,
+        facts: &ServerFacts,
+        id: BackupId,
+        started: &Started,
+    ) -> Record {
+        let info = BackupInfo {
+            status: BackupStatus::Started,
+            // Barman writes this for every backup that barman-cloud-backup takes.
+            server_name: Some("cloud".to_owned()),
+            backup_name: request.name.clone(),
+            begin_time: Some(started.time),
+            begin_xlog: Some(started.lsn),
+            begin_offset: Some(started.lsn.offset(facts.segment_size)),
+            version: Some(facts.version),
+            systemid: Some(facts.system_id),
+            xlog_segment_size: facts.segment_size,
+            pgdata: Some(facts.data_directory.clone()),
+            config_file: facts.config_file.clone(),
+            hba_file: facts.hba_file.clone(),
+            ident_file: facts.ident_file.clone(),
+            included_files: Some(facts.included_files.clone()).filter(|files| !files.is_empty()),
+            data_checksums: Some(facts.data_checksums.clone()),
+            summarize_wal: facts.summarize_wal.clone(),
+            cluster_size: Some(facts.cluster_size_bytes),
+            tablespaces: Some(facts.tablespaces.clone()).filter(|list| !list.is_empty()),
+            ..BackupInfo::default()
+        };
+        Record { id, info, jobs: request.jobs.get(), begun: Instant::now() }
+    }
+
+    /// Writes the record for the first time; never over another backup's.
+    ///
+    /// # Errors
+    /// When the store refuses, or a backup of that id has appeared meanwhile.
+    pub async fn create(&self, world: &World) -> Result<(), BackupError> {
+        let key = world.layout.backup_info(&self.id);
+        match world.bucket.create(&key, self.text().into()).await? {
+            Written::Created => Ok(()),
+            Written::AlreadyExists => Err(BackupError::IdTaken(self.id)),
+        }
+    }
+
+    /// Writes the record as it is now.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn save(&self, world: &World) -> Result<(), StoreError> {
+        world.bucket.write(&world.layout.backup_info(&self.id), self.text()).await
+    }
+
+    fn text(&self) -> Bytes {
+        Bytes::from(backup_info::render(&self.info))
+    }
+
+    /// Fills in what is known once everything is uploaded.
+    pub fn finish(&mut self, copied: &Copied) {
+        let segment_size = self.info.xlog_segment_size;
+        self.info.status = BackupStatus::Done;
+        self.info.timeline = Some(copied.label.start_timeline);
+        self.info.begin_wal = Some(copied.label.start_wal.to_string());
+        self.info.backup_label = Some(copied.stopped.label.clone());
+        self.info.end_time = Some(copied.stopped.time);
+        self.info.end_xlog = Some(copied.stopped.lsn);
+        self.info.end_offset = Some(copied.stopped.lsn.offset(segment_size));
+        self.info.end_wal = Some(copied.end_wal.to_string());
+        self.info.copy_stats = Some(self.copy_stats(copied));
+    }
+
+    /// Marks the backup as failed, with the whole chain of causes.
+    pub fn fail(&mut self, error: &BackupError) {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        self.info.status = BackupStatus::Failed;
+        self.info.error = Some(text.replace('\n', " "));
+    }
+
+    /// The same keys as Barman's; nothing is analysed beforehand, so that time is zero.
+    fn copy_stats(&self, copied: &Copied) -> Value {
+        let entry = |key: &str, value| (Value::Str(key.to_owned()), value);
+        let seconds = |value: f64| Value::Float((value * 1e6).round() / 1e6);
+        let per_item = || {
+            let items = copied.seconds_per_set.iter();
+            Value::Dict(items.map(|(name, value)| entry(name, seconds(*value))).collect())
+        };
+        let none = copied.seconds_per_set.iter().map(|(name, _)| entry(name, Value::Int(0)));
+        let serialized: f64 = copied.seconds_per_set.iter().map(|(_, value)| value).sum();
+        Value::Dict(vec![
+            entry("total_time", seconds(self.begun.elapsed().as_secs_f64())),
+            entry("number_of_workers", Value::Int(self.jobs as i64)),
+            entry("analysis_time", Value::Int(0)),
+            entry("analysis_time_per_item", Value::Dict(none.collect())),
+            entry("copy_time_per_item", per_item()),
+            entry("serialized_copy_time_per_item", per_item()),
+            entry("copy_time", seconds(copied.copy_seconds)),
+            entry("serialized_copy_time", seconds(serialized)),
+        ])
+    }
+}

@@ -1,0 +1,57 @@
+//! What is asked of a backup, and what comes of it.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use model::backup::BackupInfo;
+use model::backup::id::BackupId;
+use model::codec::Codec;
+use model::wal::name::SegmentName;
+
+use super::source::DamagedPage;
+
+/// How the backup's first checkpoint is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckpointMode {
+    /// Spread over `checkpoint_completion_target`: gentle, takes minutes.
+    Spread,
+    /// At once, as fast as the disks allow.
+    Immediate,
+}
+
+/// What a page with a wrong checksum means for the backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Report it and go on: a backup of a damaged cluster is better than none.
+    Warn,
+    /// The backup fails.
+    Fail,
+}
+
+/// A base backup to take.
+#[derive(Debug, Clone)]
+pub struct BackupRequest {
+    /// A name to refer to the backup by, besides its id.
+    pub name: Option<String>,
+    pub codec: Codec,
+    /// How many archives are read, compressed and uploaded at the same time.
+    pub jobs: NonZeroUsize,
+    /// No archive grows beyond this many bytes, unless a single file does.
+    pub max_archive_bytes: u64,
+    pub checkpoint: CheckpointMode,
+    /// How often the idle session is used, `None` for never.
+    pub keepalive: Option<Duration>,
+    pub on_damage: OnDamage,
+    /// How long to wait for the backup's WAL to arrive in the bucket.
+    pub wal_patience: Duration,
+}
+
+/// A finished backup.
+#[derive(Debug, Clone)]
+pub struct BackupOutcome {
+    pub id: BackupId,
+    pub info: BackupInfo,
+    pub damaged: Vec<DamagedPage>,
+    /// WAL files the backup needs that are not in the bucket yet.
+    pub missing_wal: Vec<SegmentName>,
+}

@@ -1,0 +1,102 @@
+//! Reading the catalogue of one server from its bucket.
+//!
+//! One listing finds every record and every keep annotation; then the records are read, several at
+//! a time. Always true: a record that cannot be parsed is in the catalogue as unreadable, it is
+//! never left out silently.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::tz::TimeZone;
+use model::backup::catalogue::{Catalogue, Entry};
+use model::backup::BackupInfo;
+use model::backup::id::BackupId;
+use model::cloud::Layout;
+use model::format::backup_info;
+use model::keep::KeepTarget;
+
+use crate::store::{Bucket, StoreError};
+
+/// A server's backups and what is kept of them beyond retention.
+#[derive(Debug, Clone, Default)]
+pub struct BucketCatalogue {
+    pub backups: Catalogue,
+    pub kept: BTreeMap<BackupId, KeepTarget>,
+}
+
+const PARALLEL_READS: usize = 16;
+
+/// Reads every backup's record and annotation.
+///
+/// # Errors
+/// When the store cannot be listed or an object that was listed cannot be read.
+pub async fn read_catalogue(
+    bucket: &Bucket,
+    layout: &Layout,
+) -> Result<BucketCatalogue, StoreError> {
+    let prefix = format!("{}/base/", layout.server_root());
+    let objects = bucket.list(&prefix).await?;
+    let keys = objects.iter().map(|object| object.location.as_ref().to_owned());
+    let reads = keys.filter_map(|key| interesting(&key, &prefix).map(|found| (key, found)));
+    let reads = stream::iter(reads.map(|(key, found)| async move {
+        match bucket.read(&key).await {
+            Ok(content) => Ok(Some((found, content))),
+            // Deleted since it was listed.
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }));
+    let contents: Vec<_> = reads.buffered(PARALLEL_READS).try_collect().await?;
+    let mut catalogue = BucketCatalogue::default();
+    for (found, content) in contents.into_iter().flatten() {
+        let text = String::from_utf8_lossy(&content);
+        match found {
+            Found::Record(id) => catalogue.backups.insert(id, parse(&text)),
+            Found::Keep(id) => {
+                if let Ok(target) = text.trim().parse() {
+                    catalogue.kept.insert(id, target);
+                }
+            }
+        }
+    }
+    Ok(catalogue)
+}
+
+/// Reads the record of one backup.
+///
+/// # Errors
+/// When the store refuses; `Ok(None)` when there is no such backup.
+pub async fn read_backup(
+    bucket: &Bucket,
+    layout: &Layout,
+    id: &BackupId,
+) -> Result<Option<Entry>, StoreError> {
+    match bucket.read(&layout.backup_info(id)).await {
+        Ok(content) => Ok(Some(parse(&String::from_utf8_lossy(&content)))),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+enum Found {
+    Record(BackupId),
+    Keep(BackupId),
+}
+
+fn interesting(key: &str, prefix: &str) -> Option<Found> {
+    let (id, rest) = key.strip_prefix(prefix)?.split_once('/')?;
+    let id: BackupId = id.parse().ok()?;
+    match rest {
+        "backup.info" => Some(Found::Record(id)),
+        "annotations/keep" => Some(Found::Keep(id)),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Entry {
+    let parsed: Result<BackupInfo, _> = backup_info::parse(text, &TimeZone::system());
+    match parsed {
+        Ok(info) => Entry::Readable(Box::new(info)),
+        Err(error) => Entry::Unreadable { reason: error.to_string() },
+    }
+}

@@ -1,0 +1,146 @@
+//! Compressing and decompressing streams, on the caller's thread.
+//!
+//! Which codecs exist, their names and suffixes is `model::codec`'s. Always true: every stream is a
+//! single ordinary frame that the codec's usual tools read, and a stream that ends early is an
+//! error wherever the format can tell.
+
+use std::io::{self, Read, Write};
+
+use model::codec::Codec;
+
+/// Compresses what is written into it.
+pub enum Encoder<W: Write> {
+    Plain(W),
+    Gzip(flate2::write::GzEncoder<W>),
+    Bzip2(bzip2::write::BzEncoder<W>),
+    Xz(liblzma::write::XzEncoder<W>),
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+    Lz4(Box<lz4_flex::frame::FrameEncoder<W>>),
+    Snappy(Box<snap::write::FrameEncoder<W>>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// Opens a stream; `level` is the codec's own number, `None` its default.
+    ///
+    /// lz4 and snappy have a single level here: the number is not used for them.
+    ///
+    /// # Errors
+    /// When the codec cannot be set up (out of memory).
+    pub fn create(codec: Codec, level: Option<i32>, sink: W) -> io::Result<Encoder<W>> {
+        let positive = |default: u32| level.map_or(default, |level| level.max(0) as u32);
+        Ok(match codec {
+            Codec::None => Encoder::Plain(sink),
+            Codec::Gzip => {
+                let level = flate2::Compression::new(positive(6).min(9));
+                Encoder::Gzip(flate2::write::GzEncoder::new(sink, level))
+            }
+            Codec::Bzip2 => {
+                let level = bzip2::Compression::new(positive(9).clamp(1, 9));
+                Encoder::Bzip2(bzip2::write::BzEncoder::new(sink, level))
+            }
+            Codec::Xz => Encoder::Xz(liblzma::write::XzEncoder::new(sink, positive(3).min(9))),
+            Codec::Zstd => {
+                let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
+                Encoder::Zstd(zstd::stream::write::Encoder::new(sink, level)?)
+            }
+            Codec::Lz4 => Encoder::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(sink))),
+            Codec::Snappy => Encoder::Snappy(Box::new(snap::write::FrameEncoder::new(sink))),
+        })
+    }
+
+    /// Ends the stream and gives the sink back.
+    ///
+    /// # Errors
+    /// When the sink fails.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Encoder::Plain(sink) => Ok(sink),
+            Encoder::Gzip(encoder) => encoder.finish(),
+            Encoder::Bzip2(encoder) => encoder.finish(),
+            Encoder::Xz(encoder) => encoder.finish(),
+            Encoder::Zstd(encoder) => encoder.finish(),
+            Encoder::Lz4(encoder) => encoder.finish().map_err(io::Error::other),
+            Encoder::Snappy(encoder) => encoder.into_inner().map_err(|error| error.into_error()),
+        }
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Encoder::Plain(sink) => sink,
+            Encoder::Gzip(encoder) => encoder,
+            Encoder::Bzip2(encoder) => encoder,
+            Encoder::Xz(encoder) => encoder,
+            Encoder::Zstd(encoder) => encoder,
+            Encoder::Lz4(encoder) => encoder,
+            Encoder::Snappy(encoder) => encoder,
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer().flush()
+    }
+}
+
+/// Opens a compressed stream for reading.
+///
+/// # Errors
+/// When the codec cannot be set up.
+pub fn decoder<R: Read + 'static>(codec: Codec, source: R) -> io::Result<Box<dyn Read>> {
+    Ok(match codec {
+        Codec::None => Box::new(source),
+        Codec::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
+        Codec::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(source)),
+        Codec::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(source)),
+        Codec::Zstd => Box::new(zstd::stream::read::Decoder::new(source)?),
+        Codec::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(source)),
+        Codec::Snappy => Box::new(snap::read::FrameDecoder::new(source)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        (0..600_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect()
+    }
+
+    fn encode(codec: Codec, content: &[u8]) -> Vec<u8> {
+        let mut encoder = Encoder::create(codec, None, Vec::new()).unwrap();
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn decode(codec: Codec, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        decoder(codec, io::Cursor::new(bytes))?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn every_codec_gives_back_what_it_took() {
+        for codec in Codec::ALL {
+            let encoded = encode(codec, &sample());
+            assert_eq!(Codec::from_magic(&encoded), codec, "{codec:?}");
+            assert_eq!(decode(codec, encoded).unwrap(), sample(), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_never_reads_as_whole() {
+        for codec in Codec::ALL.into_iter().filter(|codec| *codec != Codec::None) {
+            let mut encoded = encode(codec, &sample());
+            encoded.truncate(encoded.len() / 2);
+            match decode(codec, encoded) {
+                Err(_) => {}
+                Ok(content) => assert!(content.len() < sample().len(), "{codec:?}"),
+            }
+        }
+    }
+}

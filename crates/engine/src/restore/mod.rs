@@ -1,0 +1,304 @@
+//! Restoring a base backup into an empty directory.
+//!
+//! Gather, plan (`model::restore::plan`), execute. The order makes any crash safe: archives are
+//! extracted side by side, compared with the backup's manifest, flushed to disk, and only then is
+//! `global/pg_control` put in place; without it PostgreSQL does not start. Nothing is written
+//! before the plan is known to be possible.
+
+mod extract;
+mod verify;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use model::backup::BackupInfo;
+use model::cloud::{ArchiveSet, Layout};
+use model::control_file::ControlFile;
+use model::restore::plan::{
+    CannotRestore, DirectoryFact, Extraction, RestorePlan, RestoreRequest, StoredObject,
+    plan_restore, target_directories,
+};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
+
+pub use extract::{ExtractError, Extracted};
+pub use verify::{Verified, VerifyError};
+
+use crate::codec::decoder;
+use crate::download::{Download, open_download};
+use crate::durable::{sync_directory, write_durably};
+use crate::progress::{Event, Progress};
+use crate::store::{Bucket, StoreError};
+use crate::upload::StopFlag;
+use extract::{HeldControl, Target, WrittenFile, extract};
+
+/// What a restore works with.
+#[derive(Clone)]
+pub struct World {
+    pub bucket: Bucket,
+    pub layout: Layout,
+    /// How many archives are extracted at the same time.
+    pub jobs: NonZeroUsize,
+    pub progress: Arc<dyn Progress>,
+    /// Becomes true when the restore is to be given up.
+    pub cancel: watch::Receiver<bool>,
+}
+
+/// A finished restore.
+#[derive(Debug)]
+pub struct Restored {
+    pub plan: RestorePlan,
+    pub file_count: usize,
+    pub verified: Verified,
+}
+
+/// Why there is no restored data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error(transparent)]
+    Cannot(#[from] CannotRestore),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot extract {object}")]
+    Extract {
+        object: String,
+        #[source]
+        source: ExtractError,
+    },
+    #[error("the backup has no usable global/pg_control: {0}")]
+    Control(String),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error("cannot {action} {path}")]
+    Directory {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the restore was stopped by a signal")]
+    Cancelled,
+    #[error("a worker ended unexpectedly: {0}")]
+    Worker(String),
+}
+
+/// Gathers the facts and decides what a restore would do; touches nothing.
+///
+/// # Errors
+/// When the backup cannot be restored there, or the store or the file system cannot be asked.
+pub async fn plan(
+    request: &RestoreRequest,
+    info: &BackupInfo,
+    world: &World,
+) -> Result<RestorePlan, RestoreError> {
+    let prefix = format!("{}/", world.layout.base(&request.backup));
+    let listed = world.bucket.list(&prefix).await?;
+    let stored = |object: object_store::ObjectMeta| {
+        let file = object.location.as_ref().strip_prefix(&prefix)?.to_owned();
+        Some(StoredObject { file, size_bytes: object.size })
+    };
+    let objects: Vec<_> = listed.into_iter().filter_map(stored).collect();
+    let mut directories = BTreeMap::new();
+    for path in target_directories(request, info)? {
+        let fact = directory_fact(&path)?;
+        directories.insert(path, fact);
+    }
+    Ok(plan_restore(request, info, &objects, &directories)?)
+}
+
+fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {
+    match fs::read_dir(path) {
+        Ok(mut entries) if entries.next().is_some() => Ok(DirectoryFact::NotEmpty),
+        Ok(_) => Ok(DirectoryFact::Empty),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(DirectoryFact::Missing),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Ok(DirectoryFact::NotADirectory)
+        }
+        Err(error) => Err(failed("look into", path)(error)),
+    }
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// See [`RestoreError`]; what was written stays, but cannot be started.
+pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, RestoreError> {
+    world.progress.event(Event::Total { bytes: plan.download_bytes });
+    for target in std::iter::once(&plan.destination).chain(plan.links.iter().map(|l| &l.location)) {
+        make_directory(target)?;
+    }
+    let extracted = extract_all(&plan, world).await?;
+    let world = world.clone();
+    let finished = spawn_blocking(move || finish(plan, extracted, &world)).await;
+    finished.map_err(|error| RestoreError::Worker(error.to_string()))?
+}
+
+fn make_directory(path: &Path) -> Result<(), RestoreError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(failed("make the directory", path))
+}
+
+/// Extracts every archive, several at a time.
+async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted, RestoreError> {
+    // Large archives first, so that none is begun when the others are done.
+    let mut extractions = plan.extractions.clone();
+    extractions.sort_by_key(|extraction| std::cmp::Reverse(extraction.size_bytes));
+    let queue = Arc::new(Mutex::new(VecDeque::from(extractions)));
+    let stop = StopFlag::default();
+    let mut workers = JoinSet::new();
+    let base = world.layout.base(&plan.backup);
+    for _ in 0..world.jobs.get().min(plan.extractions.len()) {
+        let (world, queue, stop) = (world.clone(), Arc::clone(&queue), stop.clone());
+        let base = base.clone();
+        workers.spawn(async move {
+            let mut all = Extracted::default();
+            while let Some(next) = { queue.lock().expect("no panic").pop_front() } {
+                let one = extract_one(&base, next, &world, &stop).await?;
+                all.files.extend(one.files);
+                all.control = one.control.or(all.control);
+            }
+            Ok(all)
+        });
+    }
+    collect(workers, world, &stop).await
+}
+
+async fn collect(
+    mut workers: JoinSet<Result<Extracted, RestoreError>>,
+    world: &World,
+    stop: &StopFlag,
+) -> Result<Extracted, RestoreError> {
+    let mut cancel = world.cancel.clone();
+    let mut all = Ok(Extracted::default());
+    loop {
+        tokio::select! {
+            worker = workers.join_next() => {
+                let Some(worker) = worker else { return all };
+                let worker = worker.map_err(|error| RestoreError::Worker(error.to_string()));
+                match (worker.flatten(), &mut all) {
+                    (Ok(one), Ok(all)) => {
+                        all.files.extend(one.files);
+                        all.control = one.control.or(all.control.take());
+                    }
+                    (Err(error), Ok(_)) => {
+                        stop.raise();
+                        all = Err(error);
+                    }
+                    (_, Err(_)) => {}
+                }
+            }
+            _ = cancel.wait_for(|cancelled| *cancelled), if all.is_ok() => {
+                stop.raise();
+                all = Err(RestoreError::Cancelled);
+            }
+        }
+    }
+}
+
+async fn extract_one(
+    base: &str,
+    extraction: Extraction,
+    world: &World,
+    stop: &StopFlag,
+) -> Result<Extracted, RestoreError> {
+    let key = format!("{base}/{}", extraction.file);
+    let download = open_download(&world.bucket, &key).await?;
+    let object = world.bucket.address(&key);
+    let (progress, stop) = (Arc::clone(&world.progress), stop.clone());
+    let done = spawn_blocking(move || {
+        let counted = Counted { download, progress };
+        let prefix = match extraction.archive.set {
+            ArchiveSet::Data => String::new(),
+            ArchiveSet::Tablespace(oid) => format!("pg_tblspc/{oid}/"),
+        };
+        let target = Target { directory: &extraction.target, prefix, stop: &stop };
+        decoder(extraction.codec, counted)
+            .map_err(ExtractError::Archive)
+            .and_then(|source| extract(source, &target))
+    });
+    let done = done.await.map_err(|error| RestoreError::Worker(error.to_string()))?;
+    done.map_err(|source| RestoreError::Extract { object, source })
+}
+
+/// Reports what is read as progress.
+struct Counted {
+    download: Download,
+    progress: Arc<dyn Progress>,
+}
+
+impl io::Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.download.read(buffer)?;
+        self.progress.event(Event::Advance { bytes: count as u64 });
+        Ok(count)
+    }
+}
+
+/// Everything after extraction, in the order that makes it safe.
+fn finish(
+    plan: RestorePlan,
+    extracted: Extracted,
+    world: &World,
+) -> Result<Restored, RestoreError> {
+    let Extracted { files, control } = extracted;
+    let control = control.ok_or_else(|| RestoreError::Control("it is missing".to_owned()))?;
+    let parsed = ControlFile::parse(&control.content);
+    parsed.map_err(|error| RestoreError::Control(error.to_string()))?;
+    let file_count = files.len();
+    world.progress.event(Event::Step { text: "comparing with the backup manifest" });
+    let verified = verify::compare(&plan.destination, files)?;
+    link_tablespaces(&plan)?;
+    make_directory(&plan.destination.join("pg_wal/archive_status"))?;
+    world.progress.event(Event::Step { text: "flushing to disk" });
+    for target in std::iter::once(&plan.destination).chain(plan.links.iter().map(|l| &l.location)) {
+        sync_tree(target)?;
+    }
+    place_control(&plan.destination, &control)?;
+    Ok(Restored { plan, file_count, verified })
+}
+
+/// Links come from the backup's record, never from an archive.
+fn link_tablespaces(plan: &RestorePlan) -> Result<(), RestoreError> {
+    for link in &plan.links {
+        let directory = plan.destination.join("pg_tblspc");
+        make_directory(&directory)?;
+        let path = directory.join(link.oid.to_string());
+        let made = std::os::unix::fs::symlink(&link.location, &path);
+        made.map_err(failed("link the tablespace", &path))?;
+    }
+    Ok(())
+}
+
+/// One call flushes the whole file system: a million files need no million calls.
+fn sync_tree(path: &Path) -> Result<(), RestoreError> {
+    let directory = fs::File::open(path).map_err(failed("flush", path))?;
+    rustix::fs::syncfs(&directory).map_err(|errno| failed("flush", path)(errno.into()))?;
+    match path.parent() {
+        Some(parent) => sync_directory(parent).map_err(failed("flush", parent)),
+        None => Ok(()),
+    }
+}
+
+fn place_control(destination: &Path, control: &HeldControl) -> Result<(), RestoreError> {
+    let path = destination.join("global/pg_control");
+    let failed = |source| failed("write", &path)(source);
+    write_durably(&path, &control.content).map_err(failed)?;
+    let file = fs::File::open(&path).map_err(failed)?;
+    let mode = rustix::fs::Mode::from_raw_mode(control.mode);
+    rustix::fs::fchmod(&file, mode).map_err(|errno| failed(errno.into()))?;
+    if rustix::process::geteuid().is_root() {
+        let owner = fs::metadata(destination).map_err(failed)?;
+        std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+    }
+    file.sync_all().map_err(failed)
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
+    let path = path.to_path_buf();
+    move |source| RestoreError::Directory { action, path, source }
+}

@@ -1,0 +1,185 @@
+//! A stream of bytes written on a blocking thread becomes a multipart upload.
+//!
+//! [`PartWriter`] cuts what is written into parts and hands them over a queue of one; the upload
+//! task sends a bounded number of them at a time. Memory per upload is therefore
+//! `(parallel parts + 2) × part size`. Always true: an object appears only after
+//! [`PartWriter::finish`] and after the store has confirmed every part; in every other case the
+//! upload is aborted.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use object_store::MultipartUpload;
+use tokio::sync::mpsc;
+
+use crate::store::{Bucket, StoreError};
+
+/// How many parts of one upload are on the wire at the same time.
+pub const PARALLEL_PARTS: usize = 2;
+
+/// The part size that suits an upload of about this many bytes, within the store's limits.
+///
+/// The estimate gets a quarter on top for content that a codec makes larger and for growth of
+/// what could not be known before.
+pub fn part_size(bucket: &Bucket, expected_bytes: u64) -> usize {
+    const MIB: u64 = 1024 * 1024;
+    const SMALLEST: u64 = 8 * MIB;
+    let needed = (expected_bytes + expected_bytes / 4).div_ceil(bucket.max_parts.max(1));
+    let size = needed.max(bucket.min_part_size).max(SMALLEST).next_multiple_of(MIB);
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+enum Part {
+    Content(Bytes),
+    End,
+}
+
+/// The writing end of an upload, for a blocking thread.
+pub struct PartWriter {
+    queue: mpsc::Sender<Part>,
+    buffer: BytesMut,
+    part_size: usize,
+}
+
+/// The sending end of an upload, for a task.
+pub struct PartQueue {
+    parts: mpsc::Receiver<Part>,
+}
+
+/// Opens an upload's two ends.
+pub fn part_channel(part_size: usize) -> (PartWriter, PartQueue) {
+    let (queue, parts) = mpsc::channel(1);
+    (PartWriter { queue, buffer: BytesMut::new(), part_size }, PartQueue { parts })
+}
+
+impl PartWriter {
+    /// Sends the last part and the end mark: only now may the object appear.
+    ///
+    /// # Errors
+    /// When the upload has failed; the cause is the upload task's result.
+    pub fn finish(mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.send_part()?;
+        }
+        self.queue.blocking_send(Part::End).map_err(|_| upload_gone())
+    }
+
+    fn send_part(&mut self) -> io::Result<()> {
+        let part = std::mem::take(&mut self.buffer).freeze();
+        self.queue.blocking_send(Part::Content(part)).map_err(|_| upload_gone())
+    }
+}
+
+impl Write for PartWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve_exact(self.part_size);
+        }
+        let count = bytes.len().min(self.part_size - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..count]);
+        if self.buffer.len() == self.part_size {
+            self.send_part()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn upload_gone() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the upload has ended")
+}
+
+/// How an upload ended when no store error was in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uploaded {
+    /// The object is there, with this many bytes.
+    Complete { bytes: u64 },
+    /// The writer went away before its end mark: nothing is there.
+    Abandoned,
+}
+
+/// Sends everything from the queue to `key`, then makes the object visible.
+///
+/// # Errors
+/// When the store refuses a part or the completion; the upload is then aborted.
+pub async fn upload(
+    bucket: &Bucket,
+    key: &str,
+    mut queue: PartQueue,
+) -> Result<Uploaded, StoreError> {
+    let path = bucket.path(key)?;
+    let started = bucket.objects.put_multipart(&path).await;
+    let mut upload = started.map_err(bucket.error("upload", key))?;
+    match send_parts(upload.as_mut(), &mut queue.parts).await {
+        Ok(Some(bytes)) => {
+            upload.complete().await.map_err(bucket.error("upload", key))?;
+            Ok(Uploaded::Complete { bytes })
+        }
+        Ok(None) => {
+            // The parts are garbage already; a failed abort leaves only what the store expires.
+            drop(upload.abort().await);
+            Ok(Uploaded::Abandoned)
+        }
+        Err(source) => {
+            drop(upload.abort().await);
+            Err(bucket.error("upload", key)(source))
+        }
+    }
+}
+
+/// The bytes sent, or `None` when the queue closed without an end mark.
+async fn send_parts(
+    upload: &mut dyn MultipartUpload,
+    parts: &mut mpsc::Receiver<Part>,
+) -> object_store::Result<Option<u64>> {
+    let mut in_flight = FuturesUnordered::new();
+    let mut bytes = 0;
+    loop {
+        tokio::select! {
+            biased;
+            Some(sent) = in_flight.next(), if !in_flight.is_empty() => sent?,
+            part = parts.recv(), if in_flight.len() < PARALLEL_PARTS => match part {
+                Some(Part::Content(content)) => {
+                    bytes += content.len() as u64;
+                    in_flight.push(upload.put_part(content.into()));
+                }
+                Some(Part::End) => break,
+                None => return Ok(None),
+            },
+        }
+    }
+    while let Some(sent) = in_flight.next().await {
+        sent?;
+    }
+    Ok(Some(bytes))
+}
+
+/// A stop flag that blocking threads look at between blocks.
+#[derive(Debug, Clone, Default)]
+pub struct StopFlag(Arc<std::sync::atomic::AtomicBool>);
+
+impl StopFlag {
+    /// Asks every holder to stop.
+    pub fn raise(&self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether someone asked to stop.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// An error when someone asked to stop.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Interrupted`] wrapped so that no loop retries it.
+    pub fn check(&self) -> io::Result<()> {
+        if self.is_raised() { Err(io::Error::other("stopped")) } else { Ok(()) }
+    }
+}

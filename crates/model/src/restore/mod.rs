@@ -1,0 +1,3 @@
+//! Restoring: which backup serves a target, and what a restore will do.
+
+pub mod plan;
