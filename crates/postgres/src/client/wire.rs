@@ -14,9 +14,9 @@ use super::answer::ANSWER_LIMIT_BYTES;
 use super::error::{ServerError, Severity};
 
 /// A byte stream to a server: a socket, TLS on a socket, or a pipe in tests.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Transport for T {}
 
 /// The largest message before the session stands. libpq allows 30,000 bytes for an error then.
 pub(crate) const GREETING_LIMIT_BYTES: usize = 64 * 1024;

@@ -158,3 +158,18 @@ async fn pinned_parameters_win_over_every_other_source() {
         [Some(""), Some("off"), Some("Asia/Tokyo"), Some("UTF8")]
     );
 }
+
+#[test]
+fn a_client_and_its_futures_move_between_threads() {
+    fn moves<T: Send>(_: T) {}
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<postgres::Client>();
+    is_shared::<postgres::CancelToken>();
+    is_shared::<Error>();
+    moves(async {
+        let config = postgres::Config::from_conninfo("", &Environment::gather()).unwrap();
+        let mut client = postgres::Client::connect(&config).await.unwrap();
+        client.query("SELECT 1").await.unwrap();
+        client.close().await;
+    });
+}
