@@ -24,6 +24,6 @@ mod tls;
 pub use client::error::{ConnectError, Error, ServerError, Severity};
 pub use client::row::{Column, Row};
 pub use client::{CancelToken, Client};
-pub use config::options::ConnectOptions;
+pub use config::options::{ConnectOptions, DatabaseName};
 pub use config::{Config, ConfigError};
 pub use environment::Environment;

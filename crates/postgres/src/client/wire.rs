@@ -10,18 +10,19 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{ErrorFields, Header, Message};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::answer::ANSWER_LIMIT_BYTES;
 use super::error::{ServerError, Severity};
 
 /// A byte stream to a server: a socket, TLS on a socket, or a pipe in tests.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Transport for T {}
 
 /// The largest message before the session stands. libpq allows 30,000 bytes for an error then.
 pub(crate) const GREETING_LIMIT_BYTES: usize = 64 * 1024;
 
-/// The largest message of a session: PostgreSQL itself makes no value longer than 1 GiB.
-pub(crate) const MESSAGE_LIMIT_BYTES: usize = 1024 * 1024 * 1024;
+/// The largest message of a session: a row that no answer may hold is not even buffered.
+pub(crate) const MESSAGE_LIMIT_BYTES: usize = ANSWER_LIMIT_BYTES;
 
 /// A transport with its buffers.
 pub(crate) struct Wire {

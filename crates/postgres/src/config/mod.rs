@@ -5,126 +5,28 @@
 //! made; the list is in [`crate::conninfo::keyword`]. Certificates are read later, when a
 //! connection needs them.
 
+pub mod error;
 mod files;
 pub mod hosts;
 pub mod options;
+mod tls;
 pub mod values;
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Environment;
 use crate::conninfo::passfile::{Entry, find_password};
-use crate::conninfo::service::BadServiceFile;
-use crate::conninfo::{self, BadConninfo, Settings, Source, keyword};
+use crate::conninfo::{self, Settings, Source, keyword};
+pub use error::ConfigError;
 use files::Passfile;
 use hosts::HostTarget;
-use values::{ChannelBinding, SslCertMode, SslMode, SslNegotiation, TargetSession};
+pub(crate) use tls::{RootCertificates, TlsSettings};
+use values::{ChannelBinding, TargetSession};
 
 /// The limit for one connection attempt when `connect_timeout` is not set. libpq would wait for
 /// ever; a backup that hangs is worse than one that fails.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Settings that cannot be turned into a connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The connection string itself is wrong.
-    #[error(transparent)]
-    Conninfo(#[from] BadConninfo),
-    /// A value that its keyword does not take.
-    #[error("invalid value \"{value}\" for {keyword}, expected {expected}")]
-    BadValue {
-        /// The connection keyword.
-        keyword: &'static str,
-        /// What was given.
-        value: String,
-        /// What would be right.
-        expected: String,
-    },
-    /// A port that is no number in range.
-    #[error("invalid port, expected a number from 1 to 65535")]
-    BadPort,
-    /// Lists of different lengths.
-    #[error("{hosts} hosts do not match {addresses} host addresses")]
-    HostCount {
-        /// Items of `host`.
-        hosts: usize,
-        /// Items of `hostaddr`.
-        addresses: usize,
-    },
-    /// Lists of different lengths.
-    #[error("{ports} ports do not match {hosts} hosts")]
-    PortCount {
-        /// Items of `port`.
-        ports: usize,
-        /// Hosts to connect to.
-        hosts: usize,
-    },
-    /// A setting that would change the connection and is not supported.
-    #[error("{setting} (from {source_name}) is not supported")]
-    Unsupported {
-        /// `keyword` or `keyword=value`.
-        setting: String,
-        /// Where it was set.
-        source_name: String,
-    },
-    /// The service is in no service file.
-    #[error("service \"{0}\" is defined in no service file")]
-    NoService(String),
-    /// PGSERVICEFILE names a file that is not there.
-    #[error("service file {} does not exist", .0.display())]
-    NoServiceFile(PathBuf),
-    /// The service's section is broken.
-    #[error("service file {}: {cause}", path.display())]
-    ServiceFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong in it.
-        cause: BadServiceFile,
-    },
-    /// The file is there and cannot be read.
-    #[error("cannot read {}: {cause}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// The default user is the operating system's, and that has no name.
-    #[error("no user to connect as: none is set and the operating system's user has no name")]
-    NoUser,
-    /// Settings that contradict each other.
-    #[error("{0}")]
-    Conflict(&'static str),
-}
-
-/// TLS settings of a connection; files are read when a connection is made.
-#[derive(Debug, Clone)]
-pub(crate) struct TlsSettings {
-    pub mode: SslMode,
-    pub negotiation: SslNegotiation,
-    pub cert_mode: SslCertMode,
-    pub root: RootCertificates,
-    pub default_crl: Option<PathBuf>,
-    pub cert: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-    pub sni: bool,
-    pub tls12: bool,
-    pub tls13: bool,
-}
-
-/// Where trusted certificate authorities come from.
-#[derive(Debug, Clone)]
-pub(crate) enum RootCertificates {
-    /// `sslrootcert=system`.
-    System,
-    /// A file, which verification needs and the weaker modes use if it exists.
-    File(PathBuf),
-    /// No file named and no home directory to look in.
-    Nowhere,
-}
 
 /// TCP keepalive; `None` leaves a figure to the operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +84,7 @@ impl Config {
             .ok_or(ConfigError::NoUser)?
             .to_owned();
         let dbname = text("dbname").unwrap_or(&user).to_owned();
-        let tls = read_tls(&settings, environment)?;
+        let tls = tls::read(&settings, environment)?;
         let (hosts, passfile_problem) = {
             let targets = hosts::read(&settings)?;
             let who = (user.as_str(), dbname.as_str());
@@ -368,79 +270,6 @@ fn read_parameters(settings: &Settings, environment: &Environment) -> Vec<(Strin
     given
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
-}
-
-fn read_tls(settings: &Settings, environment: &Environment) -> Result<TlsSettings, ConfigError> {
-    let path = |name| {
-        settings
-            .get(name)
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-    };
-    let in_home = |file: &str| Some(environment.home()?.join(".postgresql").join(file));
-    let named_root = settings.get("sslrootcert").filter(|name| !name.is_empty());
-    let mut mode = SslMode::read(settings)?;
-    let root = match named_root {
-        Some("system") => RootCertificates::System,
-        Some(path) => RootCertificates::File(path.into()),
-        None => in_home("root.crt").map_or(RootCertificates::Nowhere, RootCertificates::File),
-    };
-    if matches!(root, RootCertificates::System) {
-        match settings.get("sslmode") {
-            None | Some("" | "verify-full") => mode = SslMode::VerifyFull,
-            Some(_) => {
-                let conflict = "sslrootcert=system needs sslmode=verify-full";
-                return Err(ConfigError::Conflict(conflict));
-            }
-        }
-    }
-    let negotiation = SslNegotiation::read(settings)?;
-    let weak = matches!(mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer);
-    if negotiation == SslNegotiation::Direct && weak {
-        let conflict = "sslnegotiation=direct needs sslmode=require or stronger";
-        return Err(ConfigError::Conflict(conflict));
-    }
-    let (tls12, tls13) = read_tls_versions(settings)?;
-    Ok(TlsSettings {
-        mode,
-        negotiation,
-        cert_mode: SslCertMode::read(settings)?,
-        root,
-        default_crl: in_home("root.crl"),
-        cert: path("sslcert").or_else(|| in_home("postgresql.crt")),
-        key: path("sslkey").or_else(|| in_home("postgresql.key")),
-        sni: values::on_by_default(settings, "sslsni")?,
-        tls12,
-        tls13,
-    })
-}
-
-/// Which of TLS 1.2 and 1.3 lie between minimum and maximum; older ones are never spoken.
-fn read_tls_versions(settings: &Settings) -> Result<(bool, bool), ConfigError> {
-    let version = |keyword, default| {
-        let word = settings.get(keyword).unwrap_or("");
-        match word.to_ascii_lowercase().as_str() {
-            "" => Ok(default),
-            "tlsv1" => Ok(10),
-            "tlsv1.1" => Ok(11),
-            "tlsv1.2" => Ok(12),
-            "tlsv1.3" => Ok(13),
-            _ => Err(ConfigError::BadValue {
-                keyword,
-                value: word.to_owned(),
-                expected: "TLSv1, TLSv1.1, TLSv1.2, TLSv1.3".to_owned(),
-            }),
-        }
-    };
-    let lowest = version("ssl_min_protocol_version", 12)?;
-    let highest = version("ssl_max_protocol_version", 13)?;
-    let within = |version| (lowest..=highest).contains(&version);
-    match (within(12), within(13)) {
-        (false, false) => Err(ConfigError::Conflict(
-            "ssl_max_protocol_version allows neither TLS 1.2 nor 1.3",
-        )),
-        versions => Ok(versions),
-    }
 }
 
 type HostsWithPasswords = Vec<(HostTarget, Option<Secret>)>;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::values::SslMode;
 use super::*;
 
 fn environment() -> Environment {

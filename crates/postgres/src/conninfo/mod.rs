@@ -1,7 +1,7 @@
 //! Connection strings, service files and passfiles: the words in which a connection is described.
 //!
 //! Parsing is pure: text in, [`Settings`] out. What the words mean together, with the environment
-//! and the defaults, is decided in [`crate::config`]. No error repeats a value that may be a secret.
+//! and the defaults, is decided in [`crate::config`]. No error repeats what may be a secret.
 
 pub mod keyword;
 mod pairs;

@@ -5,7 +5,9 @@
 
 use std::net::IpAddr;
 
-use rustls::pki_types::{AlgorithmIdentifier, CertificateDer, SignatureVerificationAlgorithm};
+use rustls::pki_types::{
+    AlgorithmIdentifier, CertificateDer, SignatureVerificationAlgorithm, alg_id,
+};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode};
@@ -172,8 +174,6 @@ fn identifier(algorithm: &AlgorithmIdentifierOwned) -> Option<AlgorithmIdentifie
         })
         .flatten()
 }
-
-use rustls::pki_types::alg_id;
 
 /// The identifiers that certificates for servers use.
 const KNOWN_IDENTIFIERS: [AlgorithmIdentifier; 14] = [

@@ -4,7 +4,7 @@
 //! here, so no process-wide default is needed. What is verified is [`verify`]'s part, what a
 //! certificate says is [`certificate`]'s. Differences from libpq: encrypted client keys, keys in
 //! hardware and revocation lists are refused; a trusted file may hold an intermediate certificate
-//! alone, which OpenSSL would not take for a root.
+//! alone, or the server's own, which OpenSSL would not take for a root.
 
 mod certificate;
 mod verify;
