@@ -80,6 +80,13 @@ impl FromStr for BackupId {
     }
 }
 
+/// Ids with commas between them, as `backup.info` and JSON list a backup's children; no ids at all
+/// are no text.
+pub(crate) fn joined(ids: Option<&[BackupId]>) -> Option<String> {
+    let texts: Vec<&str> = ids?.iter().map(BackupId::as_str).collect();
+    Some(texts.join(",")).filter(|text| !text.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
