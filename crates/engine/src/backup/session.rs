@@ -85,9 +85,10 @@ impl Session {
     /// # Errors
     /// When the server cannot be reached, refuses, or is older than version 13.
     pub async fn open(config: &Config) -> Result<Session, SessionError> {
-        let mut client = Client::connect(config).await.map_err(SessionError::Connect)?;
-        let sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog', false),
-                          pg_catalog.current_setting('server_version_num') AS version";
+        let mut config = config.clone();
+        config.pin_parameter("search_path", "pg_catalog");
+        let mut client = Client::connect(&config).await.map_err(SessionError::Connect)?;
+        let sql = "SELECT current_setting('server_version_num') AS version";
         let row = one_row(&mut client, "ask for the server's version", sql).await?;
         let version = PgVersion::new(field(&row, "the version query", "version")?);
         if version.major() < 13 {
