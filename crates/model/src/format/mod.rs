@@ -1,0 +1,6 @@
+//! On-disk formats, one per file: each alone knows its syntax, parses it and renders it.
+//!
+//! Nothing here opens a file. `docs/formats/` describes the same bytes in prose.
+
+pub mod backup_label;
+pub mod backup_manifest;
