@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use object_store::MultipartUpload;
+use object_store::{MultipartUpload, ObjectStoreExt};
 use tokio::sync::mpsc;
 
 use crate::store::{Bucket, StoreError};
@@ -76,7 +76,7 @@ impl PartWriter {
 impl Write for PartWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.buffer.capacity() == 0 {
-            self.buffer.reserve_exact(self.part_size);
+            self.buffer = BytesMut::with_capacity(self.part_size);
         }
         let count = bytes.len().min(self.part_size - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..count]);

@@ -17,6 +17,15 @@
 //!   segment, a partial segment, a backup label or a timeline history.
 //! - **system identifier**, [`SystemId`](postgres::SystemId): the number `initdb` gave a cluster;
 //!   tells foreign WAL from ours.
+//! - **segment header**, [`check_segment`](wal::segment::check_segment): asked before a segment is
+//!   acknowledged, whether it is what its name says.
+//! - **page**, [`check_page`](page::check_page): 8 KiB of a relation's file, with a checksum.
+//! - **control file**, [`ControlFile`](control_file::ControlFile): `global/pg_control`, the
+//!   cluster's record of who it is and where it stopped.
+//! - **backup label**, [`BackupLabel`](format::backup_label::BackupLabel): where recovery of a
+//!   backup begins.
+//! - **manifest**, [`ManifestStream`](format::backup_manifest::ManifestStream): every file of a
+//!   backup with its checksum, for `pg_verifybackup` and our own verifier.
 //! - **version**, [`PgVersion`](postgres::PgVersion): a server's `server_version_num`.
 //!
 //! Every name and number is a type with a private field, made by parsing: a value that exists is
@@ -25,8 +34,11 @@
 pub mod backup;
 pub mod cloud;
 pub mod codec;
+pub mod control_file;
 pub mod format;
 pub mod moment;
+pub mod page;
 pub mod postgres;
 pub mod restore;
+pub mod size;
 pub mod wal;

@@ -38,6 +38,8 @@ pub struct SourceSet {
 pub struct Shared {
     pub sets: Vec<SourceSet>,
     pub codec: Codec,
+    /// User and group of the data directory.
+    pub owner: (u32, u32),
     /// Pages older than this LSN are checked; `None` when the cluster has no checksums.
     pub check_from: Option<Lsn>,
     pub manifest: ManifestSpool,
@@ -149,7 +151,7 @@ impl Writer<'_> {
 
     fn file(&mut self, entry: &SourceEntry, file: &File, header: &MemberHeader<'_>) -> io::Result<()> {
         let path = self.manifest_path(&entry.path);
-        let mut source = SourceFile::new(file, self.page_check(&path));
+        let mut source = SourceFile::new(file, self.page_check(&entry.path));
         self.tar.begin_file(header)?;
         let mut left = header.size_bytes;
         while left > 0 {
@@ -227,8 +229,8 @@ impl Writer<'_> {
         let header = MemberHeader {
             path: member.path.as_bytes(),
             mode: member.mode,
-            uid: 0,
-            gid: 0,
+            uid: self.shared.owner.0,
+            gid: self.shared.owner.1,
             mtime: member.mtime,
             size_bytes: member.content.len() as u64,
         };
@@ -239,8 +241,8 @@ impl Writer<'_> {
         let header = MemberHeader {
             path: b"backup_manifest",
             mode: 0o600,
-            uid: 0,
-            gid: 0,
+            uid: self.shared.owner.0,
+            gid: self.shared.owner.1,
             mtime: 0,
             size_bytes: manifest.size_bytes,
         };

@@ -52,10 +52,10 @@ pub fn read_control(facts: &ServerFacts) -> Result<(Vec<u8>, ControlFile), Contr
 ///
 /// # Errors
 /// When the file is not readable here, or belongs to another cluster.
-pub fn check_same_cluster(facts: &ServerFacts) -> Result<(), ControlError> {
+pub fn check_same_cluster(facts: &ServerFacts) -> Result<ControlFile, ControlError> {
     let (_, control) = read_control(facts)?;
     if control.system_id == facts.system_id {
-        return Ok(());
+        return Ok(control);
     }
     Err(ControlError::OtherCluster {
         path: PathBuf::from(&facts.data_directory).join("global/pg_control"),

@@ -5,6 +5,7 @@
 //! `pg_control` is read, PostgreSQL is told to stop, and the tail closes the archive.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -13,8 +14,10 @@ use jiff::Timestamp;
 use model::backup::contents::EntryKind;
 use model::backup::plan::{CuttingRules, PlannedArchive, plan_archives};
 use model::cloud::ArchiveSet;
+use model::control_file::ControlFile;
 use model::format::backup_label::{self, BackupLabel};
 use model::format::backup_manifest::{FileEntry, ManifestTrailer, WalRange as ManifestRange};
+use model::page::{PAGE_SIZE, PAGES_PER_FILE};
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
 use tokio::sync::oneshot;
@@ -46,6 +49,21 @@ pub struct Copied {
     pub copy_seconds: f64,
 }
 
+/// The server's own words and its control file.
+pub struct Cluster {
+    pub facts: ServerFacts,
+    pub control: ControlFile,
+}
+
+impl Cluster {
+    /// Whether pages can be checked; a server built with other sizes lays them out differently.
+    fn has_checksums(&self) -> bool {
+        self.control.data_checksum_version > 0
+            && self.control.page_size as usize == PAGE_SIZE
+            && self.control.pages_per_file == PAGES_PER_FILE
+    }
+}
+
 type Seconds = Arc<Mutex<BTreeMap<String, f64>>>;
 
 /// The archives being written, and what steers them.
@@ -64,12 +82,13 @@ struct Jobs {
 pub async fn copy_and_stop(
     request: &BackupRequest,
     world: &World,
-    facts: &ServerFacts,
+    cluster: &Cluster,
     session: &mut Session,
-    record: &mut Record,
+    record: &Record,
 ) -> Result<Copied, BackupError> {
     let began = Instant::now();
-    let check_from = (facts.data_checksums == "on").then_some(record.info.begin_xlog).flatten();
+    let facts = &cluster.facts;
+    let check_from = cluster.has_checksums().then_some(record.info.begin_xlog).flatten();
     let shared = Arc::new(gather(request, world, facts, check_from).await?);
     let mut jobs = start_jobs(request, world, &shared, record);
     let files = wait_for_files(request, world, session, &mut jobs).await;
@@ -127,12 +146,19 @@ async fn gather(
     Ok(Shared {
         sets,
         codec: request.codec,
+        owner: owner(facts),
         check_from,
         manifest: ManifestSpool::create().map_err(spool_failed)?,
         damaged: Mutex::default(),
         stop: StopFlag::default(),
         progress: Arc::clone(&world.progress),
     })
+}
+
+/// Who owns the data directory: the members that no file stands behind get the same owner.
+fn owner(facts: &ServerFacts) -> (u32, u32) {
+    let metadata = std::fs::metadata(&facts.data_directory);
+    metadata.map_or((0, 0), |metadata| (metadata.uid(), metadata.gid()))
 }
 
 fn roots(facts: &ServerFacts) -> Vec<(ArchiveSet, Root)> {
@@ -388,7 +414,7 @@ async fn wait_for_segments(
     facts: &ServerFacts,
     label: &BackupLabel,
     last: SegmentName,
-) -> Result<Vec<String>, BackupError> {
+) -> Result<Vec<SegmentName>, BackupError> {
     let range =
         WalRange { first: label.start_wal, last, segment_size: facts.segment_size };
     // A server that archives nothing will not begin to while we wait.

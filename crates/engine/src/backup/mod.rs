@@ -33,7 +33,7 @@ pub use source::DamagedPage;
 use crate::progress::{Event, Progress};
 use crate::store::{Bucket, StoreError};
 use record::Record;
-use session::{ServerFacts, Session};
+use session::Session;
 
 /// What a backup works with.
 #[derive(Clone)]
@@ -95,14 +95,15 @@ pub async fn take_backup(
 ) -> Result<BackupOutcome, BackupError> {
     let mut session = Session::open(&world.postgres).await?;
     let facts = session.gather_facts().await?;
-    control::check_same_cluster(&facts)?;
+    let control = control::check_same_cluster(&facts)?;
     let id = record::choose_id(world).await?;
     let label = format!("Barman backup cloud {id}");
     step(world, &format!("starting backup {id}"));
     let started = cancellable(world, session.start(&label, request.checkpoint)).await??;
     let mut record = Record::begin(&request, &facts, id, &started);
     record.create(world).await?;
-    match copy::copy_and_stop(&request, world, &facts, &mut session, &mut record).await {
+    let cluster = copy::Cluster { facts, control };
+    match copy::copy_and_stop(&request, world, &cluster, &mut session, &record).await {
         Ok(copied) => {
             record.finish(&copied);
             record.save(world).await?;

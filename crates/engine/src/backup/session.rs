@@ -10,7 +10,6 @@ use model::backup::Tablespace;
 use model::postgres::{PgVersion, SegmentSize, SystemId};
 use model::moment::Moment;
 use model::wal::lsn::Lsn;
-use model::wal::timeline::TimelineId;
 use postgres::{Client, Config, Row};
 
 use super::request::CheckpointMode;
@@ -75,8 +74,6 @@ pub struct Stopped {
     pub time: Moment,
     /// The text of the `backup_label` file.
     pub label: String,
-    /// The timeline at the end.
-    pub timeline: TimelineId,
 }
 
 impl Session {
@@ -194,8 +191,6 @@ impl Session {
         };
         let sql = format!("SELECT lsn, labelfile, {NOW} AS time FROM {call}");
         let row = one_row(&mut self.client, "stop the backup", &sql).await?;
-        let sql = "SELECT timeline_id AS timeline FROM pg_control_checkpoint()";
-        let control = one_row(&mut self.client, "ask for the timeline", sql).await?;
         if !facts.in_recovery {
             self.mark_end(restore_point).await?;
         }
@@ -203,7 +198,6 @@ impl Session {
             lsn: lsn(&row, "lsn")?,
             time: time(&row)?,
             label: field(&row, "the backup stop", "labelfile")?,
-            timeline: TimelineId::new(field(&control, "the timeline query", "timeline")?),
         })
     }
 

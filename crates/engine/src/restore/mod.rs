@@ -35,7 +35,7 @@ use crate::durable::{sync_directory, write_durably};
 use crate::progress::{Event, Progress};
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
-use extract::{HeldControl, Target, WrittenFile, extract};
+use extract::{HeldControl, Target, extract};
 
 /// What a restore works with.
 #[derive(Clone)]
@@ -113,8 +113,10 @@ pub async fn plan(
 
 fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {
     match fs::read_dir(path) {
-        Ok(mut entries) if entries.next().is_some() => Ok(DirectoryFact::NotEmpty),
-        Ok(_) => Ok(DirectoryFact::Empty),
+        Ok(mut entries) => Ok(match entries.next() {
+            Some(_) => DirectoryFact::NotEmpty,
+            None => DirectoryFact::Empty,
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(DirectoryFact::Missing),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Ok(DirectoryFact::NotADirectory)
@@ -285,6 +287,7 @@ fn sync_tree(path: &Path) -> Result<(), RestoreError> {
 }
 
 fn place_control(destination: &Path, control: &HeldControl) -> Result<(), RestoreError> {
+    make_directory(&destination.join("global"))?;
     let path = destination.join("global/pg_control");
     let failed = |source| failed("write", &path)(source);
     write_durably(&path, &control.content).map_err(failed)?;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::format::backup_manifest::parse::{self, FileChecksum};
+use model::format::backup_manifest::{self, FileChecksum};
 
 use super::extract::{WrittenFile, path_hash};
 
@@ -46,7 +46,7 @@ pub fn compare(destination: &Path, written: Vec<WrittenFile>) -> Result<Verified
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verified::NoManifest),
         content => content.map_err(|source| VerifyError::Read { path: path.clone(), source })?,
     };
-    let manifest = parse::parse(&content)
+    let manifest = backup_manifest::parse(&content)
         .map_err(|error| VerifyError::Manifest { path, cause: error.to_string() })?;
     let by_path: HashMap<u64, WrittenFile> =
         written.into_iter().map(|file| (file.path_hash, file)).collect();

@@ -1,0 +1,189 @@
+//! Restoring archives that somebody else wrote, some of them with bad intentions.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::progress::Silent;
+use engine::restore::{RestoreError, Restored, World, execute, plan};
+use engine::store::Bucket;
+use engine::tarball::write::{MemberHeader, TarWriter};
+use model::backup::{BackupInfo, BackupStatus};
+use model::cloud::Layout;
+use model::restore::plan::RestoreRequest;
+use tokio::sync::watch;
+
+use crate::stores::{Fault, bucket};
+
+const ID: &str = "20261121T081044";
+
+fn header(path: &str, size_bytes: u64) -> MemberHeader<'_> {
+    MemberHeader { path: path.as_bytes(), mode: 0o600, uid: 0, gid: 0, mtime: 1, size_bytes }
+}
+
+fn add(tar: &mut TarWriter<Vec<u8>>, path: &str, content: &[u8]) {
+    tar.begin_file(&header(path, content.len() as u64)).unwrap();
+    tar.write_all(content).unwrap();
+    tar.end_file().unwrap();
+}
+
+/// The first 8 KiB of a real control file: see crates/model/fixtures/README.md.
+fn control() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/fixtures");
+    let mut found = Vec::new();
+    for entry in walk(&path) {
+        if entry.to_string_lossy().contains("control") {
+            found.push(entry);
+        }
+    }
+    found.sort();
+    std::fs::read(found.first().expect("a fixture of pg_control")).unwrap()
+}
+
+fn walk(path: &Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { all.extend(walk(&path)) } else { all.push(path) }
+    }
+    all
+}
+
+/// A raw member of another kind, such as a symbolic link.
+fn special(path: &str, kind: u8, link: &str) -> Vec<u8> {
+    let mut block = [0u8; 512];
+    block[..path.len()].copy_from_slice(path.as_bytes());
+    block[100..108].copy_from_slice(b"0000777\0");
+    block[108..116].copy_from_slice(b"0000000\0");
+    block[116..124].copy_from_slice(b"0000000\0");
+    block[124..136].copy_from_slice(b"00000000000\0");
+    block[136..148].copy_from_slice(b"00000000000\0");
+    block[148..156].fill(b' ');
+    block[156] = kind;
+    block[157..157 + link.len()].copy_from_slice(link.as_bytes());
+    block[257..265].copy_from_slice(b"ustar\x0000");
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block.to_vec()
+}
+
+struct Attempt {
+    directory: tempfile::TempDir,
+    outcome: Result<Restored, RestoreError>,
+}
+
+impl Attempt {
+    fn has(&self, path: &str) -> bool {
+        self.directory.path().join(path).symlink_metadata().is_ok()
+    }
+}
+
+async fn restore(archive: Vec<u8>) -> Attempt {
+    let (bucket, _) = bucket(Fault::None);
+    let layout = Layout::new("", "main").unwrap();
+    let key = format!("{}/data.tar", layout.base(&ID.parse().unwrap()));
+    bucket.write(&key, archive.into()).await.unwrap();
+    restore_from(bucket, layout).await
+}
+
+async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
+    let directory = tempfile::tempdir().unwrap();
+    let (_keep, cancel) = watch::channel(false);
+    let jobs = NonZeroUsize::new(2).unwrap();
+    let world = World { bucket, layout, jobs, progress: Arc::new(Silent), cancel };
+    let request = RestoreRequest {
+        backup: ID.parse().unwrap(),
+        destination: directory.path().join("data"),
+        tablespaces: vec![],
+    };
+    let info = BackupInfo { status: BackupStatus::Done, ..BackupInfo::default() };
+    let outcome = match plan(&request, &info, &world).await {
+        Ok(plan) => execute(plan, &world).await,
+        Err(error) => Err(error),
+    };
+    Attempt { directory, outcome }
+}
+
+fn archive(extra: impl FnOnce(&mut TarWriter<Vec<u8>>)) -> Vec<u8> {
+    let mut tar = TarWriter::new(Vec::new());
+    tar.directory(&header(".", 0)).unwrap();
+    add(&mut tar, "./PG_VERSION", b"15\n");
+    extra(&mut tar);
+    add(&mut tar, "global/pg_control", &control());
+    add(&mut tar, "backup_label", b"START");
+    tar.finish().unwrap()
+}
+
+/// An archive with a raw block in front of everything else.
+fn archive_with(block: Vec<u8>) -> Vec<u8> {
+    let mut bytes = block;
+    bytes.extend(archive(|_| {}));
+    bytes
+}
+
+#[tokio::test]
+async fn a_sound_archive_is_restored_with_its_control_file() {
+    let attempt = restore(archive(|_| {})).await;
+    attempt.outcome.as_ref().unwrap();
+    for path in ["data/PG_VERSION", "data/global/pg_control", "data/backup_label", "data/pg_wal"] {
+        assert!(attempt.has(path), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_member_leaves_the_target_directory() {
+    for path in ["../evil", "/tmp/barman-evil", "base/../../evil", "./../evil"] {
+        let attempt = restore(archive(|tar| add(tar, path, b"x"))).await;
+        let error = attempt.outcome.as_ref().unwrap_err();
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        assert!(cause.contains("refused"), "{path}: {error}: {cause}");
+        assert!(!attempt.has("evil"), "{path}");
+        assert!(!attempt.has("data/global/pg_control"), "{path}");
+    }
+    assert!(!Path::new("/tmp/barman-evil").exists());
+}
+
+#[tokio::test]
+async fn links_and_devices_in_an_archive_are_refused() {
+    for kind in [b'1', b'2', b'3', b'6'] {
+        let attempt = restore(archive_with(special("base", kind, "/etc"))).await;
+        assert!(attempt.outcome.is_err(), "{}", kind as char);
+        assert!(!attempt.has("data/base"));
+        assert!(!attempt.has("data/global/pg_control"));
+    }
+}
+
+#[tokio::test]
+async fn a_link_for_pg_wal_becomes_a_directory_of_its_own() {
+    let attempt = restore(archive_with(special("./pg_wal", b'2', "/somewhere/else"))).await;
+    attempt.outcome.as_ref().unwrap();
+    let metadata = attempt.directory.path().join("data/pg_wal").symlink_metadata().unwrap();
+    assert!(metadata.is_dir());
+}
+
+#[tokio::test]
+async fn an_archive_that_ends_early_is_never_startable() {
+    let whole = archive(|tar| add(tar, "base/1", &[3; 5000]));
+    for length in (512..whole.len() - 512).step_by(700) {
+        let attempt = restore(whole[..length].to_vec()).await;
+        assert!(attempt.outcome.is_err(), "cut at {length}");
+        assert!(!attempt.has("data/global/pg_control"), "cut at {length}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_without_control_file_is_refused() {
+    let mut tar = TarWriter::new(Vec::new());
+    add(&mut tar, "PG_VERSION", b"15\n");
+    let attempt = restore(tar.finish().unwrap()).await;
+    assert!(matches!(attempt.outcome, Err(RestoreError::Control(_))));
+}
+
+#[tokio::test]
+async fn a_backup_without_archives_is_refused_before_anything_is_made() {
+    let (bucket, _) = bucket(Fault::None);
+    let attempt = restore_from(bucket, Layout::new("", "main").unwrap()).await;
+    assert!(matches!(attempt.outcome, Err(RestoreError::Cannot(_))));
+    assert!(!attempt.has("data"));
+}

@@ -1,0 +1,187 @@
+//! A bucket in memory, with a record of what was asked of it and faults on demand.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use engine::store::Bucket;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+};
+
+/// Where the store fails, if at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// The n-th part of any upload, counted from 1.
+    Part(usize),
+    /// The completion of an upload.
+    Complete,
+    /// Every plain write.
+    Put,
+}
+
+#[derive(Debug)]
+pub struct FaultyStore {
+    inner: Arc<InMemory>,
+    fault: Fault,
+    parts: Arc<AtomicUsize>,
+    pub calls: Arc<Mutex<Vec<String>>>,
+}
+
+/// A bucket of 5 MiB parts in memory, and the store behind it.
+pub fn bucket(fault: Fault) -> (Bucket, Arc<FaultyStore>) {
+    let inner = Arc::new(InMemory::new());
+    let store = Arc::new(FaultyStore {
+        inner: Arc::clone(&inner),
+        fault,
+        parts: Arc::default(),
+        calls: Arc::default(),
+    });
+    let bucket = Bucket {
+        objects: Arc::clone(&store) as Arc<dyn ObjectStore>,
+        lister: Arc::new(Lister(inner)),
+        url: "memory://bucket".to_owned(),
+        min_part_size: 5 * 1024 * 1024,
+        max_parts: 10_000,
+    };
+    (bucket, store)
+}
+
+fn broken<T>() -> Result<T> {
+    Err(object_store::Error::Generic { store: "faulty", source: "on purpose".into() })
+}
+
+impl FaultyStore {
+    fn note(&self, call: &str, location: &Path) {
+        self.calls.lock().unwrap().push(format!("{call} {location}"));
+    }
+
+    pub async fn keys(&self) -> Vec<String> {
+        let objects: Vec<_> = self.inner.list(None).try_collect().await.unwrap();
+        let mut keys: Vec<_> = objects.into_iter().map(|o| o.location.to_string()).collect();
+        keys.sort();
+        keys
+    }
+}
+
+impl std::fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("faulty")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.note("put", location);
+        if self.fault == Fault::Put {
+            return broken();
+        }
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.note("upload", location);
+        Ok(Box::new(FaultyUpload {
+            inner: self.inner.put_multipart_opts(location, options).await?,
+            fault: self.fault,
+            parts: Arc::clone(&self.parts),
+            calls: Arc::clone(&self.calls),
+        }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.note("get", location);
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[derive(Debug)]
+struct FaultyUpload {
+    inner: Box<dyn MultipartUpload>,
+    fault: Fault,
+    parts: Arc<AtomicUsize>,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait]
+impl MultipartUpload for FaultyUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let number = self.parts.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.fault == Fault::Part(number) {
+            return Box::pin(async { broken() });
+        }
+        self.inner.put_part(data)
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        if self.fault == Fault::Complete { broken() } else { self.inner.complete().await }
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.calls.lock().unwrap().push("abort".to_owned());
+        self.inner.abort().await
+    }
+}
+
+/// Lists by raw prefix, three objects a page, so that paging is always exercised.
+struct Lister(Arc<InMemory>);
+
+#[async_trait]
+impl PaginatedListStore for Lister {
+    async fn list_paginated(
+        &self,
+        prefix: Option<&str>,
+        options: PaginatedListOptions,
+    ) -> Result<PaginatedListResult> {
+        let mut objects: Vec<ObjectMeta> = self.0.list(None).boxed().try_collect().await?;
+        objects.retain(|object| object.location.as_ref().starts_with(prefix.unwrap_or_default()));
+        objects.sort_by(|one, other| one.location.cmp(&other.location));
+        if let Some(after) = &options.page_token {
+            objects.retain(|object| object.location.as_ref() > after.as_str());
+        }
+        let page = options.max_keys.unwrap_or(3).min(3);
+        let more = objects.len() > page;
+        objects.truncate(page);
+        let last = objects.last().map(|object| object.location.to_string());
+        Ok(PaginatedListResult {
+            page_token: last.filter(|_| more),
+            result: ListResult { common_prefixes: vec![], objects, extensions: Default::default() },
+        })
+    }
+}

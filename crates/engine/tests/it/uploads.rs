@@ -1,0 +1,51 @@
+//! Multipart uploads: an object appears whole or not at all.
+
+use std::io::Write;
+
+use engine::upload::{Uploaded, part_channel, upload};
+
+use crate::stores::{Fault, bucket};
+
+const PART: usize = 64 * 1024;
+
+async fn upload_bytes(fault: Fault, bytes: usize, finish: bool) -> (bool, Vec<String>, Vec<String>) {
+    let (bucket, store) = bucket(fault);
+    let (mut writer, queue) = part_channel(PART);
+    let write = tokio::task::spawn_blocking(move || {
+        writer.write_all(&vec![7; bytes])?;
+        if finish { writer.finish() } else { Ok(()) }
+    });
+    let (uploaded, _written) = tokio::join!(upload(&bucket, "k", queue), write);
+    let complete = matches!(uploaded, Ok(Uploaded::Complete { bytes: sent }) if sent == bytes as u64);
+    let calls = store.calls.lock().unwrap().clone();
+    (complete, store.keys().await, calls)
+}
+
+#[tokio::test]
+async fn a_finished_upload_is_there_with_all_its_bytes() {
+    for bytes in [0, 1, PART, 10 * PART + 1] {
+        let (complete, keys, _) = upload_bytes(Fault::None, bytes, true).await;
+        assert!(complete, "{bytes} bytes");
+        assert_eq!(keys, ["k"]);
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_goes_away_leaves_nothing() {
+    let (complete, keys, calls) = upload_bytes(Fault::None, 10 * PART, false).await;
+    assert!(!complete);
+    assert!(keys.is_empty());
+    assert!(calls.contains(&"abort".to_owned()));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_in_the_middle_leaves_nothing() {
+    for fault in [Fault::Part(1), Fault::Part(7), Fault::Complete] {
+        let (complete, keys, calls) = upload_bytes(fault, 10 * PART, true).await;
+        assert!(!complete, "{fault:?}");
+        assert!(keys.is_empty(), "{fault:?}");
+        if fault != Fault::Complete {
+            assert!(calls.contains(&"abort".to_owned()), "{fault:?}");
+        }
+    }
+}

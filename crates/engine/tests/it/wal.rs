@@ -1,0 +1,160 @@
+//! WAL files into the archive and back.
+
+use std::path::{Path, PathBuf};
+
+use engine::store::Bucket;
+use engine::wal::archive::{ArchiveError, ArchiveRequest, Archived, archive_wal};
+use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
+use model::cloud::Layout;
+use model::codec::Codec;
+
+use crate::stores::{Fault, bucket};
+
+const SIZE: u32 = 1024 * 1024;
+const SYSTEM: u64 = 7_710_533_701_824_798_486;
+
+/// A segment of 1 MiB with the long header of PostgreSQL 15 (`XLogLongPageHeaderData`).
+fn segment(number: u64, filler: u8) -> Vec<u8> {
+    let mut content = vec![filler; SIZE as usize];
+    content[0..2].copy_from_slice(&0xD110u16.to_le_bytes());
+    content[2..4].copy_from_slice(&2u16.to_le_bytes());
+    content[4..8].copy_from_slice(&1u32.to_le_bytes());
+    content[8..16].copy_from_slice(&(number * u64::from(SIZE)).to_le_bytes());
+    content[16..24].fill(0);
+    content[24..32].copy_from_slice(&SYSTEM.to_le_bytes());
+    content[32..36].copy_from_slice(&SIZE.to_le_bytes());
+    content[36..40].copy_from_slice(&8192u32.to_le_bytes());
+    content
+}
+
+struct Place {
+    directory: tempfile::TempDir,
+    bucket: Bucket,
+    layout: Layout,
+}
+
+fn place() -> Place {
+    place_on(bucket(Fault::None).0)
+}
+
+fn place_on(bucket: Bucket) -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    Place { directory, bucket, layout: Layout::new("p", "main").unwrap() }
+}
+
+impl Place {
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, ArchiveError> {
+        let request = ArchiveRequest { path: path.to_path_buf(), codec, level: None };
+        archive_wal(&self.bucket, &self.layout, &request).await
+    }
+
+    async fn fetch(&self, name: &str, partial: PartialPolicy) -> Result<Vec<u8>, FetchError> {
+        let destination = self.directory.path().join("RECOVERYXLOG");
+        let name = name.parse().unwrap();
+        let request = FetchRequest { name, destination: destination.clone(), partial };
+        fetch_wal(&self.bucket, &self.layout, request).await?;
+        Ok(std::fs::read(destination).unwrap())
+    }
+}
+
+const NAME: &str = "000000010000000000000003";
+
+#[tokio::test]
+async fn a_segment_comes_back_in_every_codec() {
+    for codec in Codec::ALL {
+        let place = place();
+        let path = place.file(NAME, &segment(3, 9));
+        assert!(matches!(place.archive(&path, codec).await.unwrap(), Archived::Stored(_)));
+        let content = place.fetch(NAME, PartialPolicy::Accept).await.unwrap();
+        assert_eq!(content, segment(3, 9), "{codec:?}");
+    }
+}
+
+#[tokio::test]
+async fn archiving_the_same_segment_again_is_success() {
+    let place = place();
+    let path = place.file(NAME, &segment(3, 9));
+    place.archive(&path, Codec::Gzip).await.unwrap();
+    let again = place.archive(&path, Codec::Gzip).await.unwrap();
+    assert!(matches!(again, Archived::AlreadyThere(_)));
+}
+
+#[tokio::test]
+async fn other_content_under_the_same_name_is_refused_and_the_stored_one_untouched() {
+    let place = place();
+    let path = place.file(NAME, &segment(3, 9));
+    place.archive(&path, Codec::Zstd).await.unwrap();
+    place.file(NAME, &segment(3, 8));
+    let refused = place.archive(&path, Codec::Zstd).await;
+    assert!(matches!(refused, Err(ArchiveError::Conflict { .. })));
+    assert_eq!(place.fetch(NAME, PartialPolicy::Accept).await.unwrap(), segment(3, 9));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_a_sound_segment_never_reaches_the_store() {
+    let (bucket, store) = bucket(Fault::None);
+    let place = place_on(bucket);
+    let truncated = &segment(3, 9)[..4096];
+    let recycled = segment(2, 9);
+    for content in [truncated, &recycled, &vec![0; SIZE as usize], b""] {
+        let path = place.file(NAME, content);
+        let refused = place.archive(&path, Codec::None).await;
+        assert!(matches!(refused, Err(ArchiveError::Segment { .. })), "{refused:?}");
+    }
+    let path = place.file("notes.txt", b"hello");
+    let refused = place.archive(&path, Codec::None).await;
+    assert!(matches!(refused, Err(ArchiveError::NotWal(_))));
+    assert!(store.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_store_that_fails_acknowledges_nothing() {
+    let place = place_on(bucket(Fault::Put).0);
+    let path = place.file(NAME, &segment(3, 9));
+    let failed = place.archive(&path, Codec::None).await;
+    assert!(matches!(failed, Err(ArchiveError::Store(_))));
+}
+
+#[tokio::test]
+async fn a_complete_segment_wins_over_a_partial_one() {
+    let place = place();
+    let partial = place.file(&format!("{NAME}.partial"), &segment(3, 1));
+    place.archive(&partial, Codec::Gzip).await.unwrap();
+    assert_eq!(place.fetch(NAME, PartialPolicy::Accept).await.unwrap(), segment(3, 1));
+    let refused = place.fetch(NAME, PartialPolicy::Refuse).await;
+    assert!(matches!(refused, Err(FetchError::NotFound { .. })));
+    let whole = place.file(NAME, &segment(3, 2));
+    place.archive(&whole, Codec::Lz4).await.unwrap();
+    assert_eq!(place.fetch(NAME, PartialPolicy::Accept).await.unwrap(), segment(3, 2));
+}
+
+#[tokio::test]
+async fn a_backup_label_does_not_hide_or_stand_in_for_its_segment() {
+    let place = place();
+    let label = "START WAL LOCATION: 0/3000028 (file 000000010000000000000003)\n\
+                 STOP WAL LOCATION: 0/3000100 (file 000000010000000000000003)\n\
+                 CHECKPOINT LOCATION: 0/3000060\nBACKUP METHOD: streamed\nBACKUP FROM: primary\n\
+                 START TIME: 2026-11-21 08:10:44 UTC\nLABEL: x\nSTART TIMELINE: 1\n\
+                 STOP TIME: 2026-11-21 08:10:45 UTC\nSTOP TIMELINE: 1\n";
+    let path = place.file(&format!("{NAME}.00000028.backup"), label.as_bytes());
+    place.archive(&path, Codec::Gzip).await.unwrap();
+    let missing = place.fetch(NAME, PartialPolicy::Accept).await;
+    assert!(matches!(missing, Err(FetchError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_damaged_object_leaves_the_destination_alone() {
+    let place = place();
+    let key = place.layout.wal(&NAME.parse().unwrap(), Codec::None);
+    let cut = segment(3, 9)[..SIZE as usize - 1].to_vec();
+    place.bucket.write(&key, cut.into()).await.unwrap();
+    let refused = place.fetch(NAME, PartialPolicy::Accept).await;
+    assert!(matches!(refused, Err(FetchError::Segment { .. })));
+    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
+}
