@@ -25,7 +25,11 @@
 pub mod backup;
 pub mod cloud;
 pub mod codec;
+pub mod duration;
 pub mod format;
+pub mod keep;
 pub mod moment;
 pub mod postgres;
+pub mod restore;
+pub mod size;
 pub mod wal;
