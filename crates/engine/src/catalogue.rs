@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::tz::TimeZone;
-use model::backup::catalogue::{Catalogue, Entry};
 use model::backup::BackupInfo;
+use model::backup::catalogue::{Catalogue, Entry};
 use model::backup::id::BackupId;
 use model::cloud::Layout;
 use model::format::backup_info;
@@ -34,9 +34,11 @@ pub async fn read_catalogue(
     bucket: &Bucket,
     layout: &Layout,
 ) -> Result<BucketCatalogue, StoreError> {
-    let prefix = format!("{}/base/", layout.server_root());
+    let prefix = format!("{}/", layout.backups());
     let objects = bucket.list(&prefix).await?;
-    let keys = objects.iter().map(|object| object.location.as_ref().to_owned());
+    let keys = objects
+        .iter()
+        .map(|object| object.location.as_ref().to_owned());
     let reads = keys.filter_map(|key| interesting(&key, &prefix).map(|found| (key, found)));
     let reads = stream::iter(reads.map(|(key, found)| async move {
         match bucket.read(&key).await {
@@ -53,7 +55,7 @@ pub async fn read_catalogue(
         match found {
             Found::Record(id) => catalogue.backups.insert(id, parse(&text)),
             Found::Keep(id) => {
-                if let Ok(target) = text.trim().parse() {
+                if let Ok(target) = KeepTarget::parse(&text) {
                     catalogue.kept.insert(id, target);
                 }
             }
@@ -97,6 +99,8 @@ fn parse(text: &str) -> Entry {
     let parsed: Result<BackupInfo, _> = backup_info::parse(text, &TimeZone::system());
     match parsed {
         Ok(info) => Entry::Readable(Box::new(info)),
-        Err(error) => Entry::Unreadable { reason: error.to_string() },
+        Err(error) => Entry::Unreadable {
+            reason: error.to_string(),
+        },
     }
 }

@@ -108,7 +108,9 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<u8> {
-        (0..600_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect()
+        (0..600_000u32)
+            .flat_map(|n| (n / 7).to_le_bytes())
+            .collect()
     }
 
     fn encode(codec: Codec, content: &[u8]) -> Vec<u8> {

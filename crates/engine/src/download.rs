@@ -20,7 +20,10 @@ pub enum Download {
     /// A local file: no detour.
     File(File),
     /// Chunks from the wire.
-    Chunks { queue: mpsc::Receiver<io::Result<Bytes>>, current: Bytes },
+    Chunks {
+        queue: mpsc::Receiver<io::Result<Bytes>>,
+        current: Bytes,
+    },
 }
 
 /// Begins to read an object from its start; must be called within a runtime.
@@ -40,14 +43,18 @@ pub async fn open_download(bucket: &Bucket, key: &str) -> Result<Download, Store
     tokio::spawn(async move {
         while let Some(chunk) = stream.next().await {
             let failed = chunk.is_err();
-            let chunk = chunk.map_err(|source| io::Error::other(bucket.error("read", &key)(source)));
+            let chunk =
+                chunk.map_err(|source| io::Error::other(bucket.error("read", &key)(source)));
             // The reader may have gone: it has what it wanted, or failed.
             if sender.send(chunk).await.is_err() || failed {
                 return;
             }
         }
     });
-    Ok(Download::Chunks { queue, current: Bytes::new() })
+    Ok(Download::Chunks {
+        queue,
+        current: Bytes::new(),
+    })
 }
 
 impl Read for Download {

@@ -33,7 +33,10 @@ impl PendingFile {
     /// When the directory is missing or cannot be written to.
     pub fn create(destination: &Path) -> io::Result<PendingFile> {
         let directory = parent(destination);
-        let file = tempfile::Builder::new().prefix(".barman-").suffix(".tmp").tempfile_in(directory)?;
+        let file = tempfile::Builder::new()
+            .prefix(".barman-")
+            .suffix(".tmp")
+            .tempfile_in(directory)?;
         Ok(PendingFile {
             writer: BufWriter::with_capacity(BUFFER_BYTES, file),
             destination: destination.to_path_buf(),
@@ -45,11 +48,15 @@ impl PendingFile {
     /// # Errors
     /// When flushing or renaming fails; the destination is then as it was.
     pub fn finish(self, durability: Durability) -> io::Result<()> {
-        let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = self
+            .writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         if durability == Durability::Durable {
             file.as_file().sync_all()?;
         }
-        file.persist(&self.destination).map_err(|error| error.error)?;
+        file.persist(&self.destination)
+            .map_err(|error| error.error)?;
         if durability == Durability::Durable {
             sync_directory(parent(&self.destination))?;
         }

@@ -5,7 +5,7 @@
 //! cloud provider is named here: object stores arrive as a [`store::Bucket`].
 
 pub mod backup;
-// pub mod catalogue;
+pub mod catalogue;
 pub mod codec;
 pub mod download;
 pub mod durable;

@@ -68,7 +68,11 @@ impl Bucket {
         key: &str,
     ) -> impl FnOnce(object_store::Error) -> StoreError {
         let object = self.address(key);
-        move |source| StoreError { action, object, source }
+        move |source| StoreError {
+            action,
+            object,
+            source,
+        }
     }
 
     /// A key as the store's path type, byte for byte.
@@ -85,7 +89,11 @@ impl Bucket {
     /// # Errors
     /// When it does not exist ([`StoreError::is_not_found`]) or cannot be read.
     pub async fn read(&self, key: &str) -> Result<Bytes, StoreError> {
-        let got = self.objects.get(&self.path(key)?).await.map_err(self.error("read", key))?;
+        let got = self
+            .objects
+            .get(&self.path(key)?)
+            .await
+            .map_err(self.error("read", key))?;
         got.bytes().await.map_err(self.error("read", key))
     }
 
@@ -95,7 +103,10 @@ impl Bucket {
     /// When the store did not confirm the write.
     pub async fn write(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
         let path = self.path(key)?;
-        self.objects.put(&path, content.into()).await.map_err(self.error("write", key))?;
+        self.objects
+            .put(&path, content.into())
+            .await
+            .map_err(self.error("write", key))?;
         Ok(())
     }
 
@@ -133,7 +144,10 @@ impl Bucket {
         let mut found = Vec::new();
         let mut page_token = None;
         loop {
-            let options = PaginatedListOptions { page_token, ..Default::default() };
+            let options = PaginatedListOptions {
+                page_token,
+                ..Default::default()
+            };
             let page = self.lister.list_paginated(Some(prefix), options).await;
             let page = page.map_err(self.error("list", prefix))?;
             found.extend(page.result.objects);
@@ -149,7 +163,10 @@ impl Bucket {
     /// # Errors
     /// When the listing cannot be had.
     pub async fn any(&self, prefix: &str) -> Result<bool, StoreError> {
-        let options = PaginatedListOptions { max_keys: Some(1), ..Default::default() };
+        let options = PaginatedListOptions {
+            max_keys: Some(1),
+            ..Default::default()
+        };
         let page = self.lister.list_paginated(Some(prefix), options).await;
         let page = page.map_err(self.error("list", prefix))?;
         Ok(!page.result.objects.is_empty())

@@ -28,7 +28,10 @@ pub fn part_size(bucket: &Bucket, expected_bytes: u64) -> usize {
     const MIB: u64 = 1024 * 1024;
     const SMALLEST: u64 = 8 * MIB;
     let needed = (expected_bytes + expected_bytes / 4).div_ceil(bucket.max_parts.max(1));
-    let size = needed.max(bucket.min_part_size).max(SMALLEST).next_multiple_of(MIB);
+    let size = needed
+        .max(bucket.min_part_size)
+        .max(SMALLEST)
+        .next_multiple_of(MIB);
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 
@@ -52,7 +55,14 @@ pub struct PartQueue {
 /// Opens an upload's two ends.
 pub fn part_channel(part_size: usize) -> (PartWriter, PartQueue) {
     let (queue, parts) = mpsc::channel(1);
-    (PartWriter { queue, buffer: BytesMut::new(), part_size }, PartQueue { parts })
+    (
+        PartWriter {
+            queue,
+            buffer: BytesMut::new(),
+            part_size,
+        },
+        PartQueue { parts },
+    )
 }
 
 impl PartWriter {
@@ -64,12 +74,16 @@ impl PartWriter {
         if !self.buffer.is_empty() {
             self.send_part()?;
         }
-        self.queue.blocking_send(Part::End).map_err(|_| upload_gone())
+        self.queue
+            .blocking_send(Part::End)
+            .map_err(|_| upload_gone())
     }
 
     fn send_part(&mut self) -> io::Result<()> {
         let part = std::mem::take(&mut self.buffer).freeze();
-        self.queue.blocking_send(Part::Content(part)).map_err(|_| upload_gone())
+        self.queue
+            .blocking_send(Part::Content(part))
+            .map_err(|_| upload_gone())
     }
 }
 
@@ -118,7 +132,10 @@ pub async fn upload(
     let mut upload = started.map_err(bucket.error("upload", key))?;
     match send_parts(upload.as_mut(), &mut queue.parts).await {
         Ok(Some(bytes)) => {
-            upload.complete().await.map_err(bucket.error("upload", key))?;
+            upload
+                .complete()
+                .await
+                .map_err(bucket.error("upload", key))?;
             Ok(Uploaded::Complete { bytes })
         }
         Ok(None) => {
@@ -180,6 +197,10 @@ impl StopFlag {
     /// # Errors
     /// [`io::ErrorKind::Interrupted`] wrapped so that no loop retries it.
     pub fn check(&self) -> io::Result<()> {
-        if self.is_raised() { Err(io::Error::other("stopped")) } else { Ok(()) }
+        if self.is_raised() {
+            Err(io::Error::other("stopped"))
+        } else {
+            Ok(())
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The compressions Barman's files use: their names, their suffixes and how their bytes begin.
 //!
-//! Which codec a file has is decided here; compressing and decompressing is `engine::codec`'s work.
-//! In an object store the suffix says it; in a local archive, where names carry no suffix, the
-//! first bytes say it. Always true: `strip_suffix` of a name with `suffix` appended gives both back.
+//! Which codec a file has is decided here; compressing and decompressing is `engine::codec`'s
+//! work. In an object store the suffix says it; in a local archive, where names carry no suffix,
+//! the first bytes say it. Always true: `strip_suffix` of a name with `suffix` appended gives both back.
 
 use std::fmt;
 use std::str::FromStr;

@@ -101,12 +101,20 @@ pub fn write_archive(
     tail: Option<TailSlot>,
 ) -> Result<(), ArchiveError> {
     let name = || plan.name.to_string();
-    let whole = |source| ArchiveError { path: name(), source };
+    let whole = |source| ArchiveError {
+        path: name(),
+        source,
+    };
     let set = shared.sets.iter().find(|set| set.set == plan.name.set);
     let set = set.expect("the plan was made from these sets");
     let encoder = Encoder::create(shared.codec, None, sink).map_err(whole)?;
     let tar = TarWriter::new(encoder);
-    let mut writer = Writer { shared, set, tar, block: vec![0; READ_BYTES] };
+    let mut writer = Writer {
+        shared,
+        set,
+        tar,
+        block: vec![0; READ_BYTES],
+    };
     for file in &plan.files {
         writer.entry(&set.entries[file.index])?;
     }
@@ -120,7 +128,10 @@ pub fn write_archive(
 impl Writer<'_> {
     fn entry(&mut self, entry: &SourceEntry) -> Result<(), ArchiveError> {
         let path = absolute(&self.set.root, entry);
-        let failed = |source| ArchiveError { path: path.display().to_string(), source };
+        let failed = |source| ArchiveError {
+            path: path.display().to_string(),
+            source,
+        };
         self.shared.stop.check().map_err(failed)?;
         let file = match File::open(&path) {
             // Dropped while the backup runs: WAL replay drops it again.
@@ -143,13 +154,21 @@ impl Writer<'_> {
         if entry.path.len() <= 100 && !entry.path.contains(&b'/') {
             // Python Barman's archives have top-level files as `./PG_VERSION`.
             let dotted = [b"./", entry.path.as_slice()].concat();
-            let header = MemberHeader { path: &dotted, ..header };
+            let header = MemberHeader {
+                path: &dotted,
+                ..header
+            };
             return self.file(entry, &file, &header).map_err(failed);
         }
         self.file(entry, &file, &header).map_err(failed)
     }
 
-    fn file(&mut self, entry: &SourceEntry, file: &File, header: &MemberHeader<'_>) -> io::Result<()> {
+    fn file(
+        &mut self,
+        entry: &SourceEntry,
+        file: &File,
+        header: &MemberHeader<'_>,
+    ) -> io::Result<()> {
         let path = self.manifest_path(&entry.path);
         let mut source = SourceFile::new(file, self.page_check(&entry.path));
         self.tar.begin_file(header)?;
@@ -163,7 +182,9 @@ impl Writer<'_> {
                 break;
             }
             self.tar.write_all(&self.block[..count])?;
-            self.shared.progress.event(Event::Advance { bytes: count as u64 });
+            self.shared.progress.event(Event::Advance {
+                bytes: count as u64,
+            });
             left -= count as u64;
         }
         self.tar.end_file()?;
@@ -180,9 +201,10 @@ impl Writer<'_> {
     fn page_check(&self, path: &[u8]) -> PageCheck {
         let segment = std::str::from_utf8(path).ok().and_then(relation_segment);
         match (self.shared.check_from, segment) {
-            (Some(backup_start), Some(segment)) => {
-                PageCheck::From { first_block: segment * PAGES_PER_FILE, backup_start }
-            }
+            (Some(backup_start), Some(segment)) => PageCheck::From {
+                first_block: segment * PAGES_PER_FILE,
+                backup_start,
+            },
             _ => PageCheck::Off,
         }
     }
@@ -195,8 +217,18 @@ impl Writer<'_> {
                  stored {found:04X}, calculated {expected:04X}"
             );
             self.shared.progress.event(Event::Warning { text: &text });
-            let page = DamagedPage { file: file.clone(), block, lsn, expected, found };
-            self.shared.damaged.lock().expect("no thread panics holding it").push(page);
+            let page = DamagedPage {
+                file: file.clone(),
+                block,
+                lsn,
+                expected,
+                found,
+            };
+            self.shared
+                .damaged
+                .lock()
+                .expect("no thread panics holding it")
+                .push(page);
         }
     }
 
@@ -204,9 +236,7 @@ impl Writer<'_> {
     fn manifest_path(&self, path: &[u8]) -> Vec<u8> {
         match self.set.set {
             ArchiveSet::Data => path.to_vec(),
-            ArchiveSet::Tablespace(oid) => {
-                [format!("pg_tblspc/{oid}/").as_bytes(), path].concat()
-            }
+            ArchiveSet::Tablespace(oid) => [format!("pg_tblspc/{oid}/").as_bytes(), path].concat(),
         }
     }
 
@@ -251,10 +281,15 @@ impl Writer<'_> {
 
     fn small(&mut self, header: &MemberHeader<'_>, content: impl Read) -> Result<(), ArchiveError> {
         let path = String::from_utf8_lossy(header.path).into_owned();
-        self.write_member(header, content).map_err(|source| ArchiveError { path, source })
+        self.write_member(header, content)
+            .map_err(|source| ArchiveError { path, source })
     }
 
-    fn write_member(&mut self, header: &MemberHeader<'_>, mut content: impl Read) -> io::Result<()> {
+    fn write_member(
+        &mut self,
+        header: &MemberHeader<'_>,
+        mut content: impl Read,
+    ) -> io::Result<()> {
         self.tar.begin_file(header)?;
         io::copy(&mut content, &mut self.tar)?;
         self.tar.end_file()

@@ -22,7 +22,11 @@ pub enum ControlError {
     #[error("{path} is damaged: {cause}")]
     Damaged { path: PathBuf, cause: String },
     #[error("{path} belongs to cluster {found}, but the session is with cluster {expected}")]
-    OtherCluster { path: PathBuf, expected: SystemId, found: SystemId },
+    OtherCluster {
+        path: PathBuf,
+        expected: SystemId,
+        found: SystemId,
+    },
 }
 
 /// PostgreSQL rewrites the file in one go; a reader can still see half of the old one.
@@ -38,12 +42,19 @@ pub fn read_control(facts: &ServerFacts) -> Result<(Vec<u8>, ControlFile), Contr
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let content = std::fs::read(&path)
-            .map_err(|source| ControlError::Unreadable { path: path.clone(), source })?;
+        let content = std::fs::read(&path).map_err(|source| ControlError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
         match ControlFile::parse(&content) {
             Ok(control) => return Ok((content, control)),
             Err(_) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
-            Err(error) => return Err(ControlError::Damaged { path, cause: error.to_string() }),
+            Err(error) => {
+                return Err(ControlError::Damaged {
+                    path,
+                    cause: error.to_string(),
+                });
+            }
         }
     }
 }

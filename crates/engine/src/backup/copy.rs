@@ -88,7 +88,10 @@ pub async fn copy_and_stop(
 ) -> Result<Copied, BackupError> {
     let began = Instant::now();
     let facts = &cluster.facts;
-    let check_from = cluster.has_checksums().then_some(record.info.begin_xlog).flatten();
+    let check_from = cluster
+        .has_checksums()
+        .then_some(record.info.begin_xlog)
+        .flatten();
     let shared = Arc::new(gather(request, world, facts, check_from).await?);
     let mut jobs = start_jobs(request, world, &shared, record);
     let files = wait_for_files(request, world, session, &mut jobs).await;
@@ -135,14 +138,26 @@ async fn gather(
         };
         roots.into_iter().map(set).collect::<Result<Vec<_>, _>>()
     });
-    let sets = gathered.await.map_err(|error| BackupError::Worker(error.to_string()))??;
-    let bytes = sets.iter().flat_map(|set| &set.entries).map(|entry| entry.size_bytes).sum();
+    let sets = gathered
+        .await
+        .map_err(|error| BackupError::Worker(error.to_string()))??;
+    let bytes = sets
+        .iter()
+        .flat_map(|set| &set.entries)
+        .map(|entry| entry.size_bytes)
+        .sum();
     world.progress.event(Event::Total { bytes });
     let files = |set: &SourceSet| {
-        set.entries.iter().filter(|entry| entry.kind == EntryKind::File).count()
+        set.entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::File)
+            .count()
     };
     let count: usize = sets.iter().map(files).sum();
-    step(world, &format!("copying {count} files, {}", model::size::pretty_size(bytes)));
+    step(
+        world,
+        &format!("copying {count} files, {}", model::size::pretty_size(bytes)),
+    );
     Ok(Shared {
         sets,
         codec: request.codec,
@@ -163,16 +178,30 @@ fn owner(facts: &ServerFacts) -> (u32, u32) {
 
 fn roots(facts: &ServerFacts) -> Vec<(ArchiveSet, Root)> {
     let data = PathBuf::from(&facts.data_directory);
-    let locations = facts.tablespaces.iter().map(|tablespace| PathBuf::from(&tablespace.location));
-    let shadowed = external_files(facts).into_iter().map(|path| data.join(file_name(&path)));
+    let locations = facts
+        .tablespaces
+        .iter()
+        .map(|tablespace| PathBuf::from(&tablespace.location));
+    let shadowed = external_files(facts)
+        .into_iter()
+        .map(|path| data.join(file_name(&path)));
     let leave_out = locations.chain(shadowed).collect();
     let tablespace = |tablespace: &model::backup::Tablespace| {
         let location = PathBuf::from(&tablespace.location);
-        let root = Root::Tablespace { location, major: facts.version.major() };
+        let root = Root::Tablespace {
+            location,
+            major: facts.version.major(),
+        };
         (ArchiveSet::Tablespace(tablespace.oid), root)
     };
     let mut roots: Vec<_> = facts.tablespaces.iter().map(tablespace).collect();
-    roots.push((ArchiveSet::Data, Root::Data { directory: data, leave_out }));
+    roots.push((
+        ArchiveSet::Data,
+        Root::Data {
+            directory: data,
+            leave_out,
+        },
+    ));
     roots
 }
 
@@ -180,11 +209,15 @@ fn roots(facts: &ServerFacts) -> Vec<(ArchiveSet, Root)> {
 fn external_files(facts: &ServerFacts) -> Vec<PathBuf> {
     let files = [&facts.config_file, &facts.hba_file, &facts.ident_file];
     let paths = files.into_iter().flatten().map(PathBuf::from);
-    paths.filter(|path| !path.starts_with(&facts.data_directory)).collect()
+    paths
+        .filter(|path| !path.starts_with(&facts.data_directory))
+        .collect()
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn start_jobs(
@@ -194,7 +227,13 @@ fn start_jobs(
     record: &Record,
 ) -> Jobs {
     let sizes = |set: &SourceSet| {
-        (set.set, set.entries.iter().map(|entry| entry.size_bytes).collect::<Vec<_>>())
+        (
+            set.set,
+            set.entries
+                .iter()
+                .map(|entry| entry.size_bytes)
+                .collect::<Vec<_>>(),
+        )
     };
     let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
     let rules = CuttingRules {
@@ -204,7 +243,10 @@ fn start_jobs(
     let plan = plan_archives(&sets, rules);
     let (files_done_sender, files_done) = oneshot::channel();
     let (tail, tail_receiver) = oneshot::channel();
-    let slot = TailSlot { files_done: files_done_sender, tail: tail_receiver };
+    let slot = TailSlot {
+        files_done: files_done_sender,
+        tail: tail_receiver,
+    };
     let mut queue: VecDeque<_> = plan.into_iter().map(|archive| (archive, None)).collect();
     if let Some((_, last)) = queue.back_mut() {
         *last = Some(slot);
@@ -228,7 +270,13 @@ fn start_jobs(
             Ok(())
         });
     }
-    Jobs { workers, shared: Arc::clone(shared), seconds, files_done, tail }
+    Jobs {
+        workers,
+        shared: Arc::clone(shared),
+        seconds,
+        files_done,
+        tail,
+    }
 }
 
 fn item_name(set: ArchiveSet) -> String {
@@ -321,7 +369,12 @@ fn joined(
 
 /// Stops every worker and waits for it, so that nothing is uploaded after the failure is recorded.
 async fn give_up(jobs: Jobs, error: BackupError) -> BackupError {
-    let Jobs { mut workers, shared, tail, .. } = jobs;
+    let Jobs {
+        mut workers,
+        shared,
+        tail,
+        ..
+    } = jobs;
     shared.stop.raise();
     drop(tail);
     while workers.join_next().await.is_some() {}
@@ -339,7 +392,9 @@ async fn stop(
     for path in external_files(facts) {
         members.extend(configuration_member(&path)?);
     }
-    let stopped = session.stop(facts, &format!("barman_{}", record.id)).await?;
+    let stopped = session
+        .stop(facts, &format!("barman_{}", record.id))
+        .await?;
     let label = backup_label::parse(&stopped.label);
     let label = label.map_err(|error| BackupError::Label(error.to_string()))?;
     let label_member = TailMember {
@@ -362,16 +417,33 @@ async fn stop(
         start: label.start_lsn,
         end: stopped.lsn,
     };
-    let trailer = ManifestTrailer { wal_ranges: vec![range] };
-    let manifest = shared.manifest.finish(facts.version, facts.system_id, &trailer);
+    let trailer = ManifestTrailer {
+        wal_ranges: vec![range],
+    };
+    let manifest = shared
+        .manifest
+        .finish(facts.version, facts.system_id, &trailer);
     let manifest = manifest.map_err(spool_failed)?;
-    Ok((stopped, label, Tail { members, manifest, label: label_member }))
+    Ok((
+        stopped,
+        label,
+        Tail {
+            members,
+            manifest,
+            label: label_member,
+        },
+    ))
 }
 
 fn control_member(facts: &ServerFacts) -> Result<TailMember, BackupError> {
     let (content, _) = read_control(facts)?;
     let mtime = Timestamp::now().as_second().max(0) as u64;
-    Ok(TailMember { path: "global/pg_control".to_owned(), mode: 0o600, mtime, content })
+    Ok(TailMember {
+        path: "global/pg_control".to_owned(),
+        mode: 0o600,
+        mtime,
+        content,
+    })
 }
 
 /// A configuration file from outside; a missing `pg_ident.conf` is no reason to fail.
@@ -384,11 +456,19 @@ fn configuration_member(path: &Path) -> Result<Option<TailMember>, BackupError> 
         })?,
     };
     let mtime = Timestamp::now().as_second().max(0) as u64;
-    Ok(Some(TailMember { path: file_name(path), mode: 0o600, mtime, content }))
+    Ok(Some(TailMember {
+        path: file_name(path),
+        mode: 0o600,
+        mtime,
+        content,
+    }))
 }
 
 fn spool_failed(source: std::io::Error) -> BackupError {
-    BackupError::Spool { directory: std::env::temp_dir().display().to_string(), source }
+    BackupError::Spool {
+        directory: std::env::temp_dir().display().to_string(),
+        source,
+    }
 }
 
 fn judge_damage(request: &BackupRequest, damaged: &[DamagedPage]) -> Result<(), BackupError> {
@@ -415,11 +495,18 @@ async fn wait_for_segments(
     label: &BackupLabel,
     last: SegmentName,
 ) -> Result<Vec<SegmentName>, BackupError> {
-    let range =
-        WalRange { first: label.start_wal, last, segment_size: facts.segment_size };
+    let range = WalRange {
+        first: label.start_wal,
+        last,
+        segment_size: facts.segment_size,
+    };
     // A server that archives nothing will not begin to while we wait.
     let archives = facts.archive_mode != "off";
-    let patience = if archives { request.wal_patience } else { std::time::Duration::ZERO };
+    let patience = if archives {
+        request.wal_patience
+    } else {
+        std::time::Duration::ZERO
+    };
     step(world, &format!("waiting for WAL up to {last}"));
     Ok(wait_for_wal(world, &range, patience).await?)
 }

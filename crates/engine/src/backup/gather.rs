@@ -31,7 +31,10 @@ pub struct SourceEntry {
 #[derive(Debug, Clone)]
 pub enum Root {
     /// The data directory; entries with these absolute paths are left out.
-    Data { directory: PathBuf, leave_out: Vec<PathBuf> },
+    Data {
+        directory: PathBuf,
+        leave_out: Vec<PathBuf>,
+    },
     /// A tablespace's location.
     Tablespace { location: PathBuf, major: u32 },
 }
@@ -48,8 +51,14 @@ impl Root {
     fn judge(&self, path: &Path, kind: EntryKind) -> Verdict {
         let text = path.to_string_lossy();
         match self {
-            Root::Data { directory, leave_out } => {
-                if leave_out.iter().any(|absolute| *absolute == directory.join(path)) {
+            Root::Data {
+                directory,
+                leave_out,
+            } => {
+                if leave_out
+                    .iter()
+                    .any(|absolute| *absolute == directory.join(path))
+                {
                     return Verdict::Leave;
                 }
                 judge_data_entry(&text, kind)
@@ -76,7 +85,11 @@ pub struct WalkError {
 /// # Errors
 /// When a directory cannot be read for another reason than having vanished.
 pub fn gather_entries(root: &Root) -> Result<Vec<SourceEntry>, WalkError> {
-    let mut walk = Walk { root, entries: Vec::new(), seen: HashSet::new() };
+    let mut walk = Walk {
+        root,
+        entries: Vec::new(),
+        seen: HashSet::new(),
+    };
     walk.directory(Path::new(""))?;
     Ok(walk.entries)
 }
@@ -92,7 +105,10 @@ impl Walk<'_> {
     fn directory(&mut self, relative: &Path) -> Result<(), WalkError> {
         let absolute = self.root.directory().join(relative);
         let is_root = relative.as_os_str().is_empty();
-        let failed = |source| WalkError { path: absolute.display().to_string(), source };
+        let failed = |source| WalkError {
+            path: absolute.display().to_string(),
+            source,
+        };
         let names = match listed(&absolute) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_root => return Ok(()),
             names => names.map_err(failed)?,
@@ -116,7 +132,10 @@ impl Walk<'_> {
         let metadata = match fs::metadata(&absolute) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => {
-                return Err(WalkError { path: absolute.display().to_string(), source });
+                return Err(WalkError {
+                    path: absolute.display().to_string(),
+                    source,
+                });
             }
             Ok(metadata) => metadata,
         };
@@ -143,7 +162,11 @@ impl Walk<'_> {
             b"" => b".".to_vec(),
             bytes => bytes.to_vec(),
         };
-        self.entries.push(SourceEntry { path, size_bytes, kind });
+        self.entries.push(SourceEntry {
+            path,
+            size_bytes,
+            kind,
+        });
     }
 }
 
@@ -158,7 +181,8 @@ fn listed(directory: &Path) -> io::Result<Vec<OsString>> {
 
 /// An entry's path in the file system.
 pub fn absolute(root: &Root, entry: &SourceEntry) -> PathBuf {
-    root.directory().join(PathBuf::from(OsString::from_vec(entry.path.clone())))
+    root.directory()
+        .join(PathBuf::from(OsString::from_vec(entry.path.clone())))
 }
 
 #[cfg(test)]
@@ -167,7 +191,10 @@ mod tests {
 
     fn paths(root: &Root) -> Vec<String> {
         let entries = gather_entries(root).unwrap();
-        entries.into_iter().map(|entry| String::from_utf8(entry.path).unwrap()).collect()
+        entries
+            .into_iter()
+            .map(|entry| String::from_utf8(entry.path).unwrap())
+            .collect()
     }
 
     #[test]
@@ -177,13 +204,30 @@ mod tests {
         for path in ["base/5", "pg_wal", "global", "pg_tblspc"] {
             fs::create_dir_all(top.join(path)).unwrap();
         }
-        let files = ["PG_VERSION", "base/5/1", "pg_wal/00", "global/pg_control", "postmaster.pid"];
+        let files = [
+            "PG_VERSION",
+            "base/5/1",
+            "pg_wal/00",
+            "global/pg_control",
+            "postmaster.pid",
+        ];
         for path in files.into_iter().chain(["base/5/2", "base/5/2_init"]) {
             fs::write(top.join(path), b"x").unwrap();
         }
         std::os::unix::fs::symlink("/nowhere", top.join("pg_tblspc/16384")).unwrap();
-        let root = Root::Data { directory: top.to_path_buf(), leave_out: vec![] };
-        let expected = [".", "PG_VERSION", "base", "base/5", "base/5/1", "base/5/2_init", "global"];
+        let root = Root::Data {
+            directory: top.to_path_buf(),
+            leave_out: vec![],
+        };
+        let expected = [
+            ".",
+            "PG_VERSION",
+            "base",
+            "base/5",
+            "base/5/1",
+            "base/5/2_init",
+            "global",
+        ];
         let mut all: Vec<_> = expected.into_iter().collect();
         all.extend(["pg_tblspc", "pg_wal"]);
         assert_eq!(paths(&root), all);
@@ -194,7 +238,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("d")).unwrap();
         std::os::unix::fs::symlink("../d", directory.path().join("d/loop")).unwrap();
-        let root = Root::Data { directory: directory.path().to_path_buf(), leave_out: vec![] };
+        let root = Root::Data {
+            directory: directory.path().to_path_buf(),
+            leave_out: vec![],
+        };
         assert_eq!(paths(&root), [".", "d"]);
     }
 
@@ -203,7 +250,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let inner = directory.path().join("ts");
         fs::create_dir(&inner).unwrap();
-        let root = Root::Data { directory: directory.path().to_path_buf(), leave_out: vec![inner] };
+        let root = Root::Data {
+            directory: directory.path().to_path_buf(),
+            leave_out: vec![inner],
+        };
         assert_eq!(paths(&root), ["."]);
     }
 }

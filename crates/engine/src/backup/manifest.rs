@@ -25,7 +25,9 @@ impl ManifestSpool {
     /// # Errors
     /// When no temporary file can be made (see `TMPDIR`).
     pub fn create() -> io::Result<ManifestSpool> {
-        Ok(ManifestSpool { entries: Mutex::new(BufWriter::new(tempfile::tempfile()?)) })
+        Ok(ManifestSpool {
+            entries: Mutex::new(BufWriter::new(tempfile::tempfile()?)),
+        })
     }
 
     /// Adds one file.
@@ -59,10 +61,15 @@ impl ManifestSpool {
         let mut file = whole.into_inner().map_err(io::IntoInnerError::into_error)?;
         let size_bytes = file.stream_position()?;
         file.rewind()?;
-        Ok(ManifestFile { content: BufReader::new(file), size_bytes })
+        Ok(ManifestFile {
+            content: BufReader::new(file),
+            size_bytes,
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BufWriter<File>> {
-        self.entries.lock().expect("no thread panics while it holds the spool")
+        self.entries
+            .lock()
+            .expect("no thread panics while it holds the spool")
     }
 }

@@ -75,7 +75,11 @@ pub enum BackupError {
         source: std::io::Error,
     },
     #[error("{count} damaged pages in the cluster; the first is block {block} of {file}")]
-    Damaged { count: usize, file: String, block: u32 },
+    Damaged {
+        count: usize,
+        file: String,
+        block: u32,
+    },
     #[error("a backup with id {0} already exists")]
     IdTaken(BackupId),
     #[error("the backup was stopped by a signal")]

@@ -32,7 +32,11 @@ pub async fn choose_id(world: &World) -> Result<BackupId, StoreError> {
     loop {
         let now = Zoned::now();
         let id = BackupId::from_civil(now.datetime()).expect("this century has four digits");
-        if !world.bucket.any(&format!("{}/", world.layout.base(&id))).await? {
+        if !world
+            .bucket
+            .any(&format!("{}/", world.layout.base(&id)))
+            .await?
+        {
             return Ok(id);
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -69,7 +73,12 @@ impl Record {
             tablespaces: Some(facts.tablespaces.clone()).filter(|list| !list.is_empty()),
             ..BackupInfo::default()
         };
-        Record { id, info, jobs: request.jobs.get(), begun: Instant::now() }
+        Record {
+            id,
+            info,
+            jobs: request.jobs.get(),
+            begun: Instant::now(),
+        }
     }
 
     /// Writes the record for the first time; never over another backup's.
@@ -89,7 +98,10 @@ impl Record {
     /// # Errors
     /// When the store refuses.
     pub async fn save(&self, world: &World) -> Result<(), StoreError> {
-        world.bucket.write(&world.layout.backup_info(&self.id), self.text()).await
+        world
+            .bucket
+            .write(&world.layout.backup_info(&self.id), self.text())
+            .await
     }
 
     fn text(&self) -> Bytes {
@@ -128,9 +140,16 @@ impl Record {
         let seconds = |value: f64| Value::Float((value * 1e6).round() / 1e6);
         let per_item = || {
             let items = copied.seconds_per_set.iter();
-            Value::Dict(items.map(|(name, value)| entry(name, seconds(*value))).collect())
+            Value::Dict(
+                items
+                    .map(|(name, value)| entry(name, seconds(*value)))
+                    .collect(),
+            )
         };
-        let none = copied.seconds_per_set.iter().map(|(name, _)| entry(name, Value::Int(0)));
+        let none = copied
+            .seconds_per_set
+            .iter()
+            .map(|(name, _)| entry(name, Value::Int(0)));
         let serialized: f64 = copied.seconds_per_set.iter().map(|(_, value)| value).sum();
         Value::Dict(vec![
             entry("total_time", seconds(self.begun.elapsed().as_secs_f64())),

@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use model::backup::Tablespace;
-use model::postgres::{PgVersion, SegmentSize, SystemId};
 use model::moment::Moment;
+use model::postgres::{PgVersion, SegmentSize, SystemId};
 use model::wal::lsn::Lsn;
 use postgres::{Client, Config, Row};
 
@@ -49,7 +49,10 @@ pub enum SessionError {
         source: postgres::Error,
     },
     #[error("PostgreSQL's answer to {query} has no usable {column}")]
-    Answer { query: &'static str, column: &'static str },
+    Answer {
+        query: &'static str,
+        column: &'static str,
+    },
     #[error("PostgreSQL {0} is too old: version 13 is the oldest that is supported")]
     TooOld(PgVersion),
 }
@@ -84,7 +87,9 @@ impl Session {
     pub async fn open(config: &Config) -> Result<Session, SessionError> {
         let mut config = config.clone();
         config.pin_parameter("search_path", "pg_catalog");
-        let mut client = Client::connect(&config).await.map_err(SessionError::Connect)?;
+        let mut client = Client::connect(&config)
+            .await
+            .map_err(SessionError::Connect)?;
         let sql = "SELECT current_setting('server_version_num') AS version";
         let row = one_row(&mut client, "ask for the server's version", sql).await?;
         let version = PgVersion::new(field(&row, "the version query", "version")?);
@@ -110,8 +115,12 @@ impl Session {
         Ok(ServerFacts {
             version: self.version,
             system_id: SystemId::new(field(&row, QUERY, "system_identifier")?),
-            segment_size: SegmentSize::new(field(&row, QUERY, "wal_segment_size")?)
-                .map_err(|_| SessionError::Answer { query: QUERY, column: "wal_segment_size" })?,
+            segment_size: SegmentSize::new(field(&row, QUERY, "wal_segment_size")?).map_err(
+                |_| SessionError::Answer {
+                    query: QUERY,
+                    column: "wal_segment_size",
+                },
+            )?,
             data_directory: field(&row, QUERY, "data_directory")?,
             config_file: text("config_file"),
             hba_file: text("hba_file"),
@@ -150,7 +159,11 @@ impl Session {
                     ORDER BY 1";
         let rows = self.client.query(sql).await;
         let rows = rows.map_err(query_failed("ask for included configuration files"))?;
-        Ok(rows.iter().filter_map(|row| row.get("sourcefile")).map(str::to_owned).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| row.get("sourcefile"))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Starts the backup: from here on the files may be copied.
@@ -171,7 +184,10 @@ impl Session {
         };
         let sql = format!("SELECT {call} AS lsn, {NOW} AS time");
         let row = one_row(&mut self.client, "start the backup", &sql).await?;
-        Ok(Started { lsn: lsn(&row, "lsn")?, time: time(&row)? })
+        Ok(Started {
+            lsn: lsn(&row, "lsn")?,
+            time: time(&row)?,
+        })
     }
 
     /// Stops the backup and closes its last WAL segment.
@@ -229,9 +245,11 @@ impl Session {
 }
 
 /// The server's clock as text that [`Timestamp`] parses, whatever `DateStyle` is.
-const NOW: &str = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+const NOW: &str =
+    "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 
-const FACTS: &str = "SELECT (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
+const FACTS: &str =
+    "SELECT (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
        (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS wal_segment_size,
        current_setting('data_directory') AS data_directory,
        current_setting('config_file') AS config_file,
@@ -249,7 +267,10 @@ async fn one_row(
     sql: &str,
 ) -> Result<Row, SessionError> {
     let rows = client.query(sql).await.map_err(query_failed(action))?;
-    rows.into_iter().next().ok_or(SessionError::Answer { query: action, column: "row" })
+    rows.into_iter().next().ok_or(SessionError::Answer {
+        query: action,
+        column: "row",
+    })
 }
 
 /// A string as an SQL literal.

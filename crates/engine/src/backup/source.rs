@@ -59,7 +59,13 @@ pub struct SourceSummary {
 
 impl<'a> SourceFile<'a> {
     pub fn new(file: &'a File, check: PageCheck) -> SourceFile<'a> {
-        SourceFile { file, check, offset: 0, crc32c: 0, damaged: Vec::new() }
+        SourceFile {
+            file,
+            check,
+            offset: 0,
+            crc32c: 0,
+            damaged: Vec::new(),
+        }
     }
 
     /// Fills `buffer` as far as the file goes, checks its pages and adds it to the digest.
@@ -69,7 +75,11 @@ impl<'a> SourceFile<'a> {
     pub fn read_block(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = read_at_most(self.file, buffer, self.offset)?;
         let content = &mut buffer[..count];
-        if let PageCheck::From { first_block, backup_start } = self.check {
+        if let PageCheck::From {
+            first_block,
+            backup_start,
+        } = self.check
+        {
             self.check_pages(content, first_block, backup_start)?;
         }
         self.crc32c = crc32c::crc32c_append(self.crc32c, content);
@@ -89,7 +99,10 @@ impl<'a> SourceFile<'a> {
     }
 
     pub fn finish(self) -> SourceSummary {
-        SourceSummary { crc32c: self.crc32c, damaged: self.damaged }
+        SourceSummary {
+            crc32c: self.crc32c,
+            damaged: self.damaged,
+        }
     }
 
     fn check_pages(
@@ -103,8 +116,11 @@ impl<'a> SourceFile<'a> {
             let block = first_block + before + index as u32;
             let offset = self.offset + (index * PAGE_SIZE) as u64;
             for attempt in 0..=REREADS {
-                let PageState::Damaged { expected, found, lsn } =
-                    check_page(page, block, backup_start)
+                let PageState::Damaged {
+                    expected,
+                    found,
+                    lsn,
+                } = check_page(page, block, backup_start)
                 else {
                     break;
                 };

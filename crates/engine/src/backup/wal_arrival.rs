@@ -64,5 +64,8 @@ async fn still_missing(
             }
         }
     }
-    Ok(names.into_iter().filter(|name| !present.contains(name)).collect())
+    Ok(names
+        .into_iter()
+        .filter(|name| !present.contains(name))
+        .collect())
 }

@@ -101,7 +101,9 @@ pub fn extract(source: impl Read, target: &Target<'_>) -> Result<Extracted, Extr
     Ok(extractor.extracted)
 }
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
     .union(OFlags::TRUNC)
@@ -136,10 +138,13 @@ impl Extractor<'_> {
                 self.open_directory(&path).map(drop)
             }
             MemberKind::Other(_) if is_data && path.starts_with(b"pg_tblspc/") => Ok(()),
-            MemberKind::Other(kind) => Err(refused(&member.path, match kind {
-                b'1' | b'2' => "it is a link, and a link can lead out of the target directory",
-                _ => "it is neither a file nor a directory",
-            })),
+            MemberKind::Other(kind) => Err(refused(
+                &member.path,
+                match kind {
+                    b'1' | b'2' => "it is a link, and a link can lead out of the target directory",
+                    _ => "it is neither a file nor a directory",
+                },
+            )),
         }
     }
 
@@ -217,22 +222,38 @@ impl Extractor<'_> {
             return Err(refused(&member.path, "it is too large for a control file"));
         }
         let mut content = Vec::new();
-        tar.read_to_end(&mut content).map_err(ExtractError::Archive)?;
-        self.note(b"global/pg_control", content.len() as u64, crc32c::crc32c(&content));
+        tar.read_to_end(&mut content)
+            .map_err(ExtractError::Archive)?;
+        self.note(
+            b"global/pg_control",
+            content.len() as u64,
+            crc32c::crc32c(&content),
+        );
         let owner = (member.uid as u32, member.gid as u32);
-        self.extracted.control = Some(HeldControl { content, mode: member.mode & 0o777, owner });
+        self.extracted.control = Some(HeldControl {
+            content,
+            mode: member.mode & 0o777,
+            owner,
+        });
         Ok(())
     }
 
     fn note(&mut self, path: &[u8], size_bytes: u64, crc32c: u32) {
         let path = [self.target.prefix.as_bytes(), path].concat();
-        let file = WrittenFile { path_hash: path_hash(&path), size_bytes, crc32c };
+        let file = WrittenFile {
+            path_hash: path_hash(&path),
+            size_bytes,
+            crc32c,
+        };
         self.extracted.files.push(file);
     }
 
     /// Only root can and must give files to their owner, as `tar` does.
     fn owner(&self, member: &Member) -> Option<(Uid, Gid)> {
-        let ids = (Uid::from_raw(member.uid as u32), Gid::from_raw(member.gid as u32));
+        let ids = (
+            Uid::from_raw(member.uid as u32),
+            Gid::from_raw(member.gid as u32),
+        );
         self.as_root.then_some(ids)
     }
 
@@ -241,7 +262,10 @@ impl Extractor<'_> {
         if path.is_empty() {
             return Ok(&self.root);
         }
-        let cached = self.current.as_ref().is_some_and(|(known, _)| known == path);
+        let cached = self
+            .current
+            .as_ref()
+            .is_some_and(|(known, _)| known == path);
         if !cached {
             let directory = self.walk_down(path)?;
             self.current = Some((path.to_vec(), directory));
@@ -301,9 +325,15 @@ fn is_known_link(path: &[u8]) -> bool {
 }
 
 fn refused(path: &[u8], cause: &'static str) -> ExtractError {
-    ExtractError::Refused { path: String::from_utf8_lossy(path).into_owned(), cause }
+    ExtractError::Refused {
+        path: String::from_utf8_lossy(path).into_owned(),
+        cause,
+    }
 }
 
 fn write_failed(path: &Path, source: io::Error) -> ExtractError {
-    ExtractError::Write { path: path.to_path_buf(), source }
+    ExtractError::Write {
+        path: path.to_path_buf(),
+        source,
+    }
 }

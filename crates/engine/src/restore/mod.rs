@@ -100,7 +100,10 @@ pub async fn plan(
     let listed = world.bucket.list(&prefix).await?;
     let stored = |object: object_store::ObjectMeta| {
         let file = object.location.as_ref().strip_prefix(&prefix)?.to_owned();
-        Some(StoredObject { file, size_bytes: object.size })
+        Some(StoredObject {
+            file,
+            size_bytes: object.size,
+        })
     };
     let objects: Vec<_> = listed.into_iter().filter_map(stored).collect();
     let mut directories = BTreeMap::new();
@@ -130,7 +133,9 @@ fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {
 /// # Errors
 /// See [`RestoreError`]; what was written stays, but cannot be started.
 pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, RestoreError> {
-    world.progress.event(Event::Total { bytes: plan.download_bytes });
+    world.progress.event(Event::Total {
+        bytes: plan.download_bytes,
+    });
     for target in std::iter::once(&plan.destination).chain(plan.links.iter().map(|l| &l.location)) {
         make_directory(target)?;
     }
@@ -141,7 +146,10 @@ pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, Resto
 }
 
 fn make_directory(path: &Path) -> Result<(), RestoreError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
     made.map_err(failed("make the directory", path))
 }
 
@@ -218,12 +226,18 @@ async fn extract_one(
             ArchiveSet::Data => String::new(),
             ArchiveSet::Tablespace(oid) => format!("pg_tblspc/{oid}/"),
         };
-        let target = Target { directory: &extraction.target, prefix, stop: &stop };
+        let target = Target {
+            directory: &extraction.target,
+            prefix,
+            stop: &stop,
+        };
         decoder(extraction.codec, counted)
             .map_err(ExtractError::Archive)
             .and_then(|source| extract(source, &target))
     });
-    let done = done.await.map_err(|error| RestoreError::Worker(error.to_string()))?;
+    let done = done
+        .await
+        .map_err(|error| RestoreError::Worker(error.to_string()))?;
     done.map_err(|source| RestoreError::Extract { object, source })
 }
 
@@ -236,7 +250,9 @@ struct Counted {
 impl io::Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.download.read(buffer)?;
-        self.progress.event(Event::Advance { bytes: count as u64 });
+        self.progress.event(Event::Advance {
+            bytes: count as u64,
+        });
         Ok(count)
     }
 }
@@ -252,16 +268,24 @@ fn finish(
     let parsed = ControlFile::parse(&control.content);
     parsed.map_err(|error| RestoreError::Control(error.to_string()))?;
     let file_count = files.len();
-    world.progress.event(Event::Step { text: "comparing with the backup manifest" });
+    world.progress.event(Event::Step {
+        text: "comparing with the backup manifest",
+    });
     let verified = verify::compare(&plan.destination, files)?;
     link_tablespaces(&plan)?;
     make_directory(&plan.destination.join("pg_wal/archive_status"))?;
-    world.progress.event(Event::Step { text: "flushing to disk" });
+    world.progress.event(Event::Step {
+        text: "flushing to disk",
+    });
     for target in std::iter::once(&plan.destination).chain(plan.links.iter().map(|l| &l.location)) {
         sync_tree(target)?;
     }
     place_control(&plan.destination, &control)?;
-    Ok(Restored { plan, file_count, verified })
+    Ok(Restored {
+        plan,
+        file_count,
+        verified,
+    })
 }
 
 /// Links come from the backup's record, never from an archive.
@@ -303,5 +327,9 @@ fn place_control(destination: &Path, control: &HeldControl) -> Result<(), Restor
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
     let path = path.to_path_buf();
-    move |source| RestoreError::Directory { action, path, source }
+    move |source| RestoreError::Directory {
+        action,
+        path,
+        source,
+    }
 }

@@ -33,7 +33,11 @@ pub enum VerifyError {
     #[error("{path} is damaged: {cause}")]
     Manifest { path: PathBuf, cause: String },
     #[error("{count} files differ from the backup manifest; the first is {first}: {cause}")]
-    Differs { count: usize, first: String, cause: &'static str },
+    Differs {
+        count: usize,
+        first: String,
+        cause: &'static str,
+    },
 }
 
 /// Compares the written files with `backup_manifest` in the restored directory, if there is one.
@@ -44,12 +48,19 @@ pub fn compare(destination: &Path, written: Vec<WrittenFile>) -> Result<Verified
     let path = destination.join("backup_manifest");
     let content = match std::fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verified::NoManifest),
-        content => content.map_err(|source| VerifyError::Read { path: path.clone(), source })?,
+        content => content.map_err(|source| VerifyError::Read {
+            path: path.clone(),
+            source,
+        })?,
     };
-    let manifest = backup_manifest::parse(&content)
-        .map_err(|error| VerifyError::Manifest { path, cause: error.to_string() })?;
-    let by_path: HashMap<u64, WrittenFile> =
-        written.into_iter().map(|file| (file.path_hash, file)).collect();
+    let manifest = backup_manifest::parse(&content).map_err(|error| VerifyError::Manifest {
+        path,
+        cause: error.to_string(),
+    })?;
+    let by_path: HashMap<u64, WrittenFile> = written
+        .into_iter()
+        .map(|file| (file.path_hash, file))
+        .collect();
     let mut count = 0;
     let mut first = None;
     for file in &manifest.files {
@@ -64,8 +75,14 @@ pub fn compare(destination: &Path, written: Vec<WrittenFile>) -> Result<Verified
         first.get_or_insert((String::from_utf8_lossy(&file.path).into_owned(), cause));
     }
     match first {
-        None => Ok(Verified::EveryFile { count: manifest.files.len() }),
-        Some((first, cause)) => Err(VerifyError::Differs { count, first, cause }),
+        None => Ok(Verified::EveryFile {
+            count: manifest.files.len(),
+        }),
+        Some((first, cause)) => Err(VerifyError::Differs {
+            count,
+            first,
+            cause,
+        }),
     }
 }
 

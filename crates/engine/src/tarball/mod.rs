@@ -27,13 +27,24 @@ mod tests {
     use super::*;
 
     fn header(path: &str, size_bytes: u64) -> MemberHeader<'_> {
-        MemberHeader { path: path.as_bytes(), mode: 0o600, uid: 7, gid: 8, mtime: 9, size_bytes }
+        MemberHeader {
+            path: path.as_bytes(),
+            mode: 0o600,
+            uid: 7,
+            gid: 8,
+            mtime: 9,
+            size_bytes,
+        }
     }
 
     fn two_members() -> Vec<u8> {
         let long = format!("base/{}/1", "x".repeat(150));
         let mut tar = TarWriter::new(Vec::new());
-        tar.directory(&MemberHeader { mode: 0o700, ..header(".", 0) }).unwrap();
+        tar.directory(&MemberHeader {
+            mode: 0o700,
+            ..header(".", 0)
+        })
+        .unwrap();
         tar.begin_file(&header(&long, 5)).unwrap();
         tar.write_all(b"hello").unwrap();
         tar.end_file().unwrap();
@@ -46,10 +57,16 @@ mod tests {
         assert_eq!(bytes.len() % BLOCK_BYTES, 0);
         let mut reader = TarReader::new(bytes.as_slice());
         let root = reader.next_member().unwrap().unwrap();
-        assert_eq!((root.path.as_slice(), root.kind), (b".".as_slice(), MemberKind::Directory));
+        assert_eq!(
+            (root.path.as_slice(), root.kind),
+            (b".".as_slice(), MemberKind::Directory)
+        );
         let file = reader.next_member().unwrap().unwrap();
         assert_eq!(file.path.len(), 157);
-        assert_eq!((file.mode, file.uid, file.gid, file.mtime), (0o600, 7, 8, 9));
+        assert_eq!(
+            (file.mode, file.uid, file.gid, file.mtime),
+            (0o600, 7, 8, 9)
+        );
         let mut content = String::new();
         reader.read_to_string(&mut content).unwrap();
         assert_eq!(content, "hello");

@@ -48,7 +48,11 @@ const MAX_EXTENDED_BYTES: u64 = 64 * 1024;
 
 impl<R: Read> TarReader<R> {
     pub fn new(source: R) -> TarReader<R> {
-        TarReader { source, left_bytes: 0, padding: 0 }
+        TarReader {
+            source,
+            left_bytes: 0,
+            padding: 0,
+        }
     }
 
     /// Skips what is left of the current member and reads the next header.
@@ -59,7 +63,9 @@ impl<R: Read> TarReader<R> {
         io::copy(self, &mut io::sink())?;
         let mut extended = Extended::default();
         loop {
-            let Some(header) = self.header()? else { return Ok(None) };
+            let Some(header) = self.header()? else {
+                return Ok(None);
+            };
             let size_bytes = header.entry_size().map_err(damaged)?;
             match header.entry_type() {
                 tar::EntryType::XHeader => {
@@ -93,7 +99,9 @@ impl<R: Read> TarReader<R> {
         self.left_bytes = if kind == MemberKind::File { content } else { 0 };
         self.padding = padding_bytes(self.left_bytes);
         Ok(Member {
-            path: extended.path.unwrap_or_else(|| header.path_bytes().into_owned()),
+            path: extended
+                .path
+                .unwrap_or_else(|| header.path_bytes().into_owned()),
             kind,
             mode: header.mode().map_err(damaged)?,
             uid: header.uid().map_err(damaged)?,
@@ -109,7 +117,11 @@ impl<R: Read> TarReader<R> {
         self.fill(&mut block)?;
         if block == [0; BLOCK_BYTES] {
             self.fill(&mut block)?;
-            return if block == [0; BLOCK_BYTES] { Ok(None) } else { Err(damaged("a lone zero block")) };
+            return if block == [0; BLOCK_BYTES] {
+                Ok(None)
+            } else {
+                Err(damaged("a lone zero block"))
+            };
         }
         let header = tar::Header::from_byte_slice(&block).clone();
         if checksum(&block) != header.cksum().map_err(damaged)? {
@@ -129,10 +141,12 @@ impl<R: Read> TarReader<R> {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        self.source.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => ends_early(),
-            _ => error,
-        })
+        self.source
+            .read_exact(buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => ends_early(),
+                _ => error,
+            })
     }
 }
 
@@ -144,7 +158,9 @@ impl<R: Read> Read for TarReader<R> {
             self.fill(&mut padding[..length])?;
             return Ok(0);
         }
-        let wanted = buffer.len().min(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
         let count = self.source.read(&mut buffer[..wanted])?;
         if count == 0 && wanted > 0 {
             return Err(ends_early());
@@ -163,19 +179,29 @@ fn checksum(block: &[u8; BLOCK_BYTES]) -> u32 {
 fn parse_pax(records: &[u8], extended: &mut Extended) -> io::Result<()> {
     let mut rest = records;
     while !rest.is_empty() {
-        let space = rest.iter().position(|b| *b == b' ').ok_or_else(|| damaged("pax record"))?;
-        let length = std::str::from_utf8(&rest[..space]).ok().and_then(|text| text.parse().ok());
+        let space = rest
+            .iter()
+            .position(|b| *b == b' ')
+            .ok_or_else(|| damaged("pax record"))?;
+        let length = std::str::from_utf8(&rest[..space])
+            .ok()
+            .and_then(|text| text.parse().ok());
         let length: usize = length.ok_or_else(|| damaged("pax record length"))?;
         if length <= space + 1 || length > rest.len() || rest[length - 1] != b'\n' {
             return Err(damaged("pax record length"));
         }
         let record = &rest[space + 1..length - 1];
-        let equals = record.iter().position(|b| *b == b'=').ok_or_else(|| damaged("pax record"))?;
+        let equals = record
+            .iter()
+            .position(|b| *b == b'=')
+            .ok_or_else(|| damaged("pax record"))?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
             b"path" => extended.path = Some(value.to_vec()),
             b"size" => {
-                let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                let size = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
                 extended.size_bytes = Some(size.ok_or_else(|| damaged("pax size"))?);
             }
             _ => {}
@@ -186,9 +212,15 @@ fn parse_pax(records: &[u8], extended: &mut Extended) -> io::Result<()> {
 }
 
 fn ends_early() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends before its end mark")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the archive ends before its end mark",
+    )
 }
 
 fn damaged(cause: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the archive is damaged: {cause}"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the archive is damaged: {cause}"),
+    )
 }

@@ -32,7 +32,11 @@ const NAME_FIELD_BYTES: usize = 100;
 
 impl<W: Write> TarWriter<W> {
     pub fn new(sink: W) -> TarWriter<W> {
-        TarWriter { sink, owed_bytes: 0, padding: 0 }
+        TarWriter {
+            sink,
+            owed_bytes: 0,
+            padding: 0,
+        }
     }
 
     /// Adds a directory entry.
@@ -60,7 +64,10 @@ impl<W: Write> TarWriter<W> {
     /// # Errors
     /// When the sink fails.
     pub fn end_file(&mut self) -> io::Result<()> {
-        io::copy(&mut io::Read::take(io::repeat(0), self.owed_bytes), &mut self.sink)?;
+        io::copy(
+            &mut io::Read::take(io::repeat(0), self.owed_bytes),
+            &mut self.sink,
+        )?;
         self.owed_bytes = 0;
         self.sink.write_all(&[0; BLOCK_BYTES][..self.padding])
     }
@@ -108,7 +115,8 @@ impl<W: Write> TarWriter<W> {
         header.set_cksum();
         self.sink.write_all(header.as_bytes())?;
         self.sink.write_all(&record)?;
-        self.sink.write_all(&[0; BLOCK_BYTES][..padding_bytes(record.len() as u64)])
+        self.sink
+            .write_all(&[0; BLOCK_BYTES][..padding_bytes(record.len() as u64)])
     }
 }
 
@@ -132,7 +140,9 @@ impl<W: Write> Write for TarWriter<W> {
     /// Content beyond the announced size is swallowed: a file that grew while it was read is cut
     /// to the size in its header.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let wanted = bytes.len().min(usize::try_from(self.owed_bytes).unwrap_or(usize::MAX));
+        let wanted = bytes
+            .len()
+            .min(usize::try_from(self.owed_bytes).unwrap_or(usize::MAX));
         self.sink.write_all(&bytes[..wanted])?;
         self.owed_bytes -= wanted as u64;
         Ok(bytes.len())
@@ -157,8 +167,14 @@ mod tests {
 
     #[test]
     fn a_file_that_shrank_is_filled_and_one_that_grew_is_cut() {
-        let header =
-            MemberHeader { path: b"f", mode: 0o600, uid: 0, gid: 0, mtime: 0, size_bytes: 4 };
+        let header = MemberHeader {
+            path: b"f",
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            size_bytes: 4,
+        };
         for content in [b"ab".as_slice(), b"abcdefgh"] {
             let mut tar = TarWriter::new(Vec::new());
             tar.begin_file(&header).unwrap();

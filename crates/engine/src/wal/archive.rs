@@ -100,19 +100,29 @@ pub async fn archive_wal(
 }
 
 fn wal_name(path: &Path) -> Result<WalName, ArchiveError> {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.parse().map_err(|_| ArchiveError::NotWal(path.display().to_string()))
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
+    name.parse()
+        .map_err(|_| ArchiveError::NotWal(path.display().to_string()))
 }
 
 /// Checks the file against its name and returns its length in bytes.
 fn check(request: &ArchiveRequest, name: &WalName) -> Result<u64, ArchiveError> {
     let path = &request.path;
-    let read_failed = |source| ArchiveError::Read { path: path.clone(), source };
+    let read_failed = |source| ArchiveError::Read {
+        path: path.clone(),
+        source,
+    };
     let mut file = File::open(path).map_err(read_failed)?;
     let metadata = file.metadata().map_err(read_failed)?;
     if !metadata.is_file() {
         let cause = "it is not a regular file".to_owned();
-        return Err(ArchiveError::Content { path: path.clone(), cause });
+        return Err(ArchiveError::Content {
+            path: path.clone(),
+            cause,
+        });
     }
     let length = metadata.len();
     match name {
@@ -121,7 +131,9 @@ fn check(request: &ArchiveRequest, name: &WalName) -> Result<u64, ArchiveError> 
         }
         WalName::BackupLabel { .. } | WalName::History(_) => {
             let mut text = String::new();
-            file.take(1024 * 1024).read_to_string(&mut text).map_err(read_failed)?;
+            file.take(1024 * 1024)
+                .read_to_string(&mut text)
+                .map_err(read_failed)?;
             check_text(path, name, &text)?;
         }
     }
@@ -135,8 +147,13 @@ fn check_head(
     length: u64,
 ) -> Result<(), ArchiveError> {
     let mut head = Vec::new();
-    let read_failed = |source| ArchiveError::Read { path: path.to_path_buf(), source };
-    file.take(8192).read_to_end(&mut head).map_err(read_failed)?;
+    let read_failed = |source| ArchiveError::Read {
+        path: path.to_path_buf(),
+        source,
+    };
+    file.take(8192)
+        .read_to_end(&mut head)
+        .map_err(read_failed)?;
     let facts = check_segment(segment, &head, length, None);
     let facts = facts.map_err(segment_refused(path))?;
     for expected in neighbouring_clusters(path) {
@@ -149,27 +166,43 @@ fn check_head(
 }
 
 fn segment_refused(path: &Path) -> impl FnOnce(BadSegment) -> ArchiveError {
-    move |source| ArchiveError::Segment { path: path.to_path_buf(), source }
+    move |source| ArchiveError::Segment {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 /// The clusters this segment can belong to: the one around its `pg_wal` directory, and the one
 /// whose data directory we were started in, as PostgreSQL does for `archive_command`.
 fn neighbouring_clusters(path: &Path) -> Vec<SystemId> {
-    let around = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    let controls = [around.join("global/pg_control"), PathBuf::from("global/pg_control")];
-    let contents = controls.iter().filter_map(|control| std::fs::read(control).ok());
+    let around = path
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("."));
+    let controls = [
+        around.join("global/pg_control"),
+        PathBuf::from("global/pg_control"),
+    ];
+    let contents = controls
+        .iter()
+        .filter_map(|control| std::fs::read(control).ok());
     let parsed = contents.filter_map(|content| ControlFile::parse(&content).ok());
     parsed.map(|control| control.system_id).collect()
 }
 
 fn check_text(path: &Path, name: &WalName, text: &str) -> Result<(), ArchiveError> {
     let outcome = match name {
-        WalName::History(timeline) => {
-            TimelineHistory::parse(*timeline, text).map(drop).map_err(|error| error.to_string())
-        }
-        _ => backup_label::parse(text).map(drop).map_err(|error| error.to_string()),
+        WalName::History(timeline) => TimelineHistory::parse(*timeline, text)
+            .map(drop)
+            .map_err(|error| error.to_string()),
+        _ => backup_label::parse(text)
+            .map(drop)
+            .map_err(|error| error.to_string()),
     };
-    outcome.map_err(|cause| ArchiveError::Content { path: path.to_path_buf(), cause })
+    outcome.map_err(|cause| ArchiveError::Content {
+        path: path.to_path_buf(),
+        cause,
+    })
 }
 
 async fn blocking<T: Send + 'static>(
@@ -179,7 +212,10 @@ async fn blocking<T: Send + 'static>(
     let owned = request.clone();
     let done = spawn_blocking(move || work(&owned)).await;
     let done = done.map_err(|error| ArchiveError::Worker(error.to_string()))?;
-    done.map_err(|source| ArchiveError::Read { path: request.path.clone(), source })
+    done.map_err(|source| ArchiveError::Read {
+        path: request.path.clone(),
+        source,
+    })
 }
 
 fn compress(request: &ArchiveRequest) -> io::Result<PutPayload> {
@@ -221,7 +257,10 @@ async fn store_in_parts(
     let (uploaded, written) = tokio::join!(upload(bucket, key, queue), write);
     let uploaded = uploaded?;
     let written = written.map_err(|error| ArchiveError::Worker(error.to_string()))?;
-    written.map_err(|source| ArchiveError::Read { path: request.path.clone(), source })?;
+    written.map_err(|source| ArchiveError::Read {
+        path: request.path.clone(),
+        source,
+    })?;
     match uploaded {
         Uploaded::Complete { .. } => Ok(Written::Created),
         Uploaded::Abandoned => Err(ArchiveError::Worker(format!("{key} was not finished"))),
@@ -238,9 +277,14 @@ async fn confirm(
     let owned = request.clone();
     let compared = spawn_blocking(move || {
         let local = File::open(&owned.path)?;
-        same_content(io::BufReader::with_capacity(BUFFER_BYTES, local), stored.open()?)
+        same_content(
+            io::BufReader::with_capacity(BUFFER_BYTES, local),
+            stored.open()?,
+        )
     });
-    let same = compared.await.map_err(|error| ArchiveError::Worker(error.to_string()))?;
+    let same = compared
+        .await
+        .map_err(|error| ArchiveError::Worker(error.to_string()))?;
     match same {
         Ok(true) => Ok(Archived::AlreadyThere(key)),
         // What cannot be decoded is not the same content either.

@@ -88,12 +88,11 @@ impl Decoded {
 ///
 /// # Errors
 /// When the store does not have it or refuses.
-pub async fn open_decoded(
-    bucket: &Bucket,
-    key: &str,
-    codec: Codec,
-) -> Result<Decoded, StoreError> {
-    Ok(Decoded { download: open_download(bucket, key).await?, codec })
+pub async fn open_decoded(bucket: &Bucket, key: &str, codec: Codec) -> Result<Decoded, StoreError> {
+    Ok(Decoded {
+        download: open_download(bucket, key).await?,
+        codec,
+    })
 }
 
 /// Fetches one WAL file.
@@ -107,17 +106,26 @@ pub async fn fetch_wal(
 ) -> Result<Fetched, FetchError> {
     let prefix = layout.wal(&request.name, Codec::None);
     let objects = bucket.list(&prefix).await?;
-    let files = objects.iter().filter_map(|object| object.location.filename());
+    let files = objects
+        .iter()
+        .filter_map(|object| object.location.filename());
     let Some((file, codec)) = choose(&request, files) else {
         let archive = bucket.address(&prefix);
-        return Err(FetchError::NotFound { name: request.name, archive });
+        return Err(FetchError::NotFound {
+            name: request.name,
+            archive,
+        });
     };
-    let directory = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let directory = prefix
+        .rsplit_once('/')
+        .map_or("", |(directory, _)| directory);
     let key = format!("{directory}/{file}");
     let decoded = open_decoded(bucket, &key, codec).await?;
     let object = bucket.address(&key);
     let write = spawn_blocking(move || write_checked(&request, decoded, object));
-    write.await.map_err(|error| FetchError::Worker(error.to_string()))??;
+    write
+        .await
+        .map_err(|error| FetchError::Worker(error.to_string()))??;
     Ok(Fetched { key })
 }
 
@@ -147,11 +155,14 @@ fn write_checked(
     decoded: Decoded,
     object: String,
 ) -> Result<(), FetchError> {
-    let write_failed =
-        |source| FetchError::Write { path: request.destination.clone(), source };
-    let mut source = decoded
-        .open()
-        .map_err(|source| FetchError::Decode { object: object.clone(), source })?;
+    let write_failed = |source| FetchError::Write {
+        path: request.destination.clone(),
+        source,
+    };
+    let mut source = decoded.open().map_err(|source| FetchError::Decode {
+        object: object.clone(),
+        source,
+    })?;
     let mut file = PendingFile::create(&request.destination).map_err(write_failed)?;
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let mut buffer = vec![0; 256 * 1024];
@@ -159,7 +170,10 @@ fn write_checked(
     loop {
         let count = source
             .read(&mut buffer)
-            .map_err(|source| FetchError::Decode { object: object.clone(), source })?;
+            .map_err(|source| FetchError::Decode {
+                object: object.clone(),
+                source,
+            })?;
         if count == 0 {
             break;
         }

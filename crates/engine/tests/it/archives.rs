@@ -9,10 +9,22 @@ fn the_systems_tar_reads_our_archives() {
     let directory = tempfile::tempdir().unwrap();
     let long = format!("base/{}", "1".repeat(200));
     let mut tar = TarWriter::new(Vec::new());
-    let header = MemberHeader { path: b".", mode: 0o700, uid: 0, gid: 0, mtime: 1, size_bytes: 0 };
+    let header = MemberHeader {
+        path: b".",
+        mode: 0o700,
+        uid: 0,
+        gid: 0,
+        mtime: 1,
+        size_bytes: 0,
+    };
     tar.directory(&header).unwrap();
     for path in ["./PG_VERSION", long.as_str(), "grüße"] {
-        let file = MemberHeader { path: path.as_bytes(), mode: 0o600, size_bytes: 3, ..header };
+        let file = MemberHeader {
+            path: path.as_bytes(),
+            mode: 0o600,
+            size_bytes: 3,
+            ..header
+        };
         tar.begin_file(&file).unwrap();
         std::io::Write::write_all(&mut tar, b"15\n").unwrap();
         tar.end_file().unwrap();
@@ -26,9 +38,16 @@ fn the_systems_tar_reads_our_archives() {
         .arg(directory.path())
         .output()
         .unwrap();
-    assert!(extracted.status.success() && extracted.stderr.is_empty(), "{extracted:?}");
+    assert!(
+        extracted.status.success() && extracted.stderr.is_empty(),
+        "{extracted:?}"
+    );
     for path in ["PG_VERSION", long.as_str(), "grüße"] {
-        assert_eq!(std::fs::read(directory.path().join(path)).unwrap(), b"15\n", "{path}");
+        assert_eq!(
+            std::fs::read(directory.path().join(path)).unwrap(),
+            b"15\n",
+            "{path}"
+        );
     }
 }
 

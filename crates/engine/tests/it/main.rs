@@ -1,5 +1,8 @@
 //! The engine on stores in memory, some of which fail on purpose.
-#![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test with its line")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic in a test is a failed test with its line"
+)]
 
 mod archives;
 mod restore;

@@ -19,7 +19,14 @@ use crate::stores::{Fault, bucket};
 const ID: &str = "20261121T081044";
 
 fn header(path: &str, size_bytes: u64) -> MemberHeader<'_> {
-    MemberHeader { path: path.as_bytes(), mode: 0o600, uid: 0, gid: 0, mtime: 1, size_bytes }
+    MemberHeader {
+        path: path.as_bytes(),
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+        mtime: 1,
+        size_bytes,
+    }
 }
 
 fn add(tar: &mut TarWriter<Vec<u8>>, path: &str, content: &[u8]) {
@@ -45,7 +52,11 @@ fn walk(path: &Path) -> Vec<std::path::PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(path).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { all.extend(walk(&path)) } else { all.push(path) }
+        if path.is_dir() {
+            all.extend(walk(&path))
+        } else {
+            all.push(path)
+        }
     }
     all
 }
@@ -91,13 +102,22 @@ async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
     let directory = tempfile::tempdir().unwrap();
     let (_keep, cancel) = watch::channel(false);
     let jobs = NonZeroUsize::new(2).unwrap();
-    let world = World { bucket, layout, jobs, progress: Arc::new(Silent), cancel };
+    let world = World {
+        bucket,
+        layout,
+        jobs,
+        progress: Arc::new(Silent),
+        cancel,
+    };
     let request = RestoreRequest {
         backup: ID.parse().unwrap(),
         destination: directory.path().join("data"),
         tablespaces: vec![],
     };
-    let info = BackupInfo { status: BackupStatus::Done, ..BackupInfo::default() };
+    let info = BackupInfo {
+        status: BackupStatus::Done,
+        ..BackupInfo::default()
+    };
     let outcome = match plan(&request, &info, &world).await {
         Ok(plan) => execute(plan, &world).await,
         Err(error) => Err(error),
@@ -126,17 +146,29 @@ fn archive_with(block: Vec<u8>) -> Vec<u8> {
 async fn a_sound_archive_is_restored_with_its_control_file() {
     let attempt = restore(archive(|_| {})).await;
     attempt.outcome.as_ref().unwrap();
-    for path in ["data/PG_VERSION", "data/global/pg_control", "data/backup_label", "data/pg_wal"] {
+    for path in [
+        "data/PG_VERSION",
+        "data/global/pg_control",
+        "data/backup_label",
+        "data/pg_wal",
+    ] {
         assert!(attempt.has(path), "{path}");
     }
 }
 
 #[tokio::test]
 async fn no_member_leaves_the_target_directory() {
-    for path in ["../evil", "/tmp/barman-evil", "base/../../evil", "./../evil"] {
+    for path in [
+        "../evil",
+        "/tmp/barman-evil",
+        "base/../../evil",
+        "./../evil",
+    ] {
         let attempt = restore(archive(|tar| add(tar, path, b"x"))).await;
         let error = attempt.outcome.as_ref().unwrap_err();
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let cause = std::error::Error::source(error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
         assert!(cause.contains("refused"), "{path}: {error}: {cause}");
         assert!(!attempt.has("evil"), "{path}");
         assert!(!attempt.has("data/global/pg_control"), "{path}");
@@ -158,7 +190,12 @@ async fn links_and_devices_in_an_archive_are_refused() {
 async fn a_link_for_pg_wal_becomes_a_directory_of_its_own() {
     let attempt = restore(archive_with(special("./pg_wal", b'2', "/somewhere/else"))).await;
     attempt.outcome.as_ref().unwrap();
-    let metadata = attempt.directory.path().join("data/pg_wal").symlink_metadata().unwrap();
+    let metadata = attempt
+        .directory
+        .path()
+        .join("data/pg_wal")
+        .symlink_metadata()
+        .unwrap();
     assert!(metadata.is_dir());
 }
 

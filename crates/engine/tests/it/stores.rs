@@ -55,17 +55,26 @@ pub fn bucket(fault: Fault) -> (Bucket, Arc<FaultyStore>) {
 }
 
 fn broken<T>() -> Result<T> {
-    Err(object_store::Error::Generic { store: "faulty", source: "on purpose".into() })
+    Err(object_store::Error::Generic {
+        store: "faulty",
+        source: "on purpose".into(),
+    })
 }
 
 impl FaultyStore {
     fn note(&self, call: &str, location: &Path) {
-        self.calls.lock().unwrap().push(format!("{call} {location}"));
+        self.calls
+            .lock()
+            .unwrap()
+            .push(format!("{call} {location}"));
     }
 
     pub async fn keys(&self) -> Vec<String> {
         let objects: Vec<_> = self.inner.list(None).try_collect().await.unwrap();
-        let mut keys: Vec<_> = objects.into_iter().map(|o| o.location.to_string()).collect();
+        let mut keys: Vec<_> = objects
+            .into_iter()
+            .map(|o| o.location.to_string())
+            .collect();
         keys.sort();
         keys
     }
@@ -150,7 +159,11 @@ impl MultipartUpload for FaultyUpload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        if self.fault == Fault::Complete { broken() } else { self.inner.complete().await }
+        if self.fault == Fault::Complete {
+            broken()
+        } else {
+            self.inner.complete().await
+        }
     }
 
     async fn abort(&mut self) -> Result<()> {
@@ -170,7 +183,12 @@ impl PaginatedListStore for Lister {
         options: PaginatedListOptions,
     ) -> Result<PaginatedListResult> {
         let mut objects: Vec<ObjectMeta> = self.0.list(None).boxed().try_collect().await?;
-        objects.retain(|object| object.location.as_ref().starts_with(prefix.unwrap_or_default()));
+        objects.retain(|object| {
+            object
+                .location
+                .as_ref()
+                .starts_with(prefix.unwrap_or_default())
+        });
         objects.sort_by(|one, other| one.location.cmp(&other.location));
         if let Some(after) = &options.page_token {
             objects.retain(|object| object.location.as_ref() > after.as_str());
@@ -181,7 +199,11 @@ impl PaginatedListStore for Lister {
         let last = objects.last().map(|object| object.location.to_string());
         Ok(PaginatedListResult {
             page_token: last.filter(|_| more),
-            result: ListResult { common_prefixes: vec![], objects, extensions: Default::default() },
+            result: ListResult {
+                common_prefixes: vec![],
+                objects,
+                extensions: Default::default(),
+            },
         })
     }
 }

@@ -8,7 +8,11 @@ use crate::stores::{Fault, bucket};
 
 const PART: usize = 64 * 1024;
 
-async fn upload_bytes(fault: Fault, bytes: usize, finish: bool) -> (bool, Vec<String>, Vec<String>) {
+async fn upload_bytes(
+    fault: Fault,
+    bytes: usize,
+    finish: bool,
+) -> (bool, Vec<String>, Vec<String>) {
     let (bucket, store) = bucket(fault);
     let (mut writer, queue) = part_channel(PART);
     let write = tokio::task::spawn_blocking(move || {
@@ -16,7 +20,8 @@ async fn upload_bytes(fault: Fault, bytes: usize, finish: bool) -> (bool, Vec<St
         if finish { writer.finish() } else { Ok(()) }
     });
     let (uploaded, _written) = tokio::join!(upload(&bucket, "k", queue), write);
-    let complete = matches!(uploaded, Ok(Uploaded::Complete { bytes: sent }) if sent == bytes as u64);
+    let complete =
+        matches!(uploaded, Ok(Uploaded::Complete { bytes: sent }) if sent == bytes as u64);
     let calls = store.calls.lock().unwrap().clone();
     (complete, store.keys().await, calls)
 }

@@ -39,7 +39,11 @@ fn place() -> Place {
 
 fn place_on(bucket: Bucket) -> Place {
     let directory = tempfile::tempdir().unwrap();
-    Place { directory, bucket, layout: Layout::new("p", "main").unwrap() }
+    Place {
+        directory,
+        bucket,
+        layout: Layout::new("p", "main").unwrap(),
+    }
 }
 
 impl Place {
@@ -50,14 +54,22 @@ impl Place {
     }
 
     async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, ArchiveError> {
-        let request = ArchiveRequest { path: path.to_path_buf(), codec, level: None };
+        let request = ArchiveRequest {
+            path: path.to_path_buf(),
+            codec,
+            level: None,
+        };
         archive_wal(&self.bucket, &self.layout, &request).await
     }
 
     async fn fetch(&self, name: &str, partial: PartialPolicy) -> Result<Vec<u8>, FetchError> {
         let destination = self.directory.path().join("RECOVERYXLOG");
         let name = name.parse().unwrap();
-        let request = FetchRequest { name, destination: destination.clone(), partial };
+        let request = FetchRequest {
+            name,
+            destination: destination.clone(),
+            partial,
+        };
         fetch_wal(&self.bucket, &self.layout, request).await?;
         Ok(std::fs::read(destination).unwrap())
     }
@@ -70,7 +82,10 @@ async fn a_segment_comes_back_in_every_codec() {
     for codec in Codec::ALL {
         let place = place();
         let path = place.file(NAME, &segment(3, 9));
-        assert!(matches!(place.archive(&path, codec).await.unwrap(), Archived::Stored(_)));
+        assert!(matches!(
+            place.archive(&path, codec).await.unwrap(),
+            Archived::Stored(_)
+        ));
         let content = place.fetch(NAME, PartialPolicy::Accept).await.unwrap();
         assert_eq!(content, segment(3, 9), "{codec:?}");
     }
@@ -93,7 +108,10 @@ async fn other_content_under_the_same_name_is_refused_and_the_stored_one_untouch
     place.file(NAME, &segment(3, 8));
     let refused = place.archive(&path, Codec::Zstd).await;
     assert!(matches!(refused, Err(ArchiveError::Conflict { .. })));
-    assert_eq!(place.fetch(NAME, PartialPolicy::Accept).await.unwrap(), segment(3, 9));
+    assert_eq!(
+        place.fetch(NAME, PartialPolicy::Accept).await.unwrap(),
+        segment(3, 9)
+    );
 }
 
 #[tokio::test]
@@ -105,7 +123,10 @@ async fn a_file_that_is_not_a_sound_segment_never_reaches_the_store() {
     for content in [truncated, &recycled, &vec![0; SIZE as usize], b""] {
         let path = place.file(NAME, content);
         let refused = place.archive(&path, Codec::None).await;
-        assert!(matches!(refused, Err(ArchiveError::Segment { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(ArchiveError::Segment { .. })),
+            "{refused:?}"
+        );
     }
     let path = place.file("notes.txt", b"hello");
     let refused = place.archive(&path, Codec::None).await;
@@ -126,12 +147,18 @@ async fn a_complete_segment_wins_over_a_partial_one() {
     let place = place();
     let partial = place.file(&format!("{NAME}.partial"), &segment(3, 1));
     place.archive(&partial, Codec::Gzip).await.unwrap();
-    assert_eq!(place.fetch(NAME, PartialPolicy::Accept).await.unwrap(), segment(3, 1));
+    assert_eq!(
+        place.fetch(NAME, PartialPolicy::Accept).await.unwrap(),
+        segment(3, 1)
+    );
     let refused = place.fetch(NAME, PartialPolicy::Refuse).await;
     assert!(matches!(refused, Err(FetchError::NotFound { .. })));
     let whole = place.file(NAME, &segment(3, 2));
     place.archive(&whole, Codec::Lz4).await.unwrap();
-    assert_eq!(place.fetch(NAME, PartialPolicy::Accept).await.unwrap(), segment(3, 2));
+    assert_eq!(
+        place.fetch(NAME, PartialPolicy::Accept).await.unwrap(),
+        segment(3, 2)
+    );
 }
 
 #[tokio::test]
@@ -156,5 +183,8 @@ async fn a_damaged_object_leaves_the_destination_alone() {
     place.bucket.write(&key, cut.into()).await.unwrap();
     let refused = place.fetch(NAME, PartialPolicy::Accept).await;
     assert!(matches!(refused, Err(FetchError::Segment { .. })));
-    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(place.directory.path()).unwrap().count(),
+        0
+    );
 }

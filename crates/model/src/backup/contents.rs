@@ -92,13 +92,21 @@ fn judge_name(path: &str) -> Verdict {
         || name == "postgresql.auto.conf.tmp"
         || name == "current_logfiles.tmp"
         || is_temporary_relation(name);
-    if temporary { Verdict::Leave } else { Verdict::Take }
+    if temporary {
+        Verdict::Leave
+    } else {
+        Verdict::Take
+    }
 }
 
 /// Temporary relations are named `t<backend>_<relfilenode>[_fork][.segment]`.
 fn is_temporary_relation(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix('t') else { return false };
-    let Some((backend, relation)) = rest.split_once('_') else { return false };
+    let Some(rest) = name.strip_prefix('t') else {
+        return false;
+    };
+    let Some((backend, relation)) = rest.split_once('_') else {
+        return false;
+    };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     digits(backend) && relation.bytes().next().is_some_and(|b| b.is_ascii_digit())
 }
@@ -108,7 +116,9 @@ fn is_temporary_relation(name: &str) -> bool {
 /// Recovery empties them from that fork, so their other forks need not be read; reading them would
 /// only report torn pages that no WAL mends. `pg_basebackup` leaves them out too.
 pub fn unlogged_relations<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    names.filter_map(|name| name.strip_suffix("_init")).collect()
+    names
+        .filter_map(|name| name.strip_suffix("_init"))
+        .collect()
 }
 
 /// Whether a file name is a fork of one of these unlogged relations, other than `_init`.
@@ -152,18 +162,29 @@ mod tests {
 
     #[test]
     fn a_tablespace_gives_only_this_versions_directory() {
-        assert_eq!(judge_tablespace_entry("PG_15_202209061/5/1", 15), Verdict::Take);
-        assert_eq!(judge_tablespace_entry("PG_14_202107181", 15), Verdict::Leave);
+        assert_eq!(
+            judge_tablespace_entry("PG_15_202209061/5/1", 15),
+            Verdict::Take
+        );
+        assert_eq!(
+            judge_tablespace_entry("PG_14_202107181", 15),
+            Verdict::Leave
+        );
         assert_eq!(judge_tablespace_entry("lost+found", 15), Verdict::Leave);
-        assert_eq!(judge_tablespace_entry("PG_15_202209061/pgsql_tmp", 15), Verdict::Leave);
+        assert_eq!(
+            judge_tablespace_entry("PG_15_202209061/pgsql_tmp", 15),
+            Verdict::Leave
+        );
     }
 
     #[test]
     fn unlogged_relations_keep_only_their_init_fork() {
         let names = ["100", "100_fsm", "100_init", "100.1", "1001", "200"];
         let unlogged = unlogged_relations(names.into_iter());
-        let left: Vec<_> =
-            names.into_iter().filter(|name| is_unlogged_fork(name, &unlogged)).collect();
+        let left: Vec<_> = names
+            .into_iter()
+            .filter(|name| is_unlogged_fork(name, &unlogged))
+            .collect();
         assert_eq!(left, ["100", "100_fsm", "100.1"]);
     }
 }

@@ -1,14 +1,16 @@
 //! What is known about one backup: the record that makes it a backup.
 //!
 //! The text form is [`crate::format::backup_info`], the JSON form is in `json`; which backups
-//! exist and which one is meant is `catalogue`'s and `reference`'s. The record does not hold
+//! exist and which one is meant is [`catalogue`]'s and [`reference`]'s. The record does not hold
 //! its own id: that is the name of the directory or object prefix it lies in.
 //! Always true: [`BackupStatus::Done`] is written last, so a backup that says so is complete.
 
+pub mod catalogue;
 pub mod contents;
 pub mod id;
 mod json;
 pub mod plan;
+pub mod reference;
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +30,7 @@ use crate::wal::timeline::TimelineId;
 pub struct BackupInfo {
     /// The content of PostgreSQL's `backup_label`, with its line breaks.
     pub backup_label: Option<String>,
-    /// A name people gave the backup; see `reference::check_backup_name`.
+    /// A name people gave the backup; see [`reference::check_backup_name`].
     pub backup_name: Option<String>,
     /// Where in `begin_wal` the backup begins.
     pub begin_offset: Option<u64>,

@@ -44,13 +44,20 @@ const MEMBER_OVERHEAD_BYTES: u64 = 1024;
 /// `sets` holds, for each set, the sizes of its files in the order of the walk; the data directory
 /// must be among them. The plan lists tablespaces first and the data directory last.
 pub fn plan_archives(sets: &[(ArchiveSet, Vec<u64>)], rules: CuttingRules) -> Vec<PlannedArchive> {
-    let total: u64 = sets.iter().flat_map(|(_, sizes)| sizes).map(|size| cost(*size)).sum();
+    let total: u64 = sets
+        .iter()
+        .flat_map(|(_, sizes)| sizes)
+        .map(|size| cost(*size))
+        .sum();
     let share = total / (rules.jobs.max(1) as u64 * ARCHIVES_PER_JOB);
     let target = share.max(MIN_ARCHIVE_BYTES).min(rules.max_archive_bytes);
     let is_data = |set: &ArchiveSet| matches!(set, ArchiveSet::Data);
     let tablespaces = sets.iter().filter(|(set, _)| !is_data(set));
     let data = sets.iter().filter(|(set, _)| is_data(set));
-    tablespaces.chain(data).flat_map(|(set, sizes)| cut(*set, sizes, target)).collect()
+    tablespaces
+        .chain(data)
+        .flat_map(|(set, sizes)| cut(*set, sizes, target))
+        .collect()
 }
 
 fn cost(size_bytes: u64) -> u64 {
@@ -86,19 +93,31 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     fn rules(jobs: usize) -> CuttingRules {
-        CuttingRules { jobs, max_archive_bytes: 100 * 1024 * MIB }
+        CuttingRules {
+            jobs,
+            max_archive_bytes: 100 * 1024 * MIB,
+        }
     }
 
     #[test]
     fn a_small_cluster_is_one_archive_per_set() {
-        let sets = [(ArchiveSet::Data, vec![8192; 900]), (ArchiveSet::Tablespace(16384), vec![1])];
+        let sets = [
+            (ArchiveSet::Data, vec![8192; 900]),
+            (ArchiveSet::Tablespace(16384), vec![1]),
+        ];
         let plan = plan_archives(&sets, rules(2));
         let names: Vec<_> = plan.iter().map(|archive| archive.name).collect();
         assert_eq!(
             names,
             [
-                ArchiveName { set: ArchiveSet::Tablespace(16384), number: 0 },
-                ArchiveName { set: ArchiveSet::Data, number: 0 },
+                ArchiveName {
+                    set: ArchiveSet::Tablespace(16384),
+                    number: 0
+                },
+                ArchiveName {
+                    set: ArchiveSet::Data,
+                    number: 0
+                },
             ]
         );
     }
@@ -111,7 +130,10 @@ mod tests {
 
     #[test]
     fn an_empty_tablespace_still_has_its_archive() {
-        let sets = [(ArchiveSet::Tablespace(1), vec![]), (ArchiveSet::Data, vec![1])];
+        let sets = [
+            (ArchiveSet::Tablespace(1), vec![]),
+            (ArchiveSet::Data, vec![1]),
+        ];
         assert_eq!(plan_archives(&sets, rules(1)).len(), 2);
     }
 

@@ -5,7 +5,7 @@
 //! [`grammar`]'s part. Always true: whole microseconds (PostgreSQL's and Python's resolution), and
 //! an offset of whole minutes, which every reader of the text understands.
 
-mod grammar;
+pub mod grammar;
 
 use std::fmt;
 
@@ -39,7 +39,8 @@ impl Moment {
         Moment { timestamp, offset }
     }
 
-    /// Reads the forms listed at [`grammar`]; text without an offset is a wall-clock time in `zone`.
+    /// Reads the forms listed at [`grammar`]; text without an offset is a wall-clock time in
+    /// `zone`.
     pub fn parse(text: &str, zone: &TimeZone) -> Result<Moment, BadMoment> {
         grammar::parse(text, zone)
     }

@@ -1,4 +1,9 @@
-//! Restoring: which backup serves a target, and what a restore will do.
+//! Restoring: what is wanted, which backup serves it, and what the restore will do.
+//!
+//! Reading archives and writing files is `engine::restore`'s part; here are the choices.
 
+pub mod choose;
 pub mod plan;
 pub mod tablespaces;
+pub mod target;
+pub mod time;

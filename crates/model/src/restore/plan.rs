@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::backup::id::BackupId;
-use crate::backup::{BackupInfo, BackupStatus};
+use crate::backup::{BackupInfo, BackupStatus, Tablespace};
 use crate::cloud::{ArchiveName, ArchiveSet};
 use crate::codec::Codec;
-use crate::restore::tablespaces::TablespaceMapping;
+use crate::restore::tablespaces::{BadTablespaceMapping, TablespaceMapping, relocate};
 
 /// What was asked for.
 #[derive(Debug, Clone)]
@@ -78,10 +78,8 @@ pub enum CannotRestore {
     Snapshot(BackupId),
     #[error("backup {id} is incomplete: {file} is missing from the bucket")]
     Missing { id: BackupId, file: String },
-    #[error("backup {id} has no tablespace named {name}; it has {known}")]
-    UnknownTablespace { id: BackupId, name: String, known: String },
-    #[error("tablespace {0} is mapped twice")]
-    MappedTwice(String),
+    #[error(transparent)]
+    Tablespaces(#[from] BadTablespaceMapping),
     #[error("{0} is not empty")]
     NotEmpty(PathBuf),
     #[error("{0} is not a directory")]
@@ -102,7 +100,9 @@ pub fn target_directories(
 ) -> Result<Vec<PathBuf>, CannotRestore> {
     let links = tablespace_links(request, info)?;
     let locations = links.into_iter().map(|link| link.location);
-    Ok(std::iter::once(request.destination.clone()).chain(locations).collect())
+    Ok(std::iter::once(request.destination.clone())
+        .chain(locations)
+        .collect())
 }
 
 /// Decides what a restore does.
@@ -130,8 +130,16 @@ pub fn plan_restore(
         let set = ArchiveSet::Tablespace(link.oid);
         extractions.extend(archives_of(request, set, objects, &link.location)?);
     }
-    extractions.extend(archives_of(request, ArchiveSet::Data, objects, &request.destination)?);
-    let download_bytes = extractions.iter().map(|extraction| extraction.size_bytes).sum();
+    extractions.extend(archives_of(
+        request,
+        ArchiveSet::Data,
+        objects,
+        &request.destination,
+    )?);
+    let download_bytes = extractions
+        .iter()
+        .map(|extraction| extraction.size_bytes)
+        .sum();
     Ok(RestorePlan {
         backup: request.backup,
         destination: request.destination.clone(),
@@ -146,26 +154,12 @@ fn tablespace_links(
     info: &BackupInfo,
 ) -> Result<Vec<TablespaceLink>, CannotRestore> {
     let tablespaces = info.tablespaces.as_deref().unwrap_or_default();
-    let mut mapped = BTreeMap::new();
-    for mapping in &request.tablespaces {
-        if !tablespaces.iter().any(|tablespace| tablespace.name == mapping.name) {
-            let known: Vec<_> = tablespaces.iter().map(|known| known.name.as_str()).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let (id, name) = (request.backup, mapping.name.clone());
-            return Err(CannotRestore::UnknownTablespace { id, name, known });
-        }
-        if mapped.insert(&mapping.name, &mapping.location).is_some() {
-            return Err(CannotRestore::MappedTwice(mapping.name.clone()));
-        }
-    }
-    let link = |tablespace: &crate::backup::Tablespace| TablespaceLink {
+    let relocated = relocate(tablespaces, &request.tablespaces)?;
+    let link = |tablespace: Tablespace| TablespaceLink {
         oid: tablespace.oid,
-        location: mapped.get(&tablespace.name).map_or_else(
-            || PathBuf::from(&tablespace.location),
-            |location| PathBuf::from(location.as_str()),
-        ),
+        location: PathBuf::from(tablespace.location),
     };
-    Ok(tablespaces.iter().map(link).collect())
+    Ok(relocated.into_iter().map(link).collect())
 }
 
 fn check_targets(
@@ -176,14 +170,21 @@ fn check_targets(
         if !target.is_absolute() {
             return Err(CannotRestore::NotAbsolute(target.clone()));
         }
-        match directories.get(target).copied().unwrap_or(DirectoryFact::Missing) {
+        match directories
+            .get(target)
+            .copied()
+            .unwrap_or(DirectoryFact::Missing)
+        {
             DirectoryFact::Missing | DirectoryFact::Empty => {}
             DirectoryFact::NotEmpty => return Err(CannotRestore::NotEmpty(target.clone())),
             DirectoryFact::NotADirectory => {
                 return Err(CannotRestore::NotADirectory(target.clone()));
             }
         }
-        let mut others = targets.iter().enumerate().filter(|(other, _)| *other != index);
+        let mut others = targets
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index);
         if let Some((_, outer)) = others.find(|(_, outer)| target.starts_with(outer)) {
             let (inner, outer) = (target.clone(), outer.clone());
             return Err(CannotRestore::Nested { inner, outer });
@@ -227,11 +228,14 @@ fn archives_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::Tablespace;
 
     fn info() -> BackupInfo {
         let location = "/srv/ts1".to_owned();
-        let tablespace = Tablespace { name: "ts1".to_owned(), oid: 16384, location };
+        let tablespace = Tablespace {
+            name: "ts1".to_owned(),
+            oid: 16384,
+            location,
+        };
         BackupInfo {
             status: BackupStatus::Done,
             tablespaces: Some(vec![tablespace]),
@@ -248,7 +252,10 @@ mod tests {
     }
 
     fn objects(files: &[&str]) -> Vec<StoredObject> {
-        let object = |file: &&str| StoredObject { file: (*file).to_owned(), size_bytes: 10 };
+        let object = |file: &&str| StoredObject {
+            file: (*file).to_owned(),
+            size_bytes: 10,
+        };
         files.iter().map(object).collect()
     }
 
@@ -258,12 +265,22 @@ mod tests {
 
     #[test]
     fn every_archive_goes_to_its_directory() {
-        let files = ["16384.tar.gz", "backup.info", "data.tar.gz", "data_0001.tar.gz"];
+        let files = [
+            "16384.tar.gz",
+            "backup.info",
+            "data.tar.gz",
+            "data_0001.tar.gz",
+        ];
         let plan = plan(&files).unwrap();
         let targets: Vec<_> = plan
             .extractions
             .iter()
-            .map(|extraction| (extraction.file.as_str(), extraction.target.to_str().unwrap()))
+            .map(|extraction| {
+                (
+                    extraction.file.as_str(),
+                    extraction.target.to_str().unwrap(),
+                )
+            })
             .collect();
         let expected = [
             ("16384.tar.gz", "/srv/ts1"),
@@ -282,13 +299,20 @@ mod tests {
             vec!["data.tar"],
             vec!["16384.tar"],
         ] {
-            assert!(matches!(plan(&files), Err(CannotRestore::Missing { .. })), "{files:?}");
+            assert!(
+                matches!(plan(&files), Err(CannotRestore::Missing { .. })),
+                "{files:?}"
+            );
         }
     }
 
     #[test]
     fn only_a_done_backup_is_restored() {
-        for status in [BackupStatus::Started, BackupStatus::Failed, BackupStatus::Empty] {
+        for status in [
+            BackupStatus::Started,
+            BackupStatus::Failed,
+            BackupStatus::Empty,
+        ] {
             let info = BackupInfo { status, ..info() };
             let outcome = plan_restore(&request(), &info, &[], &BTreeMap::new());
             assert!(matches!(outcome, Err(CannotRestore::NotDone { .. })));
@@ -314,7 +338,7 @@ mod tests {
         assert_eq!(plan.links[0].location, PathBuf::from("/other"));
         request.tablespaces = vec!["nope:/other".parse().unwrap()];
         let outcome = plan_restore(&request, &info(), &files, &BTreeMap::new());
-        assert!(matches!(outcome, Err(CannotRestore::UnknownTablespace { .. })));
+        assert!(matches!(outcome, Err(CannotRestore::Tablespaces(_))));
     }
 
     #[test]

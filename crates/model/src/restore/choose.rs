@@ -1,0 +1,242 @@
+//! Which backup to restore, when the user leaves the choice to us.
+//!
+//! Only records are asked, no WAL: that the WAL between the backup and the target is there is a
+//! question of its own. Always true: the chosen backup is complete and ends at or before the
+//! target, so recovery can reach the target from it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::backup::catalogue::Catalogue;
+use crate::backup::id::BackupId;
+use crate::backup::{BackupInfo, BackupStatus};
+use crate::restore::target::TimelineChoice;
+use crate::wal::lsn::Lsn;
+use crate::wal::timeline::TimelineId;
+
+/// What the backup must lie before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AutoTarget {
+    /// Nothing: the newest backup serves.
+    Latest,
+    /// A moment: the backup's copy must have ended by then.
+    Time(Timestamp),
+    /// A position in the WAL: the backup must be consistent there.
+    Lsn(Lsn),
+}
+
+/// No backup serves a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "none of {complete} complete backups {}{}",
+    wording(target),
+    on(timeline)
+)]
+pub struct NoBackup {
+    /// What was asked for.
+    pub target: AutoTarget,
+    /// Along which timeline.
+    pub timeline: TimelineChoice,
+    /// How many complete backups there are at all.
+    pub complete: usize,
+}
+
+/// The newest DONE backup that ended at or before the target.
+///
+/// A timeline's number takes only backups made on that very timeline, as Barman does; `Latest`
+/// stands for the highest timeline of any DONE backup (in Barman: of any archived WAL, where a
+/// promotion after the last backup leaves no candidate); `Current` takes backups of any timeline,
+/// each to be recovered along its own. Failed backups are never chosen; Barman takes them.
+/// A backup that does not record its end serves no target but `AutoTarget::Latest`.
+pub fn choose_backup(
+    catalogue: &Catalogue,
+    target: &AutoTarget,
+    timeline: TimelineChoice,
+) -> Result<BackupId, NoBackup> {
+    let done = || {
+        let complete = |(_, info): &(_, &BackupInfo)| info.status == BackupStatus::Done;
+        catalogue.readable().filter(complete)
+    };
+    let wanted = match timeline {
+        TimelineChoice::Current => None,
+        TimelineChoice::Latest => done().filter_map(|(_, info)| info.timeline).max(),
+        TimelineChoice::Id(number) => Some(TimelineId::new(number)),
+    };
+    done()
+        .rev()
+        .filter(|(_, info)| wanted.is_none() || info.timeline == wanted)
+        .find(|(_, info)| serves(info, target))
+        .map(|(id, _)| *id)
+        .ok_or_else(|| NoBackup {
+            target: *target,
+            timeline,
+            complete: done().count(),
+        })
+}
+
+fn serves(info: &BackupInfo, target: &AutoTarget) -> bool {
+    match target {
+        AutoTarget::Latest => true,
+        AutoTarget::Time(time) => info.end_time.is_some_and(|end| end.timestamp() <= *time),
+        AutoTarget::Lsn(lsn) => info.end_xlog.is_some_and(|end| end <= *lsn),
+    }
+}
+
+fn wording(target: &AutoTarget) -> String {
+    match target {
+        AutoTarget::Latest => "can be taken".to_owned(),
+        AutoTarget::Time(time) => format!("ended by {time}"),
+        AutoTarget::Lsn(lsn) => format!("ended at or before {lsn}"),
+    }
+}
+
+fn on(timeline: &TimelineChoice) -> impl fmt::Display + use<> {
+    match timeline {
+        TimelineChoice::Current => String::new(),
+        TimelineChoice::Latest => " on the latest timeline".to_owned(),
+        TimelineChoice::Id(number) => format!(" on timeline {number}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::catalogue::Entry;
+    use crate::moment::Moment;
+
+    struct Made {
+        day: u32,
+        timeline: u32,
+        status: BackupStatus,
+    }
+
+    fn id(day: u32) -> BackupId {
+        format!("202601{day:02}T000000").parse().unwrap()
+    }
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn entry(made: &Made) -> (BackupId, Entry) {
+        let end = time(&format!("2026-01-{:02}T10:00:00Z", made.day));
+        let info = BackupInfo {
+            status: made.status,
+            timeline: Some(TimelineId::new(made.timeline)),
+            end_time: Some(Moment::from(end)),
+            end_xlog: Some(Lsn::new(u64::from(made.day) << 24)),
+            ..BackupInfo::default()
+        };
+        (id(made.day), info.into())
+    }
+
+    /// `barman-cloud-restore` 3.20.1 was run with `auto` on such a catalogue; it chose as expected
+    /// below, but took the failed backup, too.
+    fn catalogue() -> Catalogue {
+        use BackupStatus::{Done, Failed};
+        let made = [
+            (1, 1, Done),
+            (2, 2, Done),
+            (3, 2, Done),
+            (4, 1, Done),
+            (5, 3, Failed),
+        ];
+        let entries = made.map(|(day, timeline, status)| {
+            entry(&Made {
+                day,
+                timeline,
+                status,
+            })
+        });
+        Catalogue::from_iter(entries)
+    }
+
+    fn chosen(target: AutoTarget, timeline: TimelineChoice) -> Option<BackupId> {
+        choose_backup(&catalogue(), &target, timeline).ok()
+    }
+
+    #[test]
+    fn the_newest_backup_that_ended_by_the_target_is_taken() {
+        use TimelineChoice::Current;
+        let times = [
+            ("2026-01-03T10:00:00Z", Some(3)),
+            ("2026-01-03T09:59:59Z", Some(2)),
+            ("2026-12-01T00:00:00Z", Some(4)),
+            ("2025-01-01T00:00:00Z", None),
+        ];
+        for (text, day) in times {
+            assert_eq!(
+                chosen(AutoTarget::Time(time(text)), Current),
+                day.map(id),
+                "{text}"
+            );
+        }
+        let positions = [
+            ("0/3000000", Some(3)),
+            ("0/2FFFFFF", Some(2)),
+            ("0/0", None),
+        ];
+        for (text, day) in positions {
+            let target = AutoTarget::Lsn(text.parse().unwrap());
+            assert_eq!(chosen(target, Current), day.map(id), "{text}");
+        }
+        assert_eq!(chosen(AutoTarget::Latest, Current), Some(id(4)));
+    }
+
+    #[test]
+    fn a_timeline_takes_only_backups_made_on_it() {
+        use TimelineChoice::{Id, Latest};
+        let noon = AutoTarget::Time(time("2026-01-03T12:00:00Z"));
+        let cases = [
+            (AutoTarget::Latest, Id(1), Some(4)),
+            (AutoTarget::Latest, Id(2), Some(3)),
+            (AutoTarget::Latest, Id(3), None),
+            (AutoTarget::Latest, Latest, Some(3)),
+            (noon, Id(1), Some(1)),
+            (noon, Id(2), Some(3)),
+            (noon, Latest, Some(3)),
+        ];
+        for (target, timeline, day) in cases {
+            assert_eq!(
+                chosen(target, timeline),
+                day.map(id),
+                "{target:?} {timeline}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_backup_that_does_not_record_its_end_serves_no_target() {
+        let info = BackupInfo {
+            status: BackupStatus::Done,
+            ..BackupInfo::default()
+        };
+        let catalogue = Catalogue::from_iter([(id(1), info.into())]);
+        let far = [
+            AutoTarget::Time(Timestamp::MAX),
+            AutoTarget::Lsn(Lsn::new(u64::MAX)),
+        ];
+        for target in far {
+            assert!(choose_backup(&catalogue, &target, TimelineChoice::Current).is_err());
+        }
+        let any = choose_backup(&catalogue, &AutoTarget::Latest, TimelineChoice::Latest);
+        assert_eq!(any, Ok(id(1)));
+    }
+
+    #[test]
+    fn the_error_says_what_was_asked_and_how_many_there_are() {
+        let target = AutoTarget::Time(time("2025-01-01T00:00:00Z"));
+        let error = choose_backup(&catalogue(), &target, TimelineChoice::Id(2)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "none of 4 complete backups ended by 2025-01-01T00:00:00Z on timeline 2"
+        );
+        let empty = Catalogue::new();
+        let error = choose_backup(&empty, &AutoTarget::Latest, TimelineChoice::Current);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "none of 0 complete backups can be taken"
+        );
+    }
+}
