@@ -85,7 +85,11 @@ fn only_cloud_and_cli_know_a_provider_by_name() {
     let mut findings = Findings::default();
     let all = files();
     for file in sources_of(&all, &["model", "postgres", "engine"]) {
-        let code = file.code(Leave::Quoted).to_lowercase();
+        // The TLS library is called after a provider but serves everybody.
+        let code = file
+            .code(Leave::Quoted)
+            .to_lowercase()
+            .replace("aws_lc_rs", "");
         findings.add_lines(file, &code, |line| {
             let mut words = line.split(|letter: char| !letter.is_alphanumeric());
             let found = words.find(|word| PROVIDERS.contains(word))?;
@@ -159,16 +163,13 @@ fn sources_of<'a>(all: &'a [File], crates: &'a [&str]) -> impl Iterator<Item = &
     all.iter().filter(wanted).filter(|file| file.is_source())
 }
 
-// Is the word there, and not merely as the end of a longer one?
+// Is the word there, and not merely as a part of a longer one?
 fn has_token(line: &str, word: &str) -> bool {
+    let joins = |letter: char| letter.is_alphanumeric() || letter == '_';
     line.match_indices(word).any(|(position, _)| {
-        let before = line[..position].chars().next_back();
-        let after = line[position + word.len()..].chars().next();
-        let joins = |letter: Option<char>| letter.is_some_and(|l| l.is_alphanumeric() || l == '_');
-        !(joins(before) && !word.starts_with(':')) && !(joins(after) && word.ends_with(joins_end))
+        let goes_on_before = word.starts_with(joins) && line[..position].ends_with(joins);
+        let goes_on_after =
+            word.ends_with(joins) && line[position + word.len()..].starts_with(joins);
+        !goes_on_before && !goes_on_after
     })
-}
-
-fn joins_end(letter: char) -> bool {
-    letter.is_alphanumeric() || letter == '_'
 }

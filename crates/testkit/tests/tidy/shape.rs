@@ -4,23 +4,29 @@ use crate::scan::{Leave, blank, functions};
 use crate::tree::{Findings, files};
 
 const MAX_LINE: usize = 100;
+const MAX_DOCUMENT_LINE: usize = 120;
 const MAX_FUNCTION_LINES: usize = 70;
 const MAX_FILE_LINES: usize = 500;
 const MAX_PARAMETERS: usize = 4;
 
 #[test]
-fn no_line_is_longer_than_a_hundred_characters() {
+fn no_line_of_code_is_longer_than_a_hundred_characters() {
     let mut findings = Findings::default();
     let kinds = [".rs", "Cargo.toml", ".md", ".py", "Makefile"];
     let wanted =
         |path: &str| kinds.iter().any(|kind| path.ends_with(kind)) || path.starts_with("scripts/");
     for file in files().iter().filter(|file| wanted(&file.path)) {
         let is_document = file.path.ends_with(".md");
+        let most = if is_document {
+            MAX_DOCUMENT_LINE
+        } else {
+            MAX_LINE
+        };
         findings.add_lines(file, &file.text, |line| {
             // A table's row or an address cannot be broken.
             let unbreakable = is_document && (line.starts_with('|') || line.contains("://"));
             let length = line.chars().count();
-            (length > MAX_LINE && !unbreakable).then(|| format!("{length} characters"))
+            (length > most && !unbreakable).then(|| format!("{length} characters"))
         });
     }
     findings.none();

@@ -22,7 +22,7 @@ impl File {
 
     /// Whether the program is built from it, as opposed to tests.
     pub fn is_source(&self) -> bool {
-        self.is_rust() && self.path.contains("/src/")
+        self.is_rust() && self.path.contains("/src/") && !self.path.contains("/tests")
     }
 
     pub fn is_rust(&self) -> bool {
