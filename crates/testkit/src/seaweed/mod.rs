@@ -1,0 +1,220 @@
+//! SeaweedFS as the S3 server of the tests: it checks signatures, speaks TLS with a certificate of
+//! an authority made for the occasion, and refuses parts that are too small, as Amazon does.
+//!
+//! One server serves a whole test process; each test makes a bucket of its own. What is in a
+//! bucket is looked at through boto3, Amazon's own client, and not through our code.
+
+mod certificate;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::barman_peer::Peer;
+use crate::postgres::free_port;
+use crate::process::{Finished, Program, Service, ServiceFiles};
+use crate::scratch::{Scratch, keep_files};
+use crate::tools::cached;
+
+/// The one key that the server accepts.
+pub const ACCESS_KEY: &str = "AKIATEST";
+/// Its secret.
+pub const SECRET_KEY: &str = "secrettest";
+/// The region that requests are signed for; the server accepts any.
+pub const REGION: &str = "us-east-1";
+
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A running server.
+#[derive(Debug)]
+pub struct SeaweedFs {
+    https_port: u16,
+    http_port: u16,
+    authority: PathBuf,
+    service: Service,
+}
+
+impl SeaweedFs {
+    /// The server that this test process shares; the first call starts it.
+    pub fn shared() -> &'static SeaweedFs {
+        static SERVER: OnceLock<SeaweedFs> = OnceLock::new();
+        SERVER.get_or_init(SeaweedFs::start)
+    }
+
+    /// Where it speaks TLS.
+    pub fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.https_port)
+    }
+
+    /// Where it speaks plain HTTP: what a fault proxy forwards to.
+    pub fn plain_address(&self) -> String {
+        format!("127.0.0.1:{}", self.http_port)
+    }
+
+    /// The certificate of the authority that clients must trust, in PEM.
+    pub fn authority(&self) -> &PathBuf {
+        &self.authority
+    }
+
+    /// The environment of a client that is to reach this server through TLS.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let pairs = [
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_CA_BUNDLE", self.authority.display().to_string()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.into()),
+            ("AWS_DEFAULT_REGION", REGION.into()),
+            ("AWS_REGION", REGION.into()),
+            ("AWS_EC2_METADATA_DISABLED", "true".into()),
+            ("AWS_CONFIG_FILE", "/dev/null".into()),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),
+        ];
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    /// A new empty bucket.
+    pub fn bucket(&self) -> Bucket {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let bucket = Bucket {
+            name: format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+            environment: self.environment(),
+        };
+        bucket.boto3(&["create"], Vec::new()).success();
+        bucket
+    }
+
+    fn start() -> SeaweedFs {
+        let weed = cached("seaweedfs/weed");
+        // The value lives in a static, which is never dropped: the guard removes the folder.
+        let scratch = Scratch::new("s3");
+        let folder = scratch.into_path();
+        let certificate = certificate::create(&folder);
+        let identities = folder.join("s3.json");
+        let text = format!(
+            r#"{{"identities":[{{"name":"tests","credentials":[{{"accessKey":"{ACCESS_KEY}",
+            "secretKey":"{SECRET_KEY}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
+        );
+        std::fs::write(&identities, text)
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", identities.display()));
+        let (https_port, http_port) = (free_port(), free_port());
+        let mut server = Program::new(weed).current_dir(&folder);
+        server = server.args(["-logtostderr=true", "server", "-master.telemetry=false"]);
+        server = server.args([
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-filer",
+            "-s3",
+            "-dir=.",
+        ]);
+        for option in ["master.port", "volume.port", "filer.port"] {
+            server = server.arg(format!("-{option}={}", free_port()));
+            server = server.arg(format!("-{option}.grpc={}", free_port()));
+        }
+        server = server.arg(format!("-s3.port={http_port}"));
+        server = server.arg(format!("-s3.port.grpc={}", free_port()));
+        server = server.arg(format!("-s3.port.https={https_port}"));
+        server = server.args([
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-s3.config=s3.json",
+        ]);
+        server = server
+            .arg("-s3.cert.file=server.crt")
+            .arg("-s3.key.file=server.key");
+        server = server.args(["-master.volumeSizeLimitMB=1024", "-volume.max=100"]);
+        let removed_at_end = (!keep_files()).then(|| folder.clone());
+        let files = ServiceFiles {
+            log: folder.join("log"),
+            removed_at_end,
+        };
+        let service = Service::start(&server, "KILL", files);
+        let seaweed = SeaweedFs {
+            https_port,
+            http_port,
+            authority: certificate.authority,
+            service,
+        };
+        seaweed.wait_until_buckets_can_be_made();
+        seaweed
+    }
+
+    // The port is open before the files behind it can be used.
+    fn wait_until_buckets_can_be_made(&self) {
+        let probe = Bucket {
+            name: "probe".into(),
+            environment: self.environment(),
+        };
+        let made = self.service.wait_until(START_DEADLINE, || {
+            std::net::TcpStream::connect(("127.0.0.1", self.https_port)).is_ok()
+                && probe.boto3(&["create"], Vec::new()).code == Some(0)
+        });
+        made.unwrap_or_else(|log| panic!("SeaweedFS: {log}"));
+    }
+}
+
+/// A bucket of one test.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    name: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Bucket {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The environment of a client that is to reach it; see [`SeaweedFs::environment`].
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// All keys, in order.
+    pub fn keys(&self) -> Vec<String> {
+        let said = self.boto3(&["keys"], Vec::new()).success().stdout;
+        said.lines().map(String::from).collect()
+    }
+
+    /// The ids of multipart uploads that were neither completed nor aborted.
+    pub fn unfinished_uploads(&self) -> Vec<String> {
+        let said = self.boto3(&["uploads"], Vec::new()).success().stdout;
+        said.lines().map(String::from).collect()
+    }
+
+    /// Puts an object.
+    pub fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
+        self.boto3(&["put", key], body.into()).success();
+    }
+
+    /// Writes an object's bytes to a file.
+    pub fn get(&self, key: &str, file: &std::path::Path) {
+        let file = file.display().to_string();
+        self.boto3(&["get", key, &file], Vec::new()).success();
+    }
+
+    /// Deletes an object.
+    pub fn delete(&self, key: &str) {
+        self.boto3(&["delete", key], Vec::new()).success();
+    }
+
+    /// Runs one operation of `s3.py` on this bucket, with `variables` on top of the environment.
+    pub fn boto3_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Finished {
+        self.program(words).envs(variables.iter().copied()).run()
+    }
+
+    fn boto3(&self, words: &[&str], input: Vec<u8>) -> Finished {
+        self.program(words).input(input).run()
+    }
+
+    fn program(&self, words: &[&str]) -> Program {
+        let python = Peer::python()
+            .args(["-c", include_str!("s3.py"), &self.name])
+            .args(words);
+        python.envs(self.environment.iter().map(|(name, value)| (name, value)))
+    }
+}

@@ -1,0 +1,9 @@
+//! The acceptance tier: the product on real components. One program, so that its tests share one
+//! S3 server.
+//!
+//! `kit` proves that the components themselves work; a failure there explains failures elsewhere.
+
+// What clippy.toml allows inside a test also holds for the functions that tests call.
+#![allow(clippy::unwrap_used)]
+
+mod kit;
