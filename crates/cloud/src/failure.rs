@@ -108,7 +108,7 @@ pub struct MissingDirectory {
     pub(crate) cause: String,
 }
 
-/// An endpoint from which nothing ever came in this process; not tried again.
+/// An endpoint from which nothing ever came in this process.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer from {endpoint} after {attempts} attempt(s)")]
 pub(crate) struct NeverAnswered {

@@ -1,10 +1,10 @@
 //! Who we are for S3: the first source that has credentials, in botocore's order.
 //!
-//! 1. Environment variables, unless a profile was chosen by option. 2. Roles to assume. 3. Web
-//! identity. 4. SSO. 5. Keys in the credentials file. 6. `credential_process`. 7. Keys in the
-//! config file. 8. The container's service. 9. The machine's metadata service (IMDSv2).
-//! Sources 2, 4 and 6 are not built yet: a profile that needs one is refused by name, for a silent
-//! fall through would act as somebody else. (botocore 1.4x, `create_credential_resolver`; observed.)
+//! Environment variables, unless a profile was chosen by option; roles to assume; web identity;
+//! SSO; keys in the credentials file; `credential_process`; keys in the config file; the
+//! container's service; the machine's metadata service (IMDSv2). Roles, SSO and
+//! `credential_process` are not built yet: a profile that needs one is refused by name, for a
+//! silent fall through would act as somebody else. (Order: as botocore's resolver has it.)
 
 use std::fmt;
 
@@ -91,10 +91,10 @@ pub(super) fn find(
     if let Some(found) = from_web_identity(of_user, profile)? {
         return Ok(found);
     }
-    if let Some(profile) = profile {
-        if let Some(found) = from_profile(profile)? {
-            return Ok(found);
-        }
+    if let Some(profile) = profile
+        && let Some(found) = from_profile(profile)?
+    {
+        return Ok(found);
     }
     from_surroundings(environment)
 }

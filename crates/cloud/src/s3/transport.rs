@@ -117,17 +117,19 @@ impl Transport {
         let hopeless = is_about_certificates(&error)
             || elapsed >= GIVE_UP_AT_ONCE_AFTER
             || (elapsed >= GIVE_UP_AFTER && attempts > 1);
-        match hopeless {
-            true => {
-                let source = NeverAnswered {
-                    endpoint,
-                    attempts,
-                    source: error,
-                };
-                HttpError::new(HttpErrorKind::Unknown, source)
-            }
-            false => error,
-        }
+        let kind = if hopeless {
+            HttpErrorKind::Unknown
+        } else {
+            error.kind()
+        };
+        HttpError::new(
+            kind,
+            NeverAnswered {
+                endpoint,
+                attempts,
+                source: error,
+            },
+        )
     }
 }
 
