@@ -1,0 +1,260 @@
+//! A local directory as a bucket: `file:///directory`, ours, the embedded default.
+//!
+//! A key is a relative path, byte for byte: nothing is encoded. Bytes go to `name#1`, are fsynced,
+//! renamed (or hard-linked, for create-only) into place, and the directory is fsynced before
+//! success is said: so a visible object is a complete and durable one. Deletions are fsynced too,
+//! and directories that become empty go. Files get the mode that the process's umask leaves of
+//! 0666. The work is `object_store`'s `LocalFileSystem`; here its errors get the file's name, and
+//! deleting what is not there succeeds, as it does on S3.
+
+mod list;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::store::Bucket;
+use futures_util::stream::{BoxStream, StreamExt};
+use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
+};
+
+use crate::failure::MissingDirectory;
+
+/// The name of this store in errors.
+const STORE: &str = "directory";
+/// A file takes parts of any size; this keeps the engine's parts as they are on S3.
+const MIN_PART_SIZE: u64 = 5 * 1024 * 1024;
+/// As on S3, so that a catalogue can be copied from a directory to a bucket.
+const MAX_PARTS: u64 = 10_000;
+/// How many deletions run at a time.
+const PARALLEL_DELETIONS: usize = 8;
+
+/// Opens `path` as a bucket; the directory must exist.
+pub(crate) fn open(path: &FilePath, url: String) -> std::result::Result<Bucket, MissingDirectory> {
+    let missing = |cause: String| MissingDirectory {
+        path: path.into(),
+        cause,
+    };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(missing("it is not a directory".into())),
+        Err(error) => return Err(missing(error.to_string())),
+    }
+    let files = LocalFileSystem::new_with_prefix(path)
+        .map_err(|error| missing(error.to_string()))?
+        .with_fsync(true)
+        .with_automatic_cleanup(true);
+    let store = Arc::new(Directory {
+        root: path.into(),
+        files,
+    });
+    Ok(Bucket {
+        objects: store.clone(),
+        lister: store,
+        url,
+        min_part_size: MIN_PART_SIZE,
+        max_parts: MAX_PARTS,
+    })
+}
+
+#[derive(Clone, Debug)]
+struct Directory {
+    root: PathBuf,
+    files: LocalFileSystem,
+}
+
+/// An error of a file operation, with the file's name.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {}: {source}", path.display())]
+struct FileError {
+    verb: &'static str,
+    path: PathBuf,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Directory {
+    fn file(&self, key: &Path) -> PathBuf {
+        self.root.join(key.as_ref())
+    }
+
+    /// Puts the file's name into errors that lack it; typed ones stay what they are.
+    fn named(&self, verb: &'static str, key: &Path, error: Error) -> Error {
+        named(verb, self.file(key), error)
+    }
+
+    async fn remove(&self, key: Path) -> Result<Path> {
+        match self.files.delete(&key).await {
+            Ok(()) => {}
+            Err(Error::NotFound { .. }) => return Ok(key),
+            Err(error) => return Err(self.named("delete", &key, error)),
+        }
+        let file = self.file(&key);
+        let sync = on_blocking_thread(move || sync_nearest_directory(&file)).await?;
+        sync.map_err(|error| generic("sync the directory of", self.file(&key), Box::new(error)))?;
+        Ok(key)
+    }
+}
+
+fn named(verb: &'static str, path: PathBuf, error: Error) -> Error {
+    match error {
+        Error::Generic { source, .. } => generic(verb, path, source),
+        typed => typed,
+    }
+}
+
+fn generic(
+    verb: &'static str,
+    path: PathBuf,
+    source: Box<dyn std::error::Error + Send + Sync>,
+) -> Error {
+    Error::Generic {
+        store: STORE,
+        source: Box::new(FileError { verb, path, source }),
+    }
+}
+
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|source| Error::JoinError { source })
+}
+
+/// Makes a deletion durable: the nearest ancestor left after the clean-up of empty directories.
+fn sync_nearest_directory(file: &FilePath) -> io::Result<()> {
+    for directory in file.ancestors().skip(1) {
+        match fs::File::open(directory) {
+            Ok(directory) => return directory.sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "file://{}", self.root.display())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Directory {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let put = self.files.put_opts(location, payload, opts).await;
+        put.map_err(|error| self.named("write", location, error))
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let upload = self.files.put_multipart_opts(location, opts).await;
+        let upload = upload.map_err(|error| self.named("write", location, error))?;
+        Ok(Box::new(FileUpload {
+            path: self.file(location),
+            upload,
+        }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let got = self.files.get_opts(location, options).await;
+        got.map_err(|error| self.named("read", location, error))
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        let deletions = locations.map(move |key| {
+            let store = store.clone();
+            async move { store.remove(key?).await }
+        });
+        deletions.buffered(PARALLEL_DELETIONS).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.files.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.files.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let copied = self.files.copy_opts(from, to, options).await;
+        copied.map_err(|error| self.named("copy to", to, error))
+    }
+}
+
+#[async_trait]
+impl PaginatedListStore for Directory {
+    async fn list_paginated(
+        &self,
+        prefix: Option<&str>,
+        opts: PaginatedListOptions,
+    ) -> Result<PaginatedListResult> {
+        let (root, prefix) = (self.root.clone(), prefix.unwrap_or("").to_owned());
+        let page = on_blocking_thread(move || list::list_page(&root, &prefix, &opts)).await?;
+        page.map_err(|error| match fs::metadata(&self.root) {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+                let cause = missing.to_string();
+                let source = MissingDirectory {
+                    path: self.root.clone(),
+                    cause,
+                };
+                Error::Generic {
+                    store: STORE,
+                    source: Box::new(source),
+                }
+            }
+            _ => Error::Generic {
+                store: STORE,
+                source: Box::new(error),
+            },
+        })
+    }
+}
+
+/// A multipart upload whose errors name the file.
+#[derive(Debug)]
+struct FileUpload {
+    path: PathBuf,
+    upload: Box<dyn MultipartUpload>,
+}
+
+#[async_trait]
+impl MultipartUpload for FileUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let path = self.path.clone();
+        let part = self.upload.put_part(data);
+        Box::pin(async move { part.await.map_err(|error| named("write", path, error)) })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let completed = self.upload.complete().await;
+        completed.map_err(|error| named("complete", self.path.clone(), error))
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let aborted = self.upload.abort().await;
+        aborted.map_err(|error| named("abort the writing of", self.path.clone(), error))
+    }
+}

@@ -1,0 +1,367 @@
+//! Where a backup catalogue lives, as the user writes it: `s3://bucket/prefix`, `file:///directory`.
+//!
+//! Only words are judged here; whether the place exists is for [`crate::open`] and
+//! [`crate::check_connectivity`]. Barman never infers the provider from the URL; we do it for
+//! `file://` alone, which Barman does not have.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::failure::ErrorKind;
+
+/// The value of `--cloud-provider`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provider {
+    /// `aws-s3`: AWS, and whoever speaks its protocol.
+    #[default]
+    AwsS3,
+    /// `azure-blob-storage`: not yet.
+    AzureBlobStorage,
+    /// `google-cloud-storage`: not yet.
+    GoogleCloudStorage,
+}
+
+impl Provider {
+    /// Every provider the option accepts, in the order of Barman's help.
+    pub const ALL: [Provider; 3] = [
+        Provider::AwsS3,
+        Provider::AzureBlobStorage,
+        Provider::GoogleCloudStorage,
+    ];
+
+    /// The provider's name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::AwsS3 => "aws-s3",
+            Provider::AzureBlobStorage => "azure-blob-storage",
+            Provider::GoogleCloudStorage => "google-cloud-storage",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Provider {
+    type Err = BadLocation;
+
+    fn from_str(name: &str) -> Result<Self, BadLocation> {
+        let found = Provider::ALL
+            .into_iter()
+            .find(|provider| provider.name() == name);
+        found.ok_or_else(|| BadLocation::UnknownProvider { name: name.into() })
+    }
+}
+
+/// A place for objects: which store, and below which key prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// `s3://bucket[/prefix]`.
+    S3 {
+        /// The bucket's name.
+        bucket: String,
+        /// The keys' prefix: no slash at either end; empty for the whole bucket.
+        prefix: String,
+    },
+    /// `file:///directory`: the directory is the bucket, so the prefix is empty.
+    Directory {
+        /// An absolute path.
+        path: PathBuf,
+    },
+}
+
+/// A URL or provider name that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BadLocation {
+    #[error("invalid URL {url}: {cause}")]
+    Invalid { url: String, cause: &'static str },
+    #[error("invalid URL {url}: provider {provider} takes {takes}")]
+    WrongScheme {
+        url: String,
+        provider: Provider,
+        takes: &'static str,
+    },
+    #[error("{what} is not supported yet")]
+    NotYet { what: String },
+    #[error("unknown cloud provider {name}")]
+    UnknownProvider { name: String },
+}
+
+impl BadLocation {
+    /// What kind of failure this is: never a matter of the network.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
+
+    /// What the user can do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            BadLocation::NotYet { .. } => Some("Use s3://bucket/path or file:///directory."),
+            BadLocation::UnknownProvider { .. } => {
+                Some("Choose aws-s3, azure-blob-storage or google-cloud-storage.")
+            }
+            BadLocation::Invalid { .. } | BadLocation::WrongScheme { .. } => {
+                Some("A location looks like s3://bucket/path or file:///absolute/directory.")
+            }
+        }
+    }
+}
+
+impl Location {
+    /// Reads a URL as Barman does: slashes at the end do not count.
+    pub fn parse(url: &str, provider: Provider) -> Result<Self, BadLocation> {
+        let invalid = |cause| BadLocation::Invalid {
+            url: without_userinfo(url),
+            cause,
+        };
+        let (scheme, rest) = url.split_once("://").ok_or(invalid("it has no scheme"))?;
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme == "file" {
+            return parse_directory(url).map_err(invalid);
+        }
+        match provider {
+            Provider::AwsS3 => {}
+            Provider::AzureBlobStorage | Provider::GoogleCloudStorage => {
+                return Err(BadLocation::NotYet {
+                    what: format!("cloud provider {provider}"),
+                });
+            }
+        }
+        match scheme.as_str() {
+            "s3" => parse_s3(rest).map_err(|problem| match problem {
+                Problem::Invalid(cause) => invalid(cause),
+                Problem::NotYet(what) => BadLocation::NotYet { what: what.into() },
+            }),
+            "gs" => Err(BadLocation::NotYet {
+                what: "Google Cloud Storage (gs://)".into(),
+            }),
+            "https" | "http" if is_azure(rest) => Err(BadLocation::NotYet {
+                what: "Azure Blob Storage".into(),
+            }),
+            _ => Err(BadLocation::WrongScheme {
+                url: without_userinfo(url),
+                provider,
+                takes: "s3://bucket/path",
+            }),
+        }
+    }
+
+    /// The prefix of every key: no slash at either end, possibly empty.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Location::S3 { prefix, .. } => prefix,
+            Location::Directory { .. } => "",
+        }
+    }
+
+    /// The directory of a `file://` location.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Location::Directory { path } => Some(path),
+            Location::S3 { .. } => None,
+        }
+    }
+
+    /// The bucket alone, for messages: `s3://bucket` or `file:///directory`.
+    pub fn bucket_url(&self) -> String {
+        match self {
+            Location::S3 { bucket, .. } => format!("s3://{bucket}"),
+            Location::Directory { path } => format!("file://{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.bucket_url())?;
+        match self.prefix() {
+            "" => Ok(()),
+            prefix => write!(f, "/{prefix}"),
+        }
+    }
+}
+
+enum Problem {
+    Invalid(&'static str),
+    NotYet(&'static str),
+}
+
+fn parse_s3(rest: &str) -> Result<Location, Problem> {
+    if rest.starts_with("arn:") {
+        return Err(Problem::NotYet("a bucket given as an access point ARN"));
+    }
+    if rest.contains(['?', '#']) {
+        return Err(Problem::Invalid(
+            "a query or a fragment has no meaning here",
+        ));
+    }
+    let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(Problem::Invalid("the bucket is missing"));
+    }
+    // botocore's rule for bucket names, which is wider than AWS's for new buckets.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if bucket.len() > 255 || !bucket.chars().all(allowed) {
+        return Err(Problem::Invalid(
+            "the bucket's name has characters that no bucket can have",
+        ));
+    }
+    let prefix = path.trim_matches('/');
+    let bad = |segment: &str| {
+        segment.is_empty()
+            || segment == "."
+            || segment == ".."
+            || segment.contains(char::is_control)
+    };
+    if !prefix.is_empty() && prefix.split('/').any(bad) {
+        return Err(Problem::Invalid(
+            "the path has an empty, '.' or '..' segment",
+        ));
+    }
+    Ok(Location::S3 {
+        bucket: bucket.into(),
+        prefix: prefix.into(),
+    })
+}
+
+fn parse_directory(text: &str) -> Result<Location, &'static str> {
+    let url = url::Url::parse(text).map_err(|_| "it is not a URL")?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a query or a fragment has no meaning here (write %3F and %23 in names)");
+    }
+    if !text[text.find("://").map_or(0, |at| at + 3)..].starts_with(['/', 'l', 'L']) {
+        return Err("the directory must be absolute, with three slashes: file:///directory");
+    }
+    let path = url
+        .to_file_path()
+        .map_err(|()| "only directories of this machine can be used")?;
+    match path.components().count() {
+        0 | 1 => Err("the root directory cannot be a store"),
+        _ => Ok(Location::Directory {
+            path: path.components().collect(),
+        }),
+    }
+}
+
+fn is_azure(rest: &str) -> bool {
+    rest.split('/')
+        .next()
+        .is_some_and(|host| host.contains(".blob.core."))
+}
+
+/// The URL as it may be shown: a user might have put a password where none belongs.
+fn without_userinfo(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}://***{}", &url[..start], &url[end..])
+        }
+        _ => url.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s3(bucket: &str, prefix: &str) -> Location {
+        Location::S3 {
+            bucket: bucket.into(),
+            prefix: prefix.into(),
+        }
+    }
+
+    #[test]
+    fn a_bucket_and_a_prefix_are_read_without_slashes_at_the_ends() {
+        for (url, expected) in [
+            ("s3://backups", s3("backups", "")),
+            ("s3://backups/", s3("backups", "")),
+            ("s3://backups/pg/main", s3("backups", "pg/main")),
+            ("s3://backups/pg/main///", s3("backups", "pg/main")),
+            ("S3://Old_Bucket.eu//pg", s3("Old_Bucket.eu", "pg")),
+            ("s3://backups/größe %20", s3("backups", "größe %20")),
+        ] {
+            assert_eq!(
+                Location::parse(url, Provider::AwsS3).unwrap(),
+                expected,
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_directory_is_inferred_whatever_the_provider() {
+        for (url, path) in [
+            ("file:///srv/backups", "/srv/backups"),
+            ("file:///srv/backups/", "/srv/backups"),
+            ("file://localhost/srv/backups", "/srv/backups"),
+            ("file:///srv/my%20backups", "/srv/my backups"),
+        ] {
+            for provider in Provider::ALL {
+                let location = Location::parse(url, provider).unwrap();
+                assert_eq!(location.directory(), Some(Path::new(path)), "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_refused_with_its_cause() {
+        for (url, cause) in [
+            ("backups", "no scheme"),
+            ("s3://", "bucket is missing"),
+            ("s3:///path", "bucket is missing"),
+            ("s3://back ups", "characters"),
+            ("s3://b/a//b", "segment"),
+            ("s3://b/../c", "segment"),
+            ("s3://b/a?x=1", "query"),
+            ("https://example.org/b", "takes s3://"),
+            ("file://srv/backups", "absolute"),
+            ("file:///", "root directory"),
+            ("file:///a?b", "query"),
+        ] {
+            let text = Location::parse(url, Provider::AwsS3)
+                .unwrap_err()
+                .to_string();
+            assert!(text.contains(cause), "{url}: {text}");
+        }
+    }
+
+    #[test]
+    fn other_clouds_and_access_points_are_not_yet() {
+        for (url, provider) in [
+            ("s3://b", Provider::AzureBlobStorage),
+            ("gs://b", Provider::GoogleCloudStorage),
+            ("gs://b", Provider::AwsS3),
+            (
+                "https://account.blob.core.windows.net/container",
+                Provider::AwsS3,
+            ),
+            (
+                "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/mine/pg",
+                Provider::AwsS3,
+            ),
+        ] {
+            let error = Location::parse(url, provider).unwrap_err();
+            assert!(
+                matches!(error, BadLocation::NotYet { .. }),
+                "{url}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        let error = Location::parse("http://me:hunter2@host/b", Provider::AwsS3).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn provider_names_round_trip() {
+        for provider in Provider::ALL {
+            assert_eq!(provider.name().parse(), Ok(provider));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! From options, environment and AWS files to settled settings: a pure function.
+//!
+//! The order is botocore's, which Barman's users know: option, environment, profile, default.
+//! Differences: `AWS_REGION` is read too (before `AWS_DEFAULT_REGION`, as other AWS SDKs do), and
+//! what is not built yet is refused by name instead of ignored.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::credentials::{self, ChosenBy, CredentialSource};
+use super::endpoint::{AddressingStyle, Endpoint, HostVariant};
+use super::profile::{AwsFiles, AwsFilesError, Profile};
+use crate::environment::Environment;
+use crate::failure::ErrorKind;
+use crate::options::StoreOptions;
+
+/// What the S3 client needs to know, apart from the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Settings {
+    /// The region that signatures name.
+    pub region: String,
+    /// The address, and how buckets go into it.
+    pub endpoint: Endpoint,
+    /// Where credentials come from.
+    pub credentials: CredentialSource,
+    /// A PEM file whose certificates are trusted instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// How long a connection may be silent.
+    pub read_timeout: Duration,
+}
+
+/// Settings that cannot be used; never with a secret in its text.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("profile {name} is in neither AWS file")]
+    NoSuchProfile { name: String },
+    #[error("incomplete credentials: {has} without {lacks}")]
+    Partial { has: String, lacks: &'static str },
+    #[error("no credentials: none are configured")]
+    NoCredentials,
+    #[error("{what} is not supported yet")]
+    NotYet { what: String },
+    #[error("invalid {name}: {cause}")]
+    BadValue { name: String, cause: &'static str },
+    #[error(transparent)]
+    Files(#[from] AwsFilesError),
+}
+
+impl SettingsError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            SettingsError::Partial { .. } | SettingsError::NoCredentials => ErrorKind::Denied,
+            _ => ErrorKind::Other,
+        }
+    }
+
+    /// What the user can do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            SettingsError::NoSuchProfile { .. } => {
+                Some("Check --aws-profile, AWS_PROFILE and the [profile ...] sections.")
+            }
+            SettingsError::Partial { .. } | SettingsError::NoCredentials => {
+                Some("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile.")
+            }
+            SettingsError::NotYet { .. } => Some(
+                "Use static keys, web identity, a container's or the machine's role; \
+                 `aws configure export-credentials` turns other sources into static keys.",
+            ),
+            SettingsError::BadValue { .. } | SettingsError::Files(_) => None,
+        }
+    }
+}
+
+impl S3Settings {
+    /// Settles every setting. No I/O: the files are already read.
+    pub fn resolve(
+        options: &StoreOptions,
+        environment: &Environment,
+        files: &AwsFiles,
+    ) -> Result<Self, SettingsError> {
+        let (profile, chosen_by) = choose_profile(options, environment, files)?;
+        let profile = profile.as_ref();
+        let value = |key: &str| profile.and_then(|profile| profile.value(key));
+        let region = environment
+            .first(&["AWS_REGION", "AWS_DEFAULT_REGION"])
+            .map(|(_, it)| it);
+        let region = region
+            .or_else(|| value("region"))
+            .unwrap_or("us-east-1")
+            .to_owned();
+        let style = addressing_style(options, profile)?;
+        let endpoint = match configured_endpoint(options, environment, files, profile) {
+            Some((text, name)) => Endpoint::parse(&text, &name, style)?,
+            None => {
+                let flag = |variable, key| {
+                    let in_profile =
+                        || value(key).is_some_and(|it| it.eq_ignore_ascii_case("true"));
+                    environment
+                        .get(variable)
+                        .map_or_else(in_profile, |_| environment.is_true(variable))
+                };
+                let variant = HostVariant {
+                    fips: flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+                    dual_stack: flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+                };
+                Endpoint::of_region(&region, variant, style)?
+            }
+        };
+        let ca_bundle = environment
+            .get("AWS_CA_BUNDLE")
+            .or_else(|| value("ca_bundle"));
+        let ca_bundle = ca_bundle.or_else(|| environment.get("REQUESTS_CA_BUNDLE"));
+        Ok(S3Settings {
+            region,
+            endpoint,
+            credentials: credentials::find(environment, profile, chosen_by)?,
+            ca_bundle: ca_bundle.map(|path| environment.expand_home(path)),
+            read_timeout: options.read_timeout,
+        })
+    }
+}
+
+/// The chosen profile; `None` when the default one is in no file.
+fn choose_profile(
+    options: &StoreOptions,
+    environment: &Environment,
+    files: &AwsFiles,
+) -> Result<(Option<Profile>, ChosenBy), SettingsError> {
+    let chosen_by = match options.profile {
+        Some(_) => ChosenBy::Option,
+        None => ChosenBy::EnvironmentOrDefault,
+    };
+    // When both variables are set botocore takes AWS_DEFAULT_PROFILE.
+    let named = || {
+        environment
+            .first(&["AWS_DEFAULT_PROFILE", "AWS_PROFILE"])
+            .map(|(_, it)| it)
+    };
+    let Some(name) = options.profile.as_deref().or_else(named) else {
+        return Ok((files.profile("default"), chosen_by));
+    };
+    let profile = files.profile(name);
+    let profile = profile.ok_or_else(|| SettingsError::NoSuchProfile { name: name.into() })?;
+    Ok((Some(profile), chosen_by))
+}
+
+/// The endpoint and the name of its setting; `None` is AWS's own.
+///
+/// AWS, "AWS SDKs and Tools Reference Guide", "Service-specific endpoints".
+fn configured_endpoint(
+    options: &StoreOptions,
+    environment: &Environment,
+    files: &AwsFiles,
+    profile: Option<&Profile>,
+) -> Option<(String, String)> {
+    if let Some(url) = &options.endpoint_url {
+        return Some((url.clone(), "--endpoint-url".into()));
+    }
+    let value = |key: &str| profile.and_then(|profile| profile.value(key));
+    let ignored = value("ignore_configured_endpoint_urls");
+    if environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        || ignored.is_some_and(|it| it.eq_ignore_ascii_case("true"))
+    {
+        return None;
+    }
+    let variable = environment.first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
+    if let Some((name, url)) = variable {
+        return Some((url.into(), name.into()));
+    }
+    let services = value("services").map(str::to_owned);
+    let of_service = services.and_then(|name| files.service(&name, "s3", "endpoint_url"));
+    let url = of_service.or_else(|| value("endpoint_url").map(str::to_owned))?;
+    Some((url, format!("profile {}", profile?.name)))
+}
+
+fn addressing_style(
+    options: &StoreOptions,
+    profile: Option<&Profile>,
+) -> Result<AddressingStyle, SettingsError> {
+    match (options.addressing_style, profile) {
+        (Some(style), _) => Ok(style),
+        (None, Some(profile)) => profile
+            .nested("s3", "addressing_style")
+            .map_or(Ok(AddressingStyle::Auto), str::parse),
+        (None, None) => Ok(AddressingStyle::Auto),
+    }
+}

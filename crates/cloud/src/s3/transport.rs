@@ -1,0 +1,152 @@
+//! HTTP as S3 needs it: two clients behind one, and a quick end when nobody is there.
+//!
+//! Downloads and small requests have a limit on silence (`--read-timeout`). The HTTP client counts
+//! that limit from the start of a request, so a long upload on a slow line would hit it while
+//! bytes still flow: requests with a body have a deadline by their size instead, and the kernel's
+//! 30 s limit on unacknowledged data. The total limit of 30 s per request that `object_store`
+//! begins with is off.
+//!
+//! An endpoint that never answered in this process is given up after some seconds; one that did
+//! answer gets the whole of the retries, because then the trouble is probably passing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
+};
+
+use crate::failure::{NeverAnswered, NoMetadataService};
+
+/// How long a connection may take to open, TLS included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An upload may be as slow as this before it counts as stuck: 32 KiB/s.
+const SLOWEST_UPLOAD: u64 = 32 * 1024;
+/// An endpoint that never answered is given up at the second failure after this time ...
+const GIVE_UP_AFTER: Duration = Duration::from_secs(4);
+/// ... and at any failure after this one.
+const GIVE_UP_AT_ONCE_AFTER: Duration = Duration::from_secs(8);
+
+/// Makes the clients; `metadata_host` is where the machine's credentials would come from.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    pub(super) read_timeout: Duration,
+    pub(super) metadata_host: Option<String>,
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let plain = ReqwestConnector::default();
+        let uploads = options.clone().with_read_timeout_disabled();
+        let others = options.clone().with_read_timeout(self.read_timeout);
+        Ok(HttpClient::new(Transport {
+            connector: self.clone(),
+            uploads: plain.connect(&uploads)?,
+            others: plain.connect(&others)?,
+            contact: Arc::default(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Transport {
+    connector: Connector,
+    uploads: HttpClient,
+    others: HttpClient,
+    contact: Arc<Contact>,
+}
+
+/// Whether the other side was ever there.
+#[derive(Debug, Default)]
+struct Contact {
+    answered: AtomicBool,
+    failures: AtomicU32,
+    first_attempt: std::sync::OnceLock<Instant>,
+}
+
+#[async_trait]
+impl HttpService for Transport {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let started = *self.contact.first_attempt.get_or_init(Instant::now);
+        let authority = request
+            .uri()
+            .authority()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let result = self.send(request).await;
+        match result {
+            Ok(response) => {
+                self.contact.answered.store(true, Ordering::Relaxed);
+                Ok(response)
+            }
+            Err(error) => Err(self.judge(error, authority, started.elapsed())),
+        }
+    }
+}
+
+impl Transport {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let length = request.body().content_length() as u64;
+        if length == 0 {
+            return self.others.execute(request).await;
+        }
+        let deadline = self.connector.read_timeout + Duration::from_secs(length / SLOWEST_UPLOAD);
+        match tokio::time::timeout(deadline, self.uploads.execute(request)).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(HttpError::new(HttpErrorKind::Timeout, elapsed)),
+        }
+    }
+
+    /// Decides whether `object_store` may try again: an error of kind `Unknown` is final.
+    fn judge(&self, error: HttpError, endpoint: String, elapsed: Duration) -> HttpError {
+        let attempts = self.contact.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.contact.answered.load(Ordering::Relaxed) {
+            return error;
+        }
+        if self.connector.metadata_host.as_ref() == Some(&endpoint) {
+            let source = NoMetadataService {
+                endpoint,
+                source: error,
+            };
+            return HttpError::new(HttpErrorKind::Unknown, source);
+        }
+        let hopeless = is_about_certificates(&error)
+            || elapsed >= GIVE_UP_AT_ONCE_AFTER
+            || (elapsed >= GIVE_UP_AFTER && attempts > 1);
+        let kind = if hopeless {
+            HttpErrorKind::Unknown
+        } else {
+            error.kind()
+        };
+        HttpError::new(
+            kind,
+            NeverAnswered {
+                endpoint,
+                attempts,
+                source: error,
+            },
+        )
+    }
+}
+
+/// A certificate that is wrong now is wrong a second later too.
+fn is_about_certificates(error: &HttpError) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if error.to_string().contains("invalid peer certificate") {
+            return true;
+        }
+        let inside = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    false
+}
