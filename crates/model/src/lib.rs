@@ -17,7 +17,24 @@
 //!   segment, a partial segment, a backup label or a timeline history.
 //! - **system identifier**, [`SystemId`](postgres::SystemId): the number `initdb` gave a cluster;
 //!   tells foreign WAL from ours.
+//! - **segment header**, [`check_segment`](wal::segment::check_segment): asked before a segment is
+//!   acknowledged, whether it is what its name says.
+//! - **page**, [`check_page`](page::check_page): 8 KiB of a relation's file, with a checksum.
+//! - **control file**, [`ControlFile`](control_file::ControlFile): `global/pg_control`, the
+//!   cluster's record of who it is and where it stopped.
+//! - **backup label**, [`BackupLabel`](format::backup_label::BackupLabel): where recovery of a
+//!   backup begins.
+//! - **manifest**, [`ManifestStream`](format::backup_manifest::ManifestStream): every file of a
+//!   backup with its checksum, for `pg_verifybackup` and our own verifier.
 //! - **version**, [`PgVersion`](postgres::PgVersion): a server's `server_version_num`.
+//! - **backup id**, [`BackupId`](backup::id::BackupId): the local time at which a backup was asked
+//!   for; names its directory or object prefix.
+//! - **backup record**, [`BackupInfo`](backup::BackupInfo): what `backup.info` holds; a backup is
+//!   complete when its status there is DONE.
+//! - **catalogue**, [`Catalogue`](backup::catalogue::Catalogue): all backups of one server.
+//! - **layout**, [`Layout`](cloud::Layout): the object keys of one server in a bucket.
+//! - **codec**, [`Codec`](codec::Codec): how an archive or a WAL file is compressed.
+//! - **moment**, [`Moment`](moment::Moment): an instant with the offset it was recorded with.
 //!
 //! Every name and number is a type with a private field, made by parsing: a value that exists is
 //! well-formed. `Display` and `FromStr` round-trip, and `Ord` is the order an operator expects.
@@ -25,10 +42,12 @@
 pub mod backup;
 pub mod cloud;
 pub mod codec;
+pub mod control_file;
 pub mod duration;
 pub mod format;
 pub mod keep;
 pub mod moment;
+pub mod page;
 pub mod postgres;
 pub mod restore;
 pub mod size;

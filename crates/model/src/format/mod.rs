@@ -1,4 +1,8 @@
-//! One format, one file, one document: each module parses and renders one text or binary form.
+//! On-disk formats, one per file: each alone knows its syntax, parses it and renders it.
+//!
+//! Nothing here opens a file. `docs/formats/` describes the same bytes in prose.
 
 pub mod backup_info;
+pub mod backup_label;
+pub mod backup_manifest;
 pub mod python_literal;

@@ -5,4 +5,5 @@
 
 pub mod lsn;
 pub mod name;
+pub mod segment;
 pub mod timeline;

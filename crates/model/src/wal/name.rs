@@ -2,7 +2,7 @@
 //!
 //! Names follow PostgreSQL's manual ("WAL Internals", "Backup History File"): a segment is eight
 //! digits each of timeline, log and segment within the log, in hexadecimal. A name says nothing
-//! about the file's content; `check_segment` does that.
+//! about the file's content; [`check_segment`](crate::wal::segment::check_segment) does that.
 //! Text in either case is read; upper case is written, as PostgreSQL does.
 
 use std::cmp::Ordering;

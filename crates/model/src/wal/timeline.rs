@@ -212,9 +212,9 @@ mod tests {
 
     use super::*;
 
-    const THIRD: &str = "1\t0/3000148\tno recovery target specified\n\
-                         \n\
-                         2\t0/50000A0\tbefore 2026-11-21 10:00:00+00\n";
+    /// As a server wrote it that was promoted twice; see `fixtures/README.md`.
+    const THIRD: &str = include_str!("../../fixtures/timeline-3.history");
+    const FIRST_LEFT: Lsn = Lsn::new(0x403_17D0);
 
     fn tli(number: u32) -> TimelineId {
         TimelineId::new(number)
@@ -236,10 +236,10 @@ mod tests {
     #[test]
     fn a_history_file_round_trips() {
         assert_eq!(third().render(), THIRD);
-        assert_eq!(
-            third().switches()[1].reason,
-            "before 2026-11-21 10:00:00+00"
-        );
+        let history = third();
+        let first = &history.switches()[0];
+        assert_eq!((first.parent, first.at), (tli(1), FIRST_LEFT));
+        assert_eq!(first.reason, "no recovery target specified");
     }
 
     #[test]
@@ -252,8 +252,8 @@ mod tests {
     #[test]
     fn an_ancestor_owns_the_bytes_before_its_switch_point() {
         let history = third();
-        let at = Lsn::new(0x300_0148);
-        assert!(history.contains(Lsn::new(0x300_0147), tli(1)));
+        let at = FIRST_LEFT;
+        assert!(history.contains(Lsn::new(at.value() - 1), tli(1)));
         assert!(!history.contains(at, tli(1)));
         assert!(history.contains(at, tli(2)));
         assert!(history.contains(Lsn::new(u64::MAX), tli(3)));
@@ -263,13 +263,13 @@ mod tests {
 
     #[test]
     fn a_backup_that_ended_where_the_timeline_was_left_can_be_followed() {
-        assert!(third().contains_until(Lsn::new(0x300_0148), tli(1)));
-        assert!(!third().contains_until(Lsn::new(0x300_0149), tli(1)));
+        assert!(third().contains_until(FIRST_LEFT, tli(1)));
+        assert!(!third().contains_until(Lsn::new(FIRST_LEFT.value() + 1), tli(1)));
     }
 
     #[test]
     fn the_timeline_itself_has_no_switch_point() {
-        assert_eq!(third().switch_point(tli(2)), Some(Lsn::new(0x500_00A0)));
+        assert_eq!(third().switch_point(tli(2)), Some(Lsn::new(0x600_0000)));
         assert_eq!(third().switch_point(tli(3)), None);
         assert_eq!(TimelineHistory::without_ancestors(tli(1)).render(), "");
     }
