@@ -27,6 +27,14 @@
 //! - **manifest**, [`ManifestStream`](format::backup_manifest::ManifestStream): every file of a
 //!   backup with its checksum, for `pg_verifybackup` and our own verifier.
 //! - **version**, [`PgVersion`](postgres::PgVersion): a server's `server_version_num`.
+//! - **backup id**, [`BackupId`](backup::id::BackupId): the local time at which a backup was asked
+//!   for; names its directory or object prefix.
+//! - **backup record**, [`BackupInfo`](backup::BackupInfo): what `backup.info` holds; a backup is
+//!   complete when its status there is DONE.
+//! - **catalogue**, [`Catalogue`](backup::catalogue::Catalogue): all backups of one server.
+//! - **layout**, [`Layout`](cloud::Layout): the object keys of one server in a bucket.
+//! - **codec**, [`Codec`](codec::Codec): how an archive or a WAL file is compressed.
+//! - **moment**, [`Moment`](moment::Moment): an instant with the offset it was recorded with.
 //!
 //! Every name and number is a type with a private field, made by parsing: a value that exists is
 //! well-formed. `Display` and `FromStr` round-trip, and `Ord` is the order an operator expects.

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use crate::backup::id::BackupId;
-use crate::backup::reference::BackupRef;
 use crate::backup::{BackupInfo, BackupStatus};
+
+pub use crate::backup::reference::BackupRef;
 
 /// The backups of one server.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! What is known about one backup: the record that makes it a backup.
 //!
 //! The text form is [`crate::format::backup_info`], the JSON form is in `json`; which backups
-//! exist and which one is meant is [`catalogue`]'s and [`reference`]'s. The record does not hold
-//! its own id: that is the name of the directory or object prefix it lies in.
+//! exist and which one is meant is [`catalogue`]'s and [`mod@reference`]'s. The record does not
+//! hold its own id: that is the name of the directory or object prefix it lies in.
 //! Always true: [`BackupStatus::Done`] is written last, so a backup that says so is complete.
 
 pub mod catalogue;
