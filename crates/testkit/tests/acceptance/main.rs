@@ -6,4 +6,6 @@
 // What clippy.toml allows inside a test also holds for the functions that tests call.
 #![allow(clippy::unwrap_used)]
 
+mod cycle;
 mod kit;
+mod product;
