@@ -89,6 +89,8 @@ impl Record {
         let key = world.layout.backup_info(&self.id);
         match world.bucket.create(&key, self.text().into()).await? {
             Written::Created => Ok(()),
+            // Ours, if the store's answer to the first attempt was lost on the way.
+            Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => Ok(()),
             Written::AlreadyExists => Err(BackupError::IdTaken(self.id)),
         }
     }
