@@ -171,6 +171,9 @@ impl Found {
             self.denied |= matches!(store, PermissionDenied { .. } | Unauthenticated { .. });
             self.not_found |= matches!(store, NotFound { .. });
         }
+        // A refused listing is `Generic`, and not every store gives a code that we know.
+        let refused = |status| text.contains(&format!("non-2xx status code: {status}"));
+        self.denied |= refused("401") || refused("403");
         if let Some(http) = error.downcast_ref::<HttpError>() {
             use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
             self.transport |= matches!(http.kind(), Connect | Interrupted | Request | Timeout);
@@ -312,6 +315,16 @@ mod tests {
             );
             assert_eq!(diagnosis.cause, format!("{code}: Why."));
         }
+    }
+
+    #[test]
+    fn a_refusal_without_a_code_is_denied() {
+        let source = io::Error::other("Server returned non-2xx status code: 403 Forbidden: ");
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(source),
+        };
+        assert_eq!(classify(&error), ErrorKind::Denied);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn for_code(code: &str) -> Option<&'static str> {
         }
         "InvalidToken" => "The session token does not belong to the access key.",
         "AccessDenied" | "AllAccessDisabled" | "UnauthorizedAccess" => {
-            "The credentials are good but lack the permission: see the bucket's and user's policies."
+            "The keys are known but may not do this: see the policies of the bucket and the user."
         }
         "AuthorizationHeaderMalformed"
         | "PermanentRedirect"

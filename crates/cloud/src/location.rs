@@ -1,4 +1,4 @@
-//! Where a backup catalogue lives, as the user writes it: `s3://bucket/prefix`, `file:///directory`.
+//! Where a catalogue lives, as the user writes it: `s3://bucket/prefix`, `file:///directory`.
 //!
 //! Only words are judged here; whether the place exists is for [`crate::open`] and
 //! [`crate::check_connectivity`]. Barman never infers the provider from the URL; we do it for

@@ -3,7 +3,7 @@
 //! Retries: at most 8, none begun more than 180 s after the request's first attempt, waits growing
 //! from 0.2 s to at most 10 s; 5xx, 429, lost connections and time limits are tried again, refusals
 //! are not. Over TLS bodies are not hashed for the signature (TLS protects them, and hashing costs
-//! a core per GB/s); over plain HTTP they are. Checksum headers are off: not every store takes them.
+//! CPU time); over plain HTTP they are. Checksum headers are off: not every store takes them.
 
 mod aws_file;
 mod credentials;

@@ -1,5 +1,10 @@
 //! Stores as they are: a directory, memory, and a real SeaweedFS with TLS and checked signatures.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic here is a failed test, with its line"
+)]
+
 mod conformance;
 mod directory;
 mod fake_endpoint;

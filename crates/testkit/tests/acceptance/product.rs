@@ -99,6 +99,7 @@ impl Store {
     pub fn restore(&self, id: &str, place: &Scratch, options: &[&str]) -> PathBuf {
         let (data, tablespace) = (place.join("data"), place.join("ts1"));
         place.server_folder("data");
+        place.server_folder("ts1");
         self.command("barman-cloud-restore")
             .args(options)
             .arg("--tablespace")
