@@ -6,7 +6,7 @@
 use std::error::Error as StdError;
 
 use cloud::ErrorKind;
-use engine::backup::BackupError;
+use engine::backup::{BackupError, SessionError};
 use engine::restore::RestoreError;
 use engine::store::StoreError;
 use engine::wal::archive::ArchiveError;
@@ -143,13 +143,38 @@ impl From<BackupError> for Failure {
             BackupError::Store(error) => of_store(error),
             error => of_work(error, Exit::Failed),
         };
-        match error {
-            BackupError::Damaged { .. } => failure.with_hint(
+        let hint = match &error {
+            BackupError::Damaged { .. } => Some(
                 "Look at the disk and the log of the server; without --fail-on-damage the backup \
-                 is taken as it is.",
+                 is taken as it is."
+                    .to_owned(),
             ),
-            _ => failure,
+            BackupError::Session(error) => session_hint(error),
+            _ => None,
+        };
+        Failure {
+            hint: hint.or(failure.hint),
+            ..failure
         }
+    }
+}
+
+/// SQLSTATE `insufficient_privilege` (PostgreSQL manual, "PostgreSQL Error Codes").
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+fn session_hint(error: &SessionError) -> Option<String> {
+    match error {
+        SessionError::Connect(error) => error.hint(),
+        SessionError::Query { source, .. } => match source.sqlstate() {
+            Some(INSUFFICIENT_PRIVILEGE) => Some(
+                "Back up as a superuser, or as a role that has pg_read_all_settings and may \
+                 execute pg_backup_start, pg_backup_stop (pg_start_backup, pg_stop_backup before \
+                 PostgreSQL 15), pg_switch_wal and pg_create_restore_point."
+                    .to_owned(),
+            ),
+            _ => source.hint(),
+        },
+        SessionError::Answer { .. } | SessionError::TooOld(_) => None,
     }
 }
 
