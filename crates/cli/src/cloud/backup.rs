@@ -294,7 +294,8 @@ fn report(outcome: &BackupOutcome, log: &Log) {
         log.line(
             Level::Warning,
             &format!(
-                "backup {} cannot be restored before {count} WAL files are archived, from {first} on",
+                "backup {} cannot be restored before {count} WAL files are archived, \
+                 from {first} on",
                 outcome.id
             ),
         );
