@@ -6,6 +6,71 @@ use tempfile::TempDir;
 
 use super::{start, start_with};
 
+/// Programs and words; STORE is a directory with a short segment in it and a folder that is full.
+const FAILURES: [(&str, &str); 25] = [
+    ("barman-cloud-backup-list", "file://STORE main"),
+    ("barman-cloud-backup-list", "--test file://STORE main"),
+    (
+        "barman-cloud-backup-list",
+        "--test file://STORE/missing main",
+    ),
+    ("barman-cloud-backup-list", "file://STORE/missing main"),
+    ("barman-cloud-backup-list", "ftp://host main"),
+    ("barman-cloud-backup-list", "gs://bucket main"),
+    ("barman-cloud-backup-list", "file://STORE a/b"),
+    (
+        "barman-cloud-backup-show",
+        "file://STORE main 20261121T081523",
+    ),
+    ("barman-cloud-backup-show", "file://STORE main nightly"),
+    ("barman-cloud-backup-show", "file://STORE main latest"),
+    ("barman-cloud-backup", "-S 10G file://STORE main"),
+    ("barman-cloud-backup", "-n latest file://STORE main"),
+    (
+        "barman-cloud-backup",
+        "-h /no/socket -U anna file://STORE main",
+    ),
+    ("barman-cloud-wal-archive", "file://STORE main"),
+    ("barman-cloud-wal-archive", "file://STORE main STORE/no-wal"),
+    (
+        "barman-cloud-wal-archive",
+        "file://STORE main STORE/000000010000000000000001",
+    ),
+    (
+        "barman-cloud-wal-archive",
+        "file://STORE main STORE/000000010000000000000002",
+    ),
+    (
+        "barman-cloud-wal-archive",
+        "-z --compression-level best file://STORE main x",
+    ),
+    (
+        "barman-cloud-wal-restore",
+        "file://STORE main 000000010000000000000001 STORE/x",
+    ),
+    (
+        "barman-cloud-wal-restore",
+        "file://STORE main no-wal STORE/x",
+    ),
+    ("barman-cloud-restore", "file://STORE main auto STORE/full"),
+    (
+        "barman-cloud-restore",
+        "--tablespace x file://STORE main latest STORE/full",
+    ),
+    (
+        "barman-cloud-restore",
+        "--target-lsn x file://STORE main auto STORE/full",
+    ),
+    (
+        "barman-cloud-restore",
+        "--target-time x file://STORE main auto STORE/full",
+    ),
+    (
+        "barman-cloud-restore",
+        "--target-tli x file://STORE main auto STORE/full",
+    ),
+];
+
 #[test]
 fn every_failure_has_its_status_words_and_hint() {
     let store = TempDir::new().expect("a temporary directory");
@@ -13,70 +78,7 @@ fn every_failure_has_its_status_words_and_hint() {
     fs::write(store.path().join("000000010000000000000001"), "short").expect("a new file");
     fs::create_dir(store.path().join("full")).expect("a new folder");
     fs::write(store.path().join("full/file"), "").expect("a new file");
-    let all = [
-        ("barman-cloud-backup-list", "file://STORE main"),
-        ("barman-cloud-backup-list", "--test file://STORE main"),
-        (
-            "barman-cloud-backup-list",
-            "--test file://STORE/missing main",
-        ),
-        ("barman-cloud-backup-list", "file://STORE/missing main"),
-        ("barman-cloud-backup-list", "ftp://host main"),
-        ("barman-cloud-backup-list", "gs://bucket main"),
-        ("barman-cloud-backup-list", "file://STORE a/b"),
-        (
-            "barman-cloud-backup-show",
-            "file://STORE main 20261121T081523",
-        ),
-        ("barman-cloud-backup-show", "file://STORE main nightly"),
-        ("barman-cloud-backup-show", "file://STORE main latest"),
-        ("barman-cloud-backup", "-S 10G file://STORE main"),
-        ("barman-cloud-backup", "-n latest file://STORE main"),
-        (
-            "barman-cloud-backup",
-            "-h /no/socket -U anna file://STORE main",
-        ),
-        ("barman-cloud-wal-archive", "file://STORE main"),
-        ("barman-cloud-wal-archive", "file://STORE main STORE/no-wal"),
-        (
-            "barman-cloud-wal-archive",
-            "file://STORE main STORE/000000010000000000000001",
-        ),
-        (
-            "barman-cloud-wal-archive",
-            "file://STORE main STORE/000000010000000000000002",
-        ),
-        (
-            "barman-cloud-wal-archive",
-            "-z --compression-level best file://STORE main x",
-        ),
-        (
-            "barman-cloud-wal-restore",
-            "file://STORE main 000000010000000000000001 STORE/x",
-        ),
-        (
-            "barman-cloud-wal-restore",
-            "file://STORE main no-wal STORE/x",
-        ),
-        ("barman-cloud-restore", "file://STORE main auto STORE/full"),
-        (
-            "barman-cloud-restore",
-            "--tablespace x file://STORE main latest STORE/full",
-        ),
-        (
-            "barman-cloud-restore",
-            "--target-lsn x file://STORE main auto STORE/full",
-        ),
-        (
-            "barman-cloud-restore",
-            "--target-time x file://STORE main auto STORE/full",
-        ),
-        (
-            "barman-cloud-restore",
-            "--target-tli x file://STORE main auto STORE/full",
-        ),
-    ]
-    .map(|(name, words)| {
+    let all = FAILURES.map(|(name, words)| {
         let said = start(name, &words.replace("STORE", &at))
             .whole()
             .replace(&at, "STORE");
