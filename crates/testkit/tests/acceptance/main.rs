@@ -6,6 +6,12 @@
 // What clippy.toml allows inside a test also holds for the functions that tests call.
 #![allow(clippy::unwrap_used)]
 
+mod bad_input;
 mod cycle;
+mod faults;
+mod full_disk;
+mod hostile;
+mod kills;
 mod kit;
 mod product;
+mod seen;
