@@ -2,7 +2,8 @@
 //!
 //! Built only by a command that is about to use the network: a wrong command line, a help text or
 //! a refusal costs no thread. SIGTERM and SIGINT ask the work to stop and clean up; a second one,
-//! or some seconds without an end, ends the process at once. Either way the status is 128 + the signal's number.
+//! or some seconds without an end, ends the process at once. Either way the status is 128 + the
+//! signal's number.
 
 use std::future::Future;
 use std::process;

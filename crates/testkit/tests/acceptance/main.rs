@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bad_wal;
 mod cycle;
 mod faults;
 mod full_disk;
 mod hostile;
 mod kills;
 mod kit;
+mod memory;
 mod product;
 mod seen;
