@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Zoned;
 use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
+use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::format::python_literal::Value;
 
@@ -89,6 +90,8 @@ impl Record {
         let key = world.layout.backup_info(&self.id);
         match world.bucket.create(&key, self.text().into()).await? {
             Written::Created => Ok(()),
+            // The store's answer to our own first attempt may have been lost.
+            Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => Ok(()),
             Written::AlreadyExists => Err(BackupError::IdTaken(self.id)),
         }
     }
@@ -106,6 +109,25 @@ impl Record {
 
     fn text(&self) -> Bytes {
         Bytes::from(backup_info::render(&self.info))
+    }
+
+    /// Writes down beside the record which pages are damaged, before the record says DONE.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn note_damage(
+        &self,
+        world: &World,
+        damaged: &[DamagedPage],
+    ) -> Result<(), StoreError> {
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let body = Bytes::from(damage::render(damaged));
+        world
+            .bucket
+            .write(&world.layout.annotation_damage(&self.id), body)
+            .await
     }
 
     /// Fills in what is known once everything is uploaded.

@@ -7,5 +7,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod cycle;
+mod damage;
 mod kit;
 mod product;
