@@ -9,13 +9,27 @@ use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
 use model::damage::{self, DamagedPage};
 use model::format::backup_info;
+use model::format::backup_label::BackupLabel;
 use model::format::python_literal::Value;
+use model::wal::name::SegmentName;
 
-use super::copy::Copied;
 use super::request::BackupRequest;
-use super::session::{ServerFacts, Started};
+use super::session::{ServerFacts, Started, Stopped};
 use super::{BackupError, World};
 use crate::store::{StoreError, Written};
+
+/// What is known after the copy.
+pub struct Copied {
+    pub stopped: Stopped,
+    pub label: BackupLabel,
+    /// The last segment the backup needs.
+    pub end_wal: SegmentName,
+    pub damaged: Vec<DamagedPage>,
+    pub missing_wal: Vec<SegmentName>,
+    /// Item name (`data` or a tablespace's OID) and the seconds spent on its archives.
+    pub seconds_per_set: Vec<(String, f64)>,
+    pub copy_seconds: f64,
+}
 
 /// A record on its way into the catalogue.
 pub struct Record {
