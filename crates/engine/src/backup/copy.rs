@@ -25,7 +25,7 @@ use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
 use super::record::{Copied, Record};
 use super::request::{BackupRequest, OnDamage};
-use super::session::{ServerFacts, Session, Stopped};
+use super::session::{ServerFacts, Session};
 use super::tail::{external_files, file_name, spool_failed, stop};
 use super::wal_arrival::{WalRange, wait_for_wal};
 use super::{BackupError, World, step};
