@@ -174,7 +174,9 @@ fn session_hint(error: &SessionError) -> Option<String> {
             ),
             _ => source.hint(),
         },
-        SessionError::Answer { .. } | SessionError::TooOld(_) => None,
+        SessionError::InPlaceTablespace(_)
+        | SessionError::Answer { .. }
+        | SessionError::TooOld(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@
 mod bad_input;
 mod bad_wal;
 mod cycle;
+mod damage;
 mod faults;
 mod full_disk;
 mod hostile;
