@@ -125,7 +125,8 @@ impl SeaweedFs {
         server = server
             .arg("-s3.cert.file=server.crt")
             .arg("-s3.key.file=server.key");
-        server = server.args(["-master.volumeSizeLimitMB=1024", "-volume.max=100"]);
+        // Every bucket takes several volumes; without a free one the server answers 500.
+        server = server.args(["-master.volumeSizeLimitMB=1024", "-volume.max=5000"]);
         let removed_at_end = (!keep_files()).then(|| folder.clone());
         let files = ServiceFiles {
             log: folder.join("log"),
