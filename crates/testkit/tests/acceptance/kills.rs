@@ -169,13 +169,13 @@ fn a_backup_ends_on_sigterm_when_the_store_does_not_answer() {
 #[test]
 fn a_backup_fails_when_its_server_goes_down() {
     let spoilt = Spoilt::new();
-    let mut cluster = small_cluster(&spoilt);
-    spoilt.proxy.spoil(
-        Rule::new(Fault::Delay(Duration::from_secs(3)))
-            .method("PUT")
-            .target_has("partNumber=1&"),
-    );
-    let running = spoilt.backup(&cluster, &[]).start();
+    let mut cluster = large_cluster(&spoilt.store);
+    // Only a few parts are on their way at a time, so most of the files are still unread.
+    let hold = Rule::new(Fault::Delay(Duration::from_secs(4)));
+    spoilt
+        .proxy
+        .spoil(hold.method("PUT").target_has("partNumber=1&"));
+    let running = spoilt.backup(&cluster, &["-J", "1"]).start();
     while spoilt.proxy.count("PUT", "partNumber=1&") == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -184,7 +184,10 @@ fn a_backup_fails_when_its_server_goes_down() {
     assert_eq!(latest_status(&spoilt.store), "FAILED");
     assert!(spoilt.unfinished_uploads().is_empty());
     cluster.start_again();
-    done_means_done(&spoilt, &cluster);
+    spoilt.backup(&cluster, &[]).run().success();
+    let id = spoilt.store.latest_id();
+    let answer = answer_of_restored(&spoilt.store, &cluster, &id, QUESTION);
+    assert_eq!(answer, ROWS.to_string());
 }
 
 /// A directory that a restore left: without `pg_control` no server starts on it, and with it
