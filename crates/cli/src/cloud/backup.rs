@@ -1,0 +1,417 @@
+//! `barman-cloud-backup`: a backup of a running PostgreSQL goes to an object store.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use engine::backup::{
+    BackupOutcome, BackupRequest, CheckpointMode, DamagedPage, OnDamage, World, take_backup,
+};
+use model::backup::reference::check_backup_name;
+use model::codec::Codec;
+use model::size::parse_size;
+use postgres::ConnectOptions;
+
+use super::CloudCommand;
+use super::flags::Common;
+use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
+use crate::failure::Failure;
+use crate::later::{Later, Takes};
+use crate::log::{Level, Log};
+use crate::progress::Reporter;
+use crate::runtime::{self, Threads};
+
+/// Back up a running PostgreSQL server into an object store.
+///
+/// Run it on the database host, as a user who can read the data directory.
+#[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
+    destination_url: String,
+    /// Name of the server: its backups and WAL live below PATH/SERVER_NAME
+    server_name: String,
+    /// Name the backup, so that it can be asked for by that name
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    compression: Compression,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    effort: Effort,
+}
+
+/// How archives are compressed: at most one.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Compression (at most one)")]
+#[group(multiple = false)]
+struct Compression {
+    /// Compress archives with gzip
+    #[arg(short = 'z', long)]
+    gzip: bool,
+    /// Compress archives with bzip2: small and slow
+    #[arg(short = 'j', long)]
+    bzip2: bool,
+    /// Compress archives with snappy: fast, not small
+    #[arg(long)]
+    snappy: bool,
+    /// Compress archives with LZ4: fastest
+    #[arg(long)]
+    lz4: bool,
+    /// Compress archives with Zstandard: small and fast, the best choice for most
+    #[arg(long)]
+    zstd: bool,
+}
+
+/// How to reach the server that is backed up.
+#[derive(Debug, clap::Args)]
+#[command(
+    next_help_heading = "Connecting to PostgreSQL (what is left out comes from libpq's \
+                               environment, service and password files)"
+)]
+struct Connection {
+    /// Host name, or directory of the Unix socket
+    #[arg(short = 'h', long)]
+    host: Option<String>,
+    /// Port
+    #[arg(short, long)]
+    port: Option<u16>,
+    /// User
+    #[arg(short = 'U', long)]
+    user: Option<String>,
+    /// Database, or a whole connection string, which then replaces the options above
+    #[arg(short, long, default_value = "postgres")]
+    dbname: String,
+}
+
+/// How hard to work.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Taking the backup")]
+struct Effort {
+    /// Let the server do its first checkpoint at once instead of spreading it out
+    #[arg(long)]
+    immediate_checkpoint: bool,
+    /// Archives made and uploaded at the same time
+    #[arg(short = 'J', long, value_name = "N", default_value = "2")]
+    jobs: NonZeroUsize,
+    /// Start another archive when one reaches this size, such as 50GB
+    #[arg(short = 'S', long, value_name = "SIZE", default_value = "100GB")]
+    max_archive_size: String,
+    /// Say something on the PostgreSQL connection this often; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    keepalive_interval: u64,
+    /// Fail when a page has a wrong checksum, instead of warning and going on [barman-rs only]
+    #[arg(long)]
+    fail_on_damage: bool,
+}
+
+const AFTER_HELP: &str = "\
+What happens: PostgreSQL is asked to start a backup, the data directory and every tablespace are \
+read once while the server goes on working, packed into tar archives, checked, compressed and \
+uploaded. The backup can be restored once the WAL written meanwhile is archived too (see \
+barman-cloud-wal-archive). It is listed as DONE only when everything is in the object store.
+
+Memory: each of the jobs holds one part of an archive and one compression window.
+
+Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
+Barman); a plain number is bytes.
+
+Example:
+  barman-cloud-backup --zstd -J 4 --immediate-checkpoint s3://backups/pg main
+
+Exit status:
+  0  the backup is complete          3  the command line is wrong
+  1  the backup failed               4  something else, such as a bucket that does not exist
+  2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM";
+
+const UPLOAD: &[Later] = &[
+    Later::option(
+        "min-chunk-size",
+        Takes::Value("SIZE"),
+        "Smallest part of an upload",
+    ),
+    Later::option(
+        "max-bandwidth",
+        Takes::Value("SIZE"),
+        "Bytes to upload in a second at most",
+    ),
+];
+
+const SNAPSHOTS: &[Later] = &[
+    Later::option(
+        "snapshot-instance",
+        Takes::Value("NAME"),
+        "Instance whose disks to snapshot",
+    ),
+    Later::option(
+        "snapshot-disk",
+        Takes::Value("NAME"),
+        "Disk to snapshot; repeatable",
+    ),
+    Later::option(
+        "aws-region",
+        Takes::Value("REGION"),
+        "Region of the instance and its volumes",
+    ),
+    Later::option(
+        "aws-await-snapshots-timeout",
+        Takes::Value("SECONDS"),
+        "How long to wait for snapshots to complete",
+    ),
+    Later::option(
+        "aws-snapshot-lock-mode",
+        Takes::Value("MODE"),
+        "Lock snapshots: governance or compliance",
+    ),
+    Later::option(
+        "aws-snapshot-lock-duration",
+        Takes::Value("DAYS"),
+        "How long a lock holds",
+    ),
+    Later::option(
+        "aws-snapshot-lock-expiration-date",
+        Takes::Value("TIME"),
+        "Until when a lock holds",
+    ),
+    Later::option(
+        "aws-snapshot-lock-cool-off-period",
+        Takes::Value("HOURS"),
+        "How long a compliance lock can still be taken back",
+    ),
+    Later::option(
+        "azure-subscription-id",
+        Takes::Value("ID"),
+        "Subscription of the instance",
+    ),
+    Later::option(
+        "azure-resource-group",
+        Takes::Value("NAME"),
+        "Resource group of the instance",
+    ),
+    Later::option(
+        "gcp-project",
+        Takes::Value("NAME"),
+        "Project that snapshots belong to",
+    )
+    .aliases(&["snapshot-gcp-project"]),
+    Later::option(
+        "gcp-zone",
+        Takes::Value("ZONE"),
+        "Zone of the instance and its disks",
+    )
+    .aliases(&["snapshot-zone"]),
+];
+
+/// The largest archive that any provider takes, in bytes.
+const MAX_ARCHIVE_BYTES: u64 = 1 << 40;
+/// How long to wait until the WAL that a backup needs has arrived next to it.
+const WAL_PATIENCE: Duration = Duration::from_secs(30);
+/// Damaged pages that get a line each; the rest is counted.
+const DAMAGE_LINES: usize = 20;
+
+impl Args {
+    fn into_request(self) -> Result<BackupRequest, Failure> {
+        if let Some(name) = &self.name {
+            check_backup_name(name)?;
+        }
+        let effort = self.effort;
+        Ok(BackupRequest {
+            name: self.name,
+            codec: self.compression.codec(),
+            jobs: effort.jobs,
+            max_archive_bytes: parse_size(&effort.max_archive_size)?.min(MAX_ARCHIVE_BYTES),
+            checkpoint: match effort.immediate_checkpoint {
+                true => CheckpointMode::Immediate,
+                false => CheckpointMode::Spread,
+            },
+            keepalive: Some(Duration::from_secs(effort.keepalive_interval))
+                .filter(|interval| !interval.is_zero()),
+            on_damage: match effort.fail_on_damage {
+                true => OnDamage::Fail,
+                false => OnDamage::Warn,
+            },
+            wal_patience: WAL_PATIENCE,
+        })
+    }
+}
+
+impl Compression {
+    fn codec(&self) -> Codec {
+        let choices = [
+            (self.gzip, Codec::Gzip),
+            (self.bzip2, Codec::Bzip2),
+            (self.snappy, Codec::Snappy),
+            (self.lz4, Codec::Lz4),
+            (self.zstd, Codec::Zstd),
+        ];
+        choices
+            .into_iter()
+            .find(|(chosen, _)| *chosen)
+            .map_or(Codec::None, |(_, codec)| codec)
+    }
+}
+
+impl Connection {
+    fn options(&self) -> ConnectOptions {
+        ConnectOptions {
+            host: self.host.clone(),
+            port: self.port.map(|port| port.to_string()),
+            user: self.user.clone(),
+            dbname: Some(self.dbname.as_str().into()),
+            application_name: Some("barman_cloud_backup".to_owned()),
+        }
+    }
+}
+
+/// Says what a finished backup should make its owner think about.
+fn report(outcome: &BackupOutcome, log: &Log) {
+    for page in outcome.damaged.iter().take(DAMAGE_LINES) {
+        let DamagedPage {
+            file,
+            block,
+            lsn,
+            expected,
+            found,
+        } = page;
+        log.line(
+            Level::Warning,
+            &format!(
+                "block {block} of {file} has checksum {found:#06x} instead of {expected:#06x} \
+                 (LSN {lsn}): the backup holds the damaged page"
+            ),
+        );
+    }
+    if outcome.damaged.len() > DAMAGE_LINES {
+        let rest = outcome.damaged.len() - DAMAGE_LINES;
+        log.line(Level::Warning, &format!("{rest} more pages are damaged"));
+    }
+    if let Some(first) = outcome.missing_wal.first() {
+        let count = outcome.missing_wal.len();
+        log.line(
+            Level::Warning,
+            &format!(
+                "backup {} cannot be restored before {count} WAL files are archived, from {first} on",
+                outcome.id
+            ),
+        );
+        let hint = "Look at archive_command and at pg_stat_archiver.";
+        log.line(Level::Hint, hint);
+    }
+    log.line(Level::Info, &format!("backup {} is complete", outcome.id));
+}
+
+impl CloudCommand for Args {
+    const LATER: &'static [&'static [Later]] =
+        &[UPLOAD, ENCRYPTION, CUSTOMER_KEY, TAGS, SNAPSHOTS, AZURE];
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn run(self, log: &Log) -> Result<(), Failure> {
+        if std::env::var_os("BARMAN_HOOK").is_some() {
+            return Err(Failure::not_built(
+                "barman-cloud-backup as a hook script of Barman",
+            ));
+        }
+        let place = self
+            .common
+            .place(&self.destination_url, &self.server_name)?;
+        if self.common.test {
+            return place.test();
+        }
+        let postgres = self
+            .connection
+            .options()
+            .resolve(&postgres::Environment::gather())?;
+        let request = self.into_request()?;
+        let progress = Arc::new(Reporter::new(log, "backing up"));
+        let outcome = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
+            let layout = place.layout().clone();
+            let bucket = place.open().await?;
+            let world = World {
+                postgres,
+                bucket,
+                layout,
+                progress,
+                cancel,
+            };
+            Ok(take_backup(request, &world).await?)
+        })?;
+        report(&outcome, log);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::parse_words;
+
+    fn request(words: &[&str]) -> BackupRequest {
+        parse_words::<Args>(words).into_request().unwrap()
+    }
+
+    #[test]
+    fn defaults_are_barmans() {
+        let request = request(&["s3://b/p", "main"]);
+        assert_eq!((request.codec, request.jobs.get()), (Codec::None, 2));
+        assert_eq!(request.max_archive_bytes, 100 << 30);
+        assert_eq!(request.checkpoint, CheckpointMode::Spread);
+        assert_eq!(request.keepalive, Some(Duration::from_secs(60)));
+        assert_eq!(request.on_damage, OnDamage::Warn);
+        assert_eq!(request.name, None);
+    }
+
+    #[test]
+    fn options_may_be_abbreviated_repeated_and_mixed_with_positionals() {
+        let request = request(&[
+            "--imm",
+            "-J8",
+            "s3://b/p",
+            "--jobs=4",
+            "--max-archive=2GB",
+            "main",
+            "--zs",
+            "-nnightly",
+            "--keep",
+            "0",
+            "--fail-on",
+        ]);
+        assert_eq!((request.codec, request.jobs.get()), (Codec::Zstd, 4));
+        assert_eq!(request.max_archive_bytes, 2 << 30);
+        assert_eq!(request.checkpoint, CheckpointMode::Immediate);
+        assert_eq!(request.keepalive, None);
+        assert_eq!(request.on_damage, OnDamage::Fail);
+        assert_eq!(request.name.as_deref(), Some("nightly"));
+    }
+
+    #[test]
+    fn an_archive_is_never_larger_than_a_provider_takes() {
+        let request = request(&["s3://b/p", "main", "-S", "5TB"]);
+        assert_eq!(request.max_archive_bytes, MAX_ARCHIVE_BYTES);
+    }
+
+    #[test]
+    fn a_bare_letter_is_no_size_and_a_backup_id_is_no_name() {
+        for words in [["-S", "10G"], ["-n", "20261121T081523"], ["-n", "latest"]] {
+            let words = [&["s3://b/p", "main"], &words[..]].concat();
+            let refused = parse_words::<Args>(&words).into_request().unwrap_err();
+            assert_eq!(refused.exit, crate::failure::Exit::Usage, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_one_letter_h_is_the_host() {
+        let args: Args =
+            parse_words(&["-h", "db1", "-p", "6000", "-U", "anna", "s3://b/p", "main"]);
+        let options = args.connection.options();
+        assert_eq!(options.host.as_deref(), Some("db1"));
+        assert_eq!(options.port.as_deref(), Some("6000"));
+        assert_eq!(options.user.as_deref(), Some("anna"));
+    }
+}

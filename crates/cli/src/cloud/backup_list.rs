@@ -1,0 +1,69 @@
+//! `barman-cloud-backup-list`: which backups a bucket holds.
+
+use clap::Parser;
+use engine::catalogue::read_catalogue;
+
+use super::CloudCommand;
+use super::flags::{self, Common, Format};
+use super::later::{AZURE, CUSTOMER_KEY};
+use crate::failure::Failure;
+use crate::later::Later;
+use crate::log::{Level, Log};
+use crate::render::{console, json};
+use crate::runtime;
+
+/// List the backups of a server in an object store, oldest first.
+#[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
+    source_url: String,
+    /// Name of the server
+    server_name: String,
+    /// console for people; json (or anything else) for programs
+    #[arg(long, default_value = "console")]
+    format: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+const AFTER_HELP: &str = "\
+A backup without a word in the column Archival Status is complete and can be restored. KEEP:FULL \
+and KEEP:STANDALONE mean that retention never deletes it; FAILED and STARTED that it cannot be used.
+
+Example:
+  barman-cloud-backup-list --format json s3://backups/pg main
+
+Exit status:
+  0  listed, even if there are none  3  the command line is wrong
+  2  the object store is unreachable 4  something else, such as a bucket that does not exist";
+
+impl CloudCommand for Args {
+    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY, AZURE];
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn run(self, log: &Log) -> Result<(), Failure> {
+        let place = self.common.place(&self.source_url, &self.server_name)?;
+        if self.common.test {
+            return place.test();
+        }
+        let found = runtime::run_or_drop(async {
+            let bucket = place.open().await?;
+            Ok(read_catalogue(&bucket, place.layout()).await?)
+        })?;
+        for (id, reason) in found.backups.unreadable() {
+            log.line(
+                Level::Warning,
+                &format!("the record of backup {id} is left out: {reason}"),
+            );
+        }
+        let backups = found.backups.readable();
+        flags::print(&match Format::from_word(&self.format) {
+            Format::Console => console::render_list(backups, &found.kept),
+            Format::Json => json::render_list(backups),
+        })
+    }
+}

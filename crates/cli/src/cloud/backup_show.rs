@@ -1,0 +1,65 @@
+//! `barman-cloud-backup-show`: everything that is recorded about one backup.
+
+use clap::Parser;
+use engine::catalogue::read_catalogue;
+use model::backup::reference::BackupRef;
+
+use super::CloudCommand;
+use super::flags::{self, Common, Format};
+use super::later::{AZURE, CUSTOMER_KEY};
+use crate::failure::Failure;
+use crate::later::Later;
+use crate::log::Log;
+use crate::render::{console, json};
+use crate::runtime;
+
+/// Show everything that is recorded about one backup in an object store.
+#[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
+    source_url: String,
+    /// Name of the server
+    server_name: String,
+    /// Id or name of the backup, or latest, oldest, last-failed
+    backup_id: String,
+    /// console for people; json (or anything else) for programs
+    #[arg(long, default_value = "console")]
+    format: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+const AFTER_HELP: &str = "\
+Example:
+  barman-cloud-backup-show s3://backups/pg main latest
+
+Exit status:
+  0  shown                           3  the command line is wrong
+  1  no backup has this id           4  something else, such as a name that no backup has
+  2  the object store is unreachable";
+
+impl CloudCommand for Args {
+    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY, AZURE];
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn run(self, _log: &Log) -> Result<(), Failure> {
+        let place = self.common.place(&self.source_url, &self.server_name)?;
+        if self.common.test {
+            return place.test();
+        }
+        let Ok(wanted) = self.backup_id.parse::<BackupRef>();
+        let found = runtime::run_or_drop(async {
+            let bucket = place.open().await?;
+            Ok(read_catalogue(&bucket, place.layout()).await?)
+        })?;
+        let (id, info) = found.backups.resolve(&wanted)?;
+        flags::print(&match Format::from_word(&self.format) {
+            Format::Console => console::render_backup(id, info),
+            Format::Json => json::render_backup(id, info),
+        })
+    }
+}

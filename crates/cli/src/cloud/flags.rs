@@ -1,0 +1,141 @@
+//! The options that every cloud command has: verbosity, the provider, and how to reach it.
+
+use std::io;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args};
+use cloud::{DEFAULT_READ_TIMEOUT, Environment, Location, Provider, StoreOptions};
+use engine::store::Bucket;
+use model::cloud::Layout;
+
+use crate::arguments;
+use crate::failure::{Exit, Failure};
+use crate::log::Log;
+use crate::runtime;
+
+/// Options of every cloud command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Say more: -v the steps, -vv everything
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Say less: -q only errors, -qq nothing but the exit status
+    #[arg(short, long, action = ArgAction::Count)]
+    quiet: u8,
+    /// Only check that the bucket can be reached and exists: exit 0, 1 (no bucket) or 2
+    #[arg(short, long)]
+    pub test: bool,
+    /// Whose object store it is; a file:// URL needs no provider
+    #[arg(long, value_name = "PROVIDER", default_value = Provider::AwsS3.name())]
+    #[arg(value_parser = PossibleValuesParser::new(Provider::ALL.map(Provider::name)))]
+    cloud_provider: String,
+    #[command(flatten)]
+    s3: S3,
+}
+
+/// Options of object stores that speak S3.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reaching S3")]
+struct S3 {
+    /// Address of an S3 service other than AWS, such as https://s3.example.org:8333
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Section of the AWS configuration and credentials files
+    #[arg(short = 'P', long, visible_alias = "profile", value_name = "NAME")]
+    aws_profile: Option<String>,
+    /// Give up on a connection that stays silent this long [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    read_timeout: Option<u64>,
+    /// Bucket in the host name (virtual) or in the path of a request (path)
+    #[arg(long, value_name = "STYLE")]
+    #[arg(value_parser = PossibleValuesParser::new(["auto", "virtual", "path"]))]
+    addressing_style: Option<String>,
+}
+
+/// How results are written to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Console,
+    /// For programs.
+    Json,
+}
+
+impl Format {
+    /// Reads `--format`: like Barman, whatever is not `console` means JSON.
+    pub fn from_word(word: &str) -> Format {
+        if word == "console" {
+            Format::Console
+        } else {
+            Format::Json
+        }
+    }
+}
+
+/// A server's place in an object store: where it is, and how to get there.
+#[derive(Debug, Clone)]
+pub struct Place {
+    location: Location,
+    options: StoreOptions,
+    layout: Layout,
+}
+
+impl Common {
+    /// The log with the verbosity that was asked for.
+    pub fn log(&self) -> Log {
+        Log::new(self.verbose, self.quiet)
+    }
+
+    /// Reads the URL and the options of the store.
+    pub fn place(&self, url: &str, server_name: &str) -> Result<Place, Failure> {
+        let provider: Provider = self.cloud_provider.parse()?;
+        let location = Location::parse(url, provider)?;
+        let layout = Layout::new(location.prefix(), server_name)?;
+        let s3 = &self.s3;
+        let options = StoreOptions {
+            endpoint_url: s3.endpoint_url.clone(),
+            profile: s3.aws_profile.clone(),
+            read_timeout: s3
+                .read_timeout
+                .map_or(DEFAULT_READ_TIMEOUT, Duration::from_secs),
+            addressing_style: s3.addressing_style.as_deref().map(str::parse).transpose()?,
+        };
+        Ok(Place {
+            location,
+            options,
+            layout,
+        })
+    }
+}
+
+impl Place {
+    /// Where the server's objects lie in the bucket.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Opens the bucket.
+    pub async fn open(&self) -> Result<Bucket, Failure> {
+        Ok(cloud::open(&self.location, &self.options, &Environment::gather()).await?)
+    }
+
+    /// What `--test` does: one request, and the bucket must exist.
+    pub fn test(&self) -> Result<(), Failure> {
+        runtime::run_or_drop(async {
+            let bucket = self.open().await?;
+            Ok(cloud::check_connectivity(&bucket).await?)
+        })
+    }
+}
+
+/// Writes a result to standard output.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let failed = |error: io::Error| {
+        Failure::new(
+            Exit::Other,
+            format!("cannot write to standard output: {error}"),
+        )
+    };
+    arguments::print(text).map_err(failed)
+}

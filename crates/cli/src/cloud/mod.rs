@@ -1,0 +1,95 @@
+//! The nine `barman-cloud-*` commands: one file each, with its arguments, its help and its words.
+//!
+//! [`start`] is what they have in common: parse, refuse what is not built yet, set up the log, run,
+//! and turn a failure into lines and a status.
+
+pub mod backup;
+pub mod backup_delete;
+pub mod backup_keep;
+pub mod backup_list;
+pub mod backup_show;
+pub mod check_wal_archive;
+pub mod flags;
+pub mod later;
+pub mod restore;
+pub mod wal_archive;
+pub mod wal_restore;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command, Parser};
+
+use crate::arguments;
+use crate::failure::{Exit, Failure};
+use crate::later::{self as not_built, Later};
+use crate::log::Log;
+use flags::Common;
+
+/// One command: its arguments and what it does with them.
+pub trait CloudCommand: Parser {
+    /// The options of Barman that the command refuses for now.
+    const LATER: &'static [&'static [Later]];
+
+    /// How a wrong command line ends. The words are those that could not be parsed.
+    fn usage_exit(_words: &[OsString]) -> Exit {
+        Exit::Usage
+    }
+
+    /// Refuses the options that are not built yet, if one was given.
+    fn refuse_later(matches: &ArgMatches) -> Result<(), Failure> {
+        not_built::refuse_given(Self::LATER, matches)
+    }
+
+    /// The options that every command has.
+    fn common(&self) -> &Common;
+
+    /// Does the work. What it returns is said and turned into a status by [`start`].
+    fn run(self, log: &Log) -> Result<(), Failure>;
+}
+
+/// Runs a command under its program name with the words that follow the name.
+pub fn start<C: CloudCommand>(name: &'static str, words: Vec<OsString>) -> ExitCode {
+    let mut command = command_line::<C>(name);
+    let log = Log::new(0, 0);
+    let usage_exit = C::usage_exit(&words);
+    let refuse = |refusal: Failure| {
+        Failure {
+            exit: usage_exit,
+            ..refusal
+        }
+        .report(&log)
+    };
+    let matches = match arguments::parse(&mut command, &words, usage_exit) {
+        Ok(matches) => matches,
+        Err(status) if status == ExitCode::SUCCESS => return status,
+        Err(status) => return not_built::refuse_typed(C::LATER, &words).map_or(status, refuse),
+    };
+    if let Err(refusal) = C::refuse_later(&matches) {
+        return refuse(refusal);
+    }
+    match C::from_arg_matches(&matches) {
+        Ok(args) => {
+            let log = args.common().log();
+            args.run(&log)
+                .map_or_else(|failure| failure.report(&log), |()| ExitCode::SUCCESS)
+        }
+        Err(error) => refuse(Failure::new(Exit::Usage, error.to_string())),
+    }
+}
+
+/// The whole command line of a command, as the parser and the documentation see it.
+pub fn command_line<C: CloudCommand>(name: &'static str) -> Command {
+    let command = arguments::dress(C::command(), name)
+        .arg(arguments::version_flag('V'))
+        .arg(arguments::help_flag(None));
+    not_built::add(command, C::LATER)
+}
+
+/// The arguments of a command line that is right, for tests.
+#[cfg(test)]
+pub fn parse_words<C: CloudCommand>(words: &[&str]) -> C {
+    let argv = std::iter::once("barman-cloud-command").chain(words.iter().copied());
+    let matches = command_line::<C>("barman-cloud-command").try_get_matches_from(argv);
+    C::from_arg_matches(&matches.expect("the words are right")).expect("and complete")
+}

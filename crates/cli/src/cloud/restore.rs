@@ -1,0 +1,277 @@
+//! `barman-cloud-restore`: a backup in an object store becomes a data directory.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+use engine::catalogue::read_catalogue;
+use engine::progress::{Event, Progress};
+use engine::restore::{Restored, World};
+use jiff::tz::TimeZone;
+use model::backup::BackupInfo;
+use model::backup::catalogue::Catalogue;
+use model::backup::id::BackupId;
+use model::backup::reference::BackupRef;
+use model::restore::choose::{AutoTarget, choose_backup};
+use model::restore::plan::RestoreRequest;
+use model::restore::tablespaces::TablespaceMapping;
+use model::restore::target::TimelineChoice;
+use model::restore::time::parse_target_time;
+
+use super::CloudCommand;
+use super::flags::Common;
+use super::later::{AZURE, CUSTOMER_KEY};
+use crate::failure::{Exit, Failure};
+use crate::later::{Later, Takes};
+use crate::log::{Level, Log};
+use crate::progress::Reporter;
+use crate::runtime::{self, Threads};
+
+/// Restore a backup from an object store into an empty directory.
+#[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
+    source_url: String,
+    /// Name of the server
+    server_name: String,
+    /// Id or name of the backup, or latest, oldest, or auto to choose by the target options
+    backup_id: String,
+    /// The data directory to make: empty, or not there yet
+    recovery_dir: PathBuf,
+    /// Put this tablespace into another directory; repeatable
+    #[arg(long, value_name = "NAME:LOCATION")]
+    tablespace: Vec<String>,
+    /// Archives fetched and unpacked at the same time [barman-rs only]
+    #[arg(short = 'J', long, value_name = "N", default_value = "2")]
+    jobs: NonZeroUsize,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What `auto` chooses the backup by.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Choosing the backup, with auto in place of BACKUP_ID")]
+struct Target {
+    /// Newest backup that ended at or before this time
+    #[arg(long, value_name = "TIME", conflicts_with = "target_lsn")]
+    target_time: Option<String>,
+    /// Newest backup that ended at or before this position in the WAL
+    #[arg(long, value_name = "LSN")]
+    target_lsn: Option<String>,
+    /// Only backups of this timeline: a number, current or latest
+    #[arg(long, value_name = "TIMELINE")]
+    target_tli: Option<String>,
+}
+
+const AFTER_HELP: &str = "\
+What happens: the archives of the backup are fetched, decompressed and unpacked straight to their \
+places; global/pg_control comes last, so that PostgreSQL cannot start on half a restore. Nothing \
+outside RECOVERY_DIR and the tablespace directories is touched, and neither may hold anything yet.
+
+The options --target-* only choose the backup. How far PostgreSQL replays WAL from there is for \
+you to say: before you start it, create RECOVERY_DIR/recovery.signal and set in postgresql.auto.conf
+  restore_command = 'barman-cloud-wal-restore s3://backups/pg main %f %p'
+and, if you want to stop before the end, recovery_target_time or one of its relatives.
+
+Examples:
+  barman-cloud-restore s3://backups/pg main latest /var/lib/postgresql/17/main
+  barman-cloud-restore --target-time '2026-03-01 04:00:00+00' s3://backups/pg main auto /pgdata
+
+Exit status:
+  0  restored                        3  the command line is wrong
+  1  the restore failed              4  something else, such as a name that no backup has
+  2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM";
+
+const SNAPSHOTS: &[Later] = &[
+    Later::option(
+        "snapshot-recovery-instance",
+        Takes::Value("NAME"),
+        "Instance that disks cloned from the snapshots are attached to",
+    ),
+    Later::option(
+        "aws-region",
+        Takes::Value("REGION"),
+        "Region of the instance",
+    ),
+    Later::option(
+        "azure-resource-group",
+        Takes::Value("NAME"),
+        "Resource group of the instance",
+    ),
+    Later::option("gcp-zone", Takes::Value("ZONE"), "Zone of the instance")
+        .aliases(&["snapshot-recovery-zone"]),
+];
+
+/// Which backup is asked for.
+enum Choice {
+    /// This one.
+    Named(BackupRef),
+    /// The best one for a target.
+    Best(AutoTarget, TimelineChoice),
+}
+
+impl Args {
+    fn choice(&self, log: &Log) -> Result<Choice, Failure> {
+        let target = &self.target;
+        let Ok(wanted) = self.backup_id.parse::<BackupRef>();
+        if !matches!(wanted, BackupRef::Auto) {
+            if target.is_given() {
+                let text = "the options --target-* choose a backup only if auto is asked for";
+                log.line(
+                    Level::Warning,
+                    &format!("{text}, so they mean nothing here"),
+                );
+            }
+            return Ok(Choice::Named(wanted));
+        }
+        let auto = match (&target.target_time, &target.target_lsn) {
+            (Some(time), _) => AutoTarget::Time(parse_target_time(time, &TimeZone::system())?),
+            (None, Some(lsn)) => AutoTarget::Lsn(lsn.parse()?),
+            (None, None) => AutoTarget::Latest,
+        };
+        let timeline = target.target_tli.as_deref().map(str::parse).transpose()?;
+        Ok(Choice::Best(
+            auto,
+            timeline.unwrap_or(TimelineChoice::Current),
+        ))
+    }
+
+    fn tablespaces(&self) -> Result<Vec<TablespaceMapping>, Failure> {
+        self.tablespace
+            .iter()
+            .map(|rule| rule.parse().map_err(Failure::from))
+            .collect()
+    }
+}
+
+impl Target {
+    fn is_given(&self) -> bool {
+        self.target_time.is_some() || self.target_lsn.is_some() || self.target_tli.is_some()
+    }
+}
+
+impl Choice {
+    fn choose<'a>(&self, catalogue: &'a Catalogue) -> Result<(BackupId, &'a BackupInfo), Failure> {
+        let (id, info) = match self {
+            Choice::Named(wanted) => catalogue.resolve(wanted)?,
+            Choice::Best(target, timeline) => {
+                let id = choose_backup(catalogue, target, *timeline)?;
+                catalogue.resolve(&BackupRef::Id(id))?
+            }
+        };
+        Ok((*id, info))
+    }
+}
+
+/// Says what was restored.
+fn report(restored: &Restored, log: &Log) {
+    let Restored {
+        plan, file_count, ..
+    } = restored;
+    let place = plan.destination.display();
+    log.line(
+        Level::Info,
+        &format!("backup {} is in {place}: {file_count} files", plan.backup),
+    );
+}
+
+impl CloudCommand for Args {
+    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, CUSTOMER_KEY, AZURE];
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn run(self, log: &Log) -> Result<(), Failure> {
+        let place = self.common.place(&self.source_url, &self.server_name)?;
+        if self.common.test {
+            return place.test();
+        }
+        let choice = self.choice(log)?;
+        let tablespaces = self.tablespaces()?;
+        let progress: Arc<dyn Progress> = Arc::new(Reporter::new(log, "restoring"));
+        let destination = std::path::absolute(&self.recovery_dir).map_err(|error| {
+            let what = format!("cannot use {}: {error}", self.recovery_dir.display());
+            Failure::new(Exit::Usage, what)
+        })?;
+        let jobs = self.jobs;
+        let restored = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
+            let bucket = place.open().await?;
+            let layout = place.layout().clone();
+            let found = read_catalogue(&bucket, &layout).await?;
+            let (backup, info) = choice.choose(&found.backups)?;
+            progress.event(Event::Step {
+                text: &format!("restoring backup {backup}"),
+            });
+            let request = RestoreRequest {
+                backup,
+                destination,
+                tablespaces,
+            };
+            let world = World {
+                bucket,
+                layout,
+                jobs,
+                progress,
+                cancel,
+            };
+            let plan = engine::restore::plan(&request, info, &world).await?;
+            Ok(engine::restore::execute(plan, &world).await?)
+        })?;
+        report(&restored, log);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::parse_words;
+
+    fn choice(words: &[&str]) -> Choice {
+        let words = [&["s3://b/p", "main"], words, &["/pgdata"]].concat();
+        parse_words::<Args>(&words).choice(&Log::new(0, 9)).unwrap()
+    }
+
+    #[test]
+    fn auto_takes_its_target_from_the_options() {
+        let lsn = choice(&["--target-l", "0/5000028", "auto", "--target-tli", "latest"]);
+        let Choice::Best(AutoTarget::Lsn(lsn), TimelineChoice::Latest) = lsn else {
+            panic!()
+        };
+        assert_eq!(lsn.to_string(), "0/5000028");
+        let time = choice(&["--target-time", "2026-03-01 04:00:00+00", "auto"]);
+        let Choice::Best(AutoTarget::Time(time), _) = time else {
+            panic!()
+        };
+        assert_eq!(time.to_string(), "2026-03-01T04:00:00Z");
+        assert!(matches!(
+            choice(&["auto"]),
+            Choice::Best(AutoTarget::Latest, _)
+        ));
+    }
+
+    #[test]
+    fn a_target_means_nothing_for_a_backup_that_is_named() {
+        let named = choice(&["--target-lsn", "0/1", "latest"]);
+        assert!(matches!(named, Choice::Named(BackupRef::Latest)));
+    }
+
+    #[test]
+    fn a_bad_tablespace_rule_is_a_usage_error() {
+        let words = [
+            "s3://b/p",
+            "main",
+            "latest",
+            "/pgdata",
+            "--tablespace",
+            "nonsense",
+        ];
+        let refused = parse_words::<Args>(&words).tablespaces().unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage);
+    }
+}

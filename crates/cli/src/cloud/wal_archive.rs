@@ -1,0 +1,232 @@
+//! `barman-cloud-wal-archive`: PostgreSQL hands over a finished WAL file.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use engine::wal::archive::{ArchiveRequest, Archived, archive_wal};
+use model::codec::Codec;
+
+use super::CloudCommand;
+use super::flags::Common;
+use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
+use crate::failure::{Exit, Failure};
+use crate::later::{Later, Takes};
+use crate::log::{Level, Log};
+use crate::runtime;
+
+/// Put one WAL file into an object store; made to be PostgreSQL's archive_command.
+#[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Where the WAL goes: s3://BUCKET/PATH or file:///DIRECTORY
+    destination_url: String,
+    /// Name of the server
+    server_name: String,
+    /// The WAL file: %p in archive_command
+    wal_path: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    compression: Compression,
+    /// A number, or low, medium, high; what is out of the algorithm's range is cut to it
+    #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
+    #[arg(help_heading = "Compression (at most one)")]
+    compression_level: Option<String>,
+}
+
+/// How the file is compressed: at most one.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Compression (at most one)")]
+#[group(multiple = false)]
+struct Compression {
+    /// Compress with gzip: levels 1 to 9, low 1, medium 6, high 9
+    #[arg(short = 'z', long)]
+    gzip: bool,
+    /// Compress with bzip2: levels 1 to 9, low 1, medium 5, high 9
+    #[arg(short = 'j', long)]
+    bzip2: bool,
+    /// Compress with xz: levels 0 to 9, low 1, medium 3, high 5
+    #[arg(long)]
+    xz: bool,
+    /// Compress with snappy, which has no levels
+    #[arg(long)]
+    snappy: bool,
+    /// Compress with Zstandard: levels -22 to 22, low 1, medium 4, high 9
+    #[arg(long)]
+    zstd: bool,
+    /// Compress with LZ4: levels 0 to 16, low 0, medium 6, high 10
+    #[arg(long)]
+    lz4: bool,
+}
+
+const AFTER_HELP: &str = "\
+What happens: the file is checked (its name, its size, its header), compressed and stored; the \
+command ends with 0 only when the object store has it. A segment that is there already with the \
+same content is fine; one with other content is an error.
+
+Example, in postgresql.conf:
+  archive_mode = on
+  archive_command = 'barman-cloud-wal-archive --zstd s3://backups/pg main %p'
+
+Exit status:
+  0  the file is in the object store 3  the command line is wrong, or this is no WAL file
+  1  the file could not be archived  4  something else, such as a bucket that does not exist
+  2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM
+PostgreSQL keeps the file and tries again after every status but 0.";
+
+const HISTORY_TAGS: &[Later] = &[
+    Later::option(
+        "history-tag",
+        Takes::Value("KEY,VALUE"),
+        "Tag on history files; repeatable",
+    ),
+    Later::option(
+        "history-tags",
+        Takes::Values("KEY,VALUE"),
+        "Older form of --history-tag",
+    ),
+];
+
+const AZURE_UPLOAD: &[Later] = &[
+    Later::option(
+        "max-block-size",
+        Takes::Value("SIZE"),
+        "Size of a block in Azure",
+    ),
+    Later::option(
+        "max-concurrency",
+        Takes::Value("N"),
+        "Blocks sent to Azure at the same time",
+    ),
+    Later::option(
+        "max-single-put-size",
+        Takes::Value("SIZE"),
+        "Largest upload without blocks",
+    ),
+];
+
+impl Args {
+    fn into_request(self) -> Result<ArchiveRequest, Failure> {
+        let Some(path) = self.wal_path else {
+            return Err(no_path());
+        };
+        let codec = self.compression.codec();
+        let level = self
+            .compression_level
+            .map(|word| parse_level(codec, &word))
+            .transpose()?;
+        Ok(ArchiveRequest {
+            path,
+            codec,
+            level: level.flatten(),
+        })
+    }
+}
+
+impl Compression {
+    fn codec(&self) -> Codec {
+        let choices = [
+            (self.gzip, Codec::Gzip),
+            (self.bzip2, Codec::Bzip2),
+            (self.xz, Codec::Xz),
+            (self.snappy, Codec::Snappy),
+            (self.zstd, Codec::Zstd),
+            (self.lz4, Codec::Lz4),
+        ];
+        choices
+            .into_iter()
+            .find(|(chosen, _)| *chosen)
+            .map_or(Codec::None, |(_, codec)| codec)
+    }
+}
+
+fn no_path() -> Failure {
+    if std::env::var_os("BARMAN_HOOK").is_some() {
+        return Failure::not_built("barman-cloud-wal-archive as a hook script of Barman");
+    }
+    Failure::new(Exit::Usage, "no WAL file is given")
+        .with_hint("End archive_command with %p: barman-cloud-wal-archive URL SERVER_NAME %p")
+}
+
+/// Reads `--compression-level`: a word or a number, brought into the codec's range.
+///
+/// Levels and ranges are those of Barman 3.20.1. `None` for a codec that has no levels.
+fn parse_level(codec: Codec, word: &str) -> Result<Option<i32>, Failure> {
+    let (low, medium, high, range) = match codec {
+        Codec::Gzip => (1, 6, 9, 1..=9),
+        Codec::Bzip2 => (1, 5, 9, 1..=9),
+        Codec::Xz => (1, 3, 5, 0..=9),
+        Codec::Zstd => (1, 4, 9, -22..=22),
+        Codec::Lz4 => (0, 6, 10, 0..=16),
+        Codec::Snappy | Codec::None => (0, 0, 0, 0..=0),
+    };
+    let level = match word {
+        "low" => low,
+        "medium" => medium,
+        "high" => high,
+        number => number.parse::<i32>().map_err(|_| {
+            let what = format!("invalid compression level {number}");
+            Failure::new(Exit::Usage, what).with_hint("Give a number, or low, medium or high.")
+        })?,
+    };
+    let has_levels = range.start() != range.end();
+    Ok(has_levels.then(|| level.clamp(*range.start(), *range.end())))
+}
+
+impl CloudCommand for Args {
+    const LATER: &'static [&'static [Later]] = &[
+        ENCRYPTION,
+        CUSTOMER_KEY,
+        TAGS,
+        HISTORY_TAGS,
+        AZURE,
+        AZURE_UPLOAD,
+    ];
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn run(self, log: &Log) -> Result<(), Failure> {
+        let place = self
+            .common
+            .place(&self.destination_url, &self.server_name)?;
+        if self.common.test {
+            return place.test();
+        }
+        let request = self.into_request()?;
+        let archived = runtime::run_or_drop(async {
+            let bucket = place.open().await?;
+            Ok(archive_wal(&bucket, place.layout(), &request).await?)
+        })?;
+        let said = match archived {
+            Archived::Stored(key) => format!("{} is stored as {key}", request.path.display()),
+            Archived::AlreadyThere(key) => {
+                format!("{} was stored before, as {key}", request.path.display())
+            }
+        };
+        log.line(Level::Info, &said);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_brought_into_the_range_of_their_codec() {
+        // The figures of Barman 3.20.1: its interface description, "barman-cloud-wal-archive".
+        let level = |codec, word| parse_level(codec, word).unwrap();
+        assert_eq!(level(Codec::Gzip, "low"), Some(1));
+        assert_eq!(level(Codec::Gzip, "99"), Some(9));
+        assert_eq!(level(Codec::Xz, "medium"), Some(3));
+        assert_eq!(level(Codec::Zstd, "-99"), Some(-22));
+        assert_eq!(level(Codec::Lz4, "high"), Some(10));
+        assert_eq!(level(Codec::Snappy, "high"), None);
+        assert_eq!(
+            parse_level(Codec::Gzip, "best").unwrap_err().exit,
+            Exit::Usage
+        );
+    }
+}

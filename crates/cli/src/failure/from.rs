@@ -1,0 +1,225 @@
+//! Every error of the other crates, and which words, hint and status it becomes.
+//!
+//! Always true: a store that gave no answer is status 2 whatever was being done with it, and a
+//! failure of the store or the network is never the status 1 that means "no such WAL file".
+
+use std::error::Error as StdError;
+
+use cloud::ErrorKind;
+use engine::backup::BackupError;
+use engine::restore::RestoreError;
+use engine::store::StoreError;
+use engine::wal::archive::ArchiveError;
+use engine::wal::fetch::FetchError;
+use model::backup::catalogue::ResolveError;
+use model::restore::choose::NoBackup;
+use model::restore::plan::CannotRestore;
+
+use super::{Exit, Failure};
+
+/// Text of the command line that means nothing: status 3.
+macro_rules! usage_errors {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::new(Exit::Usage, error.to_string())
+            }
+        })*
+    };
+}
+
+usage_errors!(
+    cloud::s3::SettingsError,
+    model::backup::reference::BadBackupName,
+    model::cloud::BadLayout,
+    model::moment::BadMoment,
+    model::restore::tablespaces::BadTablespaceMapping,
+    model::restore::target::BadTimelineChoice,
+    model::size::BadSize,
+    model::wal::lsn::BadLsn,
+    model::wal::name::BadWalName,
+);
+
+impl From<cloud::BadLocation> for Failure {
+    fn from(error: cloud::BadLocation) -> Failure {
+        let exit = match error {
+            cloud::BadLocation::NotYet { .. } => Exit::Usage,
+            _ => Exit::Other,
+        };
+        Failure {
+            exit,
+            what: error.to_string(),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+}
+
+impl From<cloud::OpenError> for Failure {
+    fn from(error: cloud::OpenError) -> Failure {
+        let hint = error.hint().map(str::to_owned);
+        Failure {
+            exit: exit_of(error.kind()),
+            what: error.to_string(),
+            hint,
+        }
+    }
+}
+
+impl From<cloud::ConnectivityError> for Failure {
+    fn from(error: cloud::ConnectivityError) -> Failure {
+        let exit = match error.diagnosis.kind {
+            // Only --test asks this question, and a missing bucket is one of its answers.
+            ErrorKind::MissingBucket => Exit::Failed,
+            kind => exit_of(kind),
+        };
+        let hint = error.diagnosis.hint.map(str::to_owned);
+        Failure {
+            exit,
+            what: error.to_string(),
+            hint,
+        }
+    }
+}
+
+impl From<postgres::ConfigError> for Failure {
+    fn from(error: postgres::ConfigError) -> Failure {
+        let what = format!("cannot connect to PostgreSQL: {}", chain(&error));
+        Failure::new(Exit::Failed, what)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        of_store(&error)
+    }
+}
+
+impl From<ResolveError> for Failure {
+    fn from(error: ResolveError) -> Failure {
+        let exit = match error {
+            ResolveError::AutoNeedsTarget => Exit::Usage,
+            // Barman 3.20.1 looks a name up before anything else and ends with 4 if none has it.
+            ResolveError::UnknownName { .. } | ResolveError::AmbiguousName { .. } => Exit::Other,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error.to_string())
+            .with_hint("barman-cloud-backup-list shows the backups that there are.")
+    }
+}
+
+impl From<NoBackup> for Failure {
+    fn from(error: NoBackup) -> Failure {
+        Failure::new(Exit::Failed, error.to_string())
+            .with_hint("barman-cloud-backup-list shows when each backup ended.")
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Failure {
+        match error {
+            ArchiveError::Store(error) => of_store(&error),
+            ArchiveError::NotWal(_) => Failure::new(Exit::Usage, chain(&error)),
+            ArchiveError::Conflict { .. } => Failure::new(Exit::Failed, chain(&error)).with_hint(
+                "Two servers may be archiving to one place: each needs a SERVER_NAME of its own.",
+            ),
+            error => of_work(&error, Exit::Failed),
+        }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Failure {
+        match error {
+            FetchError::Store(error) => of_store(&error),
+            FetchError::NotFound { .. } => Failure::new(Exit::Failed, error.to_string()),
+            error => of_work(&error, Exit::Other),
+        }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Failure {
+        let failure = match &error {
+            BackupError::Store(error) => of_store(error),
+            error => of_work(error, Exit::Failed),
+        };
+        match error {
+            BackupError::Damaged { .. } => failure.with_hint(
+                "Look at the disk and the log of the server; without --fail-on-damage the backup \
+                 is taken as it is.",
+            ),
+            _ => failure,
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Failure {
+        match error {
+            RestoreError::Store(error) => of_store(&error),
+            RestoreError::Cannot(error) => cannot_restore(&error),
+            error => of_work(&error, Exit::Failed),
+        }
+    }
+}
+
+fn cannot_restore(error: &CannotRestore) -> Failure {
+    let exit = match error {
+        CannotRestore::Tablespaces(_) => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    let failure = Failure::new(exit, error.to_string());
+    match error {
+        CannotRestore::NotEmpty(_) => failure.with_hint(
+            "Restore into an empty directory; --tablespace NAME:LOCATION moves a tablespace.",
+        ),
+        _ => failure,
+    }
+}
+
+/// A store's refusal: what was tried, the cause, and which kind of failure that is.
+fn of_store(error: &StoreError) -> Failure {
+    let diagnosis = cloud::diagnose(error);
+    Failure {
+        exit: exit_of(diagnosis.kind),
+        what: format!("{error}: {}", diagnosis.cause),
+        hint: diagnosis.hint.map(str::to_owned),
+    }
+}
+
+/// A failure of work that may have a store's refusal somewhere inside.
+fn of_work(error: &(dyn StdError + 'static), otherwise: Exit) -> Failure {
+    let diagnosis = cloud::diagnose(error);
+    let is_stores = diagnosis.code.is_some() || diagnosis.kind == ErrorKind::Unreachable;
+    if is_stores {
+        return Failure {
+            exit: exit_of(diagnosis.kind),
+            what: format!("{error}: {}", diagnosis.cause),
+            hint: diagnosis.hint.map(str::to_owned),
+        };
+    }
+    Failure::new(otherwise, chain(error))
+}
+
+fn exit_of(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::Unreachable => Exit::Unreachable,
+        ErrorKind::MissingBucket | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Other => {
+            Exit::Other
+        }
+    }
+}
+
+/// An error and its sources in one line, without what an outer one has said already.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let cause = source.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,89 @@
+//! The only place that turns an error into words, a hint and an exit status.
+//!
+//! Commands return [`Failure`]; errors of the other crates become one here and nowhere else. The
+//! statuses are those of Barman's cloud commands; see `docs/compatibility.md`.
+
+mod from;
+
+use std::process::ExitCode;
+
+use crate::log::{Level, Log};
+
+/// Why a program ends with a status other than 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 1: the operation failed in a way its caller can expect, such as a WAL file not found.
+    Failed,
+    /// 2: the object store cannot be reached.
+    Unreachable,
+    /// 2 as well: the command line of `barman` itself is wrong.
+    ServerUsage,
+    /// 3: the command line, or a name or pattern in it, is wrong.
+    Usage,
+    /// 4: anything else, such as a bucket that does not exist.
+    Other,
+    /// 200: PostgreSQL must stop recovery, for it would take a status up to 125 for the end of the
+    /// archive (PostgreSQL manual, "restore_command").
+    StopsRecovery,
+    /// 128 + the number of the signal that stopped the command, as a shell would report it.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The status as the operating system gets it.
+    pub fn status(self) -> u8 {
+        match self {
+            Exit::Failed => 1,
+            Exit::Unreachable | Exit::ServerUsage => 2,
+            Exit::Usage => 3,
+            Exit::Other => 4,
+            Exit::StopsRecovery => 200,
+            Exit::Signal(number) => 128 + number,
+        }
+    }
+}
+
+/// A command that did not succeed: what is said about it and which status it ends with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which status the program ends with.
+    pub exit: Exit,
+    /// The object and the cause; lower case, no full stop.
+    pub what: String,
+    /// A sentence about what to do, where a user can do something.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(exit: Exit, what: impl Into<String>) -> Failure {
+        Failure {
+            exit,
+            what: what.into(),
+            hint: None,
+        }
+    }
+
+    /// A command or option value that Barman has and this version does not.
+    pub fn not_built(what: &str) -> Failure {
+        Failure::new(Exit::Usage, format!("{what} is not there yet"))
+            .with_hint("See docs/compatibility.md for what works now.")
+    }
+
+    /// The same failure with a hint.
+    pub fn with_hint(self, hint: impl Into<String>) -> Failure {
+        Failure {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Writes the lines of the failure and gives its status.
+    pub fn report(&self, log: &Log) -> ExitCode {
+        log.line(Level::Error, &self.what);
+        if let Some(hint) = &self.hint {
+            log.line(Level::Hint, hint);
+        }
+        ExitCode::from(self.exit.status())
+    }
+}

@@ -1,0 +1,130 @@
+//! Options of Barman that are known here but not built yet.
+//!
+//! Each is one row of a table: the parser knows it, `--help` lists it under a heading of its own,
+//! and giving it is refused with words instead of being ignored. Building an option means moving it
+//! from its table into the arguments of its command.
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::failure::{Exit, Failure};
+
+/// The heading that these options stand under.
+const HEADING: &str = "Options of Barman that this version still refuses";
+
+/// An option that is parsed and refused.
+pub struct Later {
+    /// The long name, without dashes; the first one if it has several spellings.
+    pub long: &'static str,
+    /// The other spellings.
+    pub aliases: &'static [&'static str],
+    /// The one-letter form.
+    pub short: Option<char>,
+    /// What follows it.
+    pub takes: Takes,
+    /// What it is for, for `--help`.
+    pub help: &'static str,
+}
+
+/// What an option that is not built yet takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// One value, called this in the help.
+    Value(&'static str),
+    /// Any number of values, as Barman's old `--tags` does.
+    Values(&'static str),
+}
+
+impl Later {
+    /// A row without short form and other spellings.
+    pub const fn option(long: &'static str, takes: Takes, help: &'static str) -> Later {
+        Later {
+            long,
+            aliases: &[],
+            short: None,
+            takes,
+            help,
+        }
+    }
+
+    /// The same row with a one-letter form.
+    pub const fn short(self, short: char) -> Later {
+        Later {
+            short: Some(short),
+            ..self
+        }
+    }
+
+    /// The same row with other spellings.
+    pub const fn aliases(self, aliases: &'static [&'static str]) -> Later {
+        Later { aliases, ..self }
+    }
+
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.long)
+            .long(self.long)
+            .visible_aliases(self.aliases.iter().copied())
+            .help(self.help)
+            .help_heading(HEADING);
+        let arg = match self.short {
+            Some(short) => arg.short(short),
+            None => arg,
+        };
+        match self.takes {
+            Takes::Nothing => arg.action(ArgAction::SetTrue),
+            Takes::Value(name) => arg
+                .value_name(name)
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true),
+            Takes::Values(name) => arg.value_name(name).action(ArgAction::Append).num_args(0..),
+        }
+    }
+
+    /// Whether this option was typed, going by a command line that could not be parsed.
+    fn is_typed_in(&self, words: &[std::ffi::OsString]) -> bool {
+        let names = || std::iter::once(&self.long).chain(self.aliases);
+        words
+            .iter()
+            .filter_map(|word| word.to_str()?.strip_prefix("--"))
+            .any(|word| {
+                let name = word.split_once('=').map_or(word, |(name, _)| name);
+                names().any(|known| *known == name)
+            })
+    }
+}
+
+/// The command with the options of the tables added to it.
+pub fn add(command: Command, tables: &[&'static [Later]]) -> Command {
+    command.args(rows(tables).map(Later::arg))
+}
+
+/// Refuses the first option of the tables that was given.
+pub fn refuse_given(tables: &[&'static [Later]], matches: &ArgMatches) -> Result<(), Failure> {
+    let given = |row: &&Later| matches.value_source(row.long) == Some(ValueSource::CommandLine);
+    rows(tables)
+        .find(given)
+        .map_or(Ok(()), |row| Err(refusal(row)))
+}
+
+/// The refusal for a command line that could not be parsed, perhaps because of such an option.
+pub fn refuse_typed(tables: &[&'static [Later]], words: &[std::ffi::OsString]) -> Option<Failure> {
+    rows(tables).find(|row| row.is_typed_in(words)).map(refusal)
+}
+
+/// All rows of the tables.
+pub fn rows(tables: &[&'static [Later]]) -> impl Iterator<Item = &'static Later> {
+    tables.iter().flat_map(|table| table.iter())
+}
+
+fn refusal(row: &Later) -> Failure {
+    Failure::new(
+        Exit::Usage,
+        format!("option --{} is not there yet", row.long),
+    )
+    .with_hint(
+        "This version refuses what it cannot do instead of ignoring it. \
+         Leave the option out, or see docs/compatibility.md for what works now.",
+    )
+}

@@ -1,0 +1,4 @@
+//! Results for standard output: text for people, JSON for programs.
+
+pub mod console;
+pub mod json;

@@ -1,0 +1,135 @@
+//! The runtime that a command's network work runs on, and the signals that stop it.
+//!
+//! Built only by a command that is about to use the network: a wrong command line, a help text or
+//! a refusal costs no thread. SIGTERM and SIGINT ask the work to stop and clean up; a second one
+//! ends the process at once. Either way the status is 128 + the signal's number.
+
+use std::future::Future;
+use std::process;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::failure::{Exit, Failure};
+use crate::log::{Level, Log};
+
+/// How many threads wait for the network; codecs and files have threads of their own.
+#[derive(Debug, Clone, Copy)]
+pub enum Threads {
+    /// For a command that sends or fetches one small thing: the cheapest to start.
+    One,
+    /// For a command that moves a whole backup.
+    PerCore,
+}
+
+/// Runs work that watches for `true` in its receiver, stops by itself, and cleans up.
+pub fn run_until_done<T, W>(
+    threads: Threads,
+    log: &Log,
+    work: impl FnOnce(watch::Receiver<bool>) -> W,
+) -> Result<T, Failure>
+where
+    W: Future<Output = Result<T, Failure>>,
+{
+    let runtime = build(threads)?;
+    let result = runtime.block_on(async {
+        let (stop, stopped) = watch::channel(false);
+        let mut signals = Signals::listen()?;
+        let work = work(stopped);
+        tokio::pin!(work);
+        let received = tokio::select! {
+            result = &mut work => return result,
+            received = signals.next() => received,
+        };
+        log.line(
+            Level::Warning,
+            &format!("{}: stopping and cleaning up", received.name),
+        );
+        // The work may just have ended by itself; then nobody listens any more.
+        let _ = stop.send(true);
+        tokio::select! {
+            result = &mut work => result.map_err(|failure| received.as_exit_of(failure)),
+            again = signals.next() => process::exit(again.status()),
+        }
+    });
+    // Threads that are stuck in a read must not hold up the end of the program.
+    runtime.shutdown_background();
+    result
+}
+
+/// Runs work that may be dropped at any moment: what it leaves behind is harmless.
+pub fn run_or_drop<T, W>(work: W) -> Result<T, Failure>
+where
+    W: Future<Output = Result<T, Failure>>,
+{
+    let runtime = build(Threads::One)?;
+    let result = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        tokio::select! {
+            result = work => result,
+            received = signals.next() => Err(received.as_exit_of(Failure::new(
+                Exit::Other,
+                format!("stopped by {}", received.name),
+            ))),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}
+
+fn build(threads: Threads) -> Result<Runtime, Failure> {
+    let mut builder = match threads {
+        Threads::One => Builder::new_current_thread(),
+        Threads::PerCore => Builder::new_multi_thread(),
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Other, format!("cannot start threads: {error}")))
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+#[derive(Clone, Copy)]
+struct Received {
+    name: &'static str,
+    number: u8,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new(Exit::Other, format!("cannot watch signals: {error}"))
+            })
+        };
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Received {
+        tokio::select! {
+            _ = self.terminate.recv() => Received { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => Received { name: "SIGINT", number: 2 },
+        }
+    }
+}
+
+impl Received {
+    fn status(self) -> i32 {
+        i32::from(Exit::Signal(self.number).status())
+    }
+
+    fn as_exit_of(self, failure: Failure) -> Failure {
+        Failure {
+            exit: Exit::Signal(self.number),
+            ..failure
+        }
+    }
+}

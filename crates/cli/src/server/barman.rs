@@ -1,0 +1,195 @@
+//! `barman` itself: for now the way to install the other names, and refusals that say what works.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::arguments;
+use crate::failure::{Exit, Failure};
+use crate::install;
+use crate::log::Log;
+
+/// The commands of the Barman server, with their other names.
+const SERVER_COMMANDS: &[&str] = &[
+    "archive-wal",
+    "backup",
+    "check",
+    "check-archived-wal-range",
+    "check-backup",
+    "check-wal-archive",
+    "cloud-wal-archive",
+    "cloud-wal-restore",
+    "config-switch",
+    "config-update",
+    "cron",
+    "delete",
+    "diagnose",
+    "export-backup",
+    "generate-manifest",
+    "get-wal",
+    "import-backup",
+    "keep",
+    "list-backup",
+    "list-backups",
+    "list-files",
+    "list-process",
+    "list-processes",
+    "list-server",
+    "list-servers",
+    "lock-directory-cleanup",
+    "put-wal",
+    "rebuild-xlogdb",
+    "receive-wal",
+    "recover",
+    "replication-status",
+    "restore",
+    "show-backup",
+    "show-backups",
+    "show-server",
+    "show-servers",
+    "status",
+    "switch-wal",
+    "switch-xlog",
+    "sync-backup",
+    "sync-info",
+    "sync-wals",
+    "terminate-process",
+    "verify",
+    "verify-backup",
+];
+
+const ABOUT: &str = "Back up PostgreSQL servers and recover them to any moment.";
+
+const AFTER_HELP: &str = "\
+This is one program under many names. Working now, each with its own --help:
+  barman-cloud-backup         back up a server into an object store
+  barman-cloud-backup-list    list the backups there
+  barman-cloud-backup-show    show one of them
+  barman-cloud-restore        make a data directory from one
+  barman-cloud-wal-archive    PostgreSQL's archive_command
+  barman-cloud-wal-restore    PostgreSQL's restore_command
+
+Commands of this name:
+  install-links DIR   make the other names, as symbolic links to this program
+  help                print this help
+The commands of the Barman server (backup, list-backups, restore, cron, ...) are known but not \
+there yet; they end with exit status 1.
+
+Example:
+  barman install-links /usr/local/bin
+
+Exit status:
+  0  done    1  it failed, or is not there yet    2  the command line is wrong";
+
+const HINT: &str = "The barman-cloud commands work now: 'barman --help' lists them.";
+
+/// Runs `barman` with the words that follow the name.
+pub fn start(name: &'static str, words: Vec<OsString>) -> ExitCode {
+    let mut command = command_line(name);
+    if words.first().is_none_or(|word| word == "help") {
+        // A reader that went away (`barman | head`) is no failure of ours.
+        let _ = command.print_help();
+        return ExitCode::SUCCESS;
+    }
+    let log = Log::new(0, 0);
+    match arguments::parse(&mut command, &words, Exit::ServerUsage) {
+        Err(status) => status,
+        Ok(matches) => run(&mut command, &matches)
+            .map_or_else(|failure| failure.report(&log), |()| ExitCode::SUCCESS),
+    }
+}
+
+fn run(command: &mut Command, matches: &ArgMatches) -> Result<(), Failure> {
+    if matches.get_flag("version") {
+        // Scripts take the first word; the rest is said so that nobody is misled.
+        let _ = arguments::print(&format!(
+            "{} Barman by the barman-rs project (not by EnterpriseDB)\n",
+            arguments::VERSION
+        ));
+        return Ok(());
+    }
+    match matches.subcommand() {
+        Some(("install-links", given)) => {
+            let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
+            install::install_links(directory)
+        }
+        Some((name, _)) if SERVER_COMMANDS.contains(&name) => Err(Failure::new(
+            Exit::Failed,
+            format!("the server command 'barman {name}' is not there yet"),
+        )
+        .with_hint(HINT)),
+        Some((name, _)) => Err(Failure::new(
+            Exit::ServerUsage,
+            format!("barman has no command '{name}'"),
+        )
+        .with_hint(HINT)),
+        None => {
+            let _ = command.print_help();
+            Ok(())
+        }
+    }
+}
+
+/// The command line of `barman`: its global options, and any command at all.
+pub fn command_line(name: &'static str) -> Command {
+    let install = Command::new("install-links")
+        .disable_help_flag(true)
+        .hide(true)
+        .arg(
+            Arg::new("directory")
+                .value_name("DIR")
+                .required(true)
+                .value_parser(value_parser!(PathBuf)),
+        );
+    arguments::dress(Command::new(name), name)
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .allow_external_subcommands(true)
+        .subcommand(install)
+        .override_usage("barman [OPTIONS] COMMAND [ARGUMENTS]...")
+        .args(global_options())
+        .arg(arguments::help_flag(Some('h')))
+        .arg(arguments::version_flag('v').action(ArgAction::SetTrue))
+}
+
+fn global_options() -> [Arg; 6] {
+    let word = |name: &'static str| Arg::new(name).long(name);
+    [
+        word("config")
+            .short('c')
+            .value_name("FILE")
+            .help("Configuration file"),
+        word("color")
+            .visible_alias("colour")
+            .value_name("WHEN")
+            .value_parser(["never", "always", "auto"])
+            .help("Colours"),
+        word("log-level")
+            .value_name("LEVEL")
+            .help("Level of the log file"),
+        word("quiet")
+            .short('q')
+            .action(ArgAction::SetTrue)
+            .help("Print results only"),
+        word("debug")
+            .short('d')
+            .action(ArgAction::SetTrue)
+            .help("Print debugging lines"),
+        word("format")
+            .short('f')
+            .value_parser(["console", "json"])
+            .help("Form of results"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_commands_are_sorted_so_that_a_missing_one_is_seen() {
+        assert!(SERVER_COMMANDS.is_sorted());
+    }
+}

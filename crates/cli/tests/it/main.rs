@@ -1,0 +1,90 @@
+//! The program as its users meet it: started under each of its names, judged by its output and
+//! status. Nothing here needs a database or an object store.
+
+mod command_lines;
+mod help;
+mod links;
+mod refusals;
+
+use std::os::unix::fs::symlink;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Every name of the program, as a Barman 3.20.1 installation has them.
+const NAMES: [&str; 12] = [
+    "barman",
+    "barman-wal-archive",
+    "barman-wal-restore",
+    "barman-cloud-backup",
+    "barman-cloud-backup-delete",
+    "barman-cloud-backup-keep",
+    "barman-cloud-backup-list",
+    "barman-cloud-backup-show",
+    "barman-cloud-check-wal-archive",
+    "barman-cloud-restore",
+    "barman-cloud-wal-archive",
+    "barman-cloud-wal-restore",
+];
+
+/// What a program said and how it ended.
+struct Said {
+    status: i32,
+    stdout: String,
+    /// With the time and the process id of log lines replaced.
+    stderr: String,
+}
+
+impl Said {
+    /// Everything in one text, for a snapshot.
+    fn whole(&self) -> String {
+        format!(
+            "exit {}\n--- stdout\n{}--- stderr\n{}",
+            self.status, self.stdout, self.stderr
+        )
+    }
+}
+
+/// Starts the program under a name with words split at spaces.
+fn start(name: &str, words: &str) -> Said {
+    let links = TempDir::new().unwrap();
+    let link = links.path().join(name);
+    symlink(env!("CARGO_BIN_EXE_barman"), &link).unwrap();
+    let mut command = Command::new(link);
+    command
+        .args(words.split_whitespace())
+        .env_remove("COLUMNS")
+        .env_remove("NO_COLOR");
+    for (variable, _) in std::env::vars_os() {
+        let foreign = variable.to_str().is_some_and(|name| {
+            name.starts_with("BARMAN_") || name.starts_with("AWS_") || name.starts_with("PG")
+        });
+        if foreign {
+            command.env_remove(variable);
+        }
+    }
+    said(command.output().unwrap())
+}
+
+fn said(output: Output) -> Said {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let stderr = text(output.stderr);
+    Said {
+        status: output.status.code().expect("the program ended by itself"),
+        stdout: text(output.stdout),
+        stderr: stderr
+            .lines()
+            .map(|line| without_time(line) + "\n")
+            .collect(),
+    }
+}
+
+/// Replaces `2026-11-21 08:15:23,452 [4711] ` at the start of a line.
+fn without_time(line: &str) -> String {
+    match line.split_once("] ") {
+        Some((stamp, rest)) if stamp.starts_with("20") && stamp.contains(" [") => {
+            format!("TIME [PID] {rest}")
+        }
+        _ => line.to_owned(),
+    }
+}
