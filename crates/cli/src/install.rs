@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 pub fn install_links(directory: &Path) -> Result<(), Failure> {
     let program = std::env::current_exe()
         .map_err(|error| failed("find the running program", Path::new("barman"), &error))?;
-    for name in PROGRAMS.iter().map(|program| program.name) {
+    for (name, _) in PROGRAMS {
         let link = directory.join(name);
         if link == program {
             continue;

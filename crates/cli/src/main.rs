@@ -20,71 +20,38 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// One name the executable can be started under.
-struct Program {
-    name: &'static str,
-    run: fn(&'static str, Vec<OsString>) -> ExitCode,
-}
+use cloud::{backup, backup_delete, backup_keep, backup_list, backup_show};
+use cloud::{check_wal_archive, restore, start, wal_archive, wal_restore};
+
+/// Runs a program under its name with the words that follow it.
+type Run = fn(&'static str, Vec<OsString>) -> ExitCode;
 
 /// Every name, `barman` first: it is also what an unknown name means.
-const PROGRAMS: &[Program] = &[
-    Program {
-        name: "barman",
-        run: server::barman::start,
-    },
-    Program {
-        name: "barman-wal-archive",
-        run: server::wal_clients::start,
-    },
-    Program {
-        name: "barman-wal-restore",
-        run: server::wal_clients::start,
-    },
-    Program {
-        name: "barman-cloud-backup",
-        run: cloud::start::<cloud::backup::Args>,
-    },
-    Program {
-        name: "barman-cloud-backup-delete",
-        run: cloud::start::<cloud::backup_delete::Args>,
-    },
-    Program {
-        name: "barman-cloud-backup-keep",
-        run: cloud::start::<cloud::backup_keep::Args>,
-    },
-    Program {
-        name: "barman-cloud-backup-list",
-        run: cloud::start::<cloud::backup_list::Args>,
-    },
-    Program {
-        name: "barman-cloud-backup-show",
-        run: cloud::start::<cloud::backup_show::Args>,
-    },
-    Program {
-        name: "barman-cloud-check-wal-archive",
-        run: cloud::start::<cloud::check_wal_archive::Args>,
-    },
-    Program {
-        name: "barman-cloud-restore",
-        run: cloud::start::<cloud::restore::Args>,
-    },
-    Program {
-        name: "barman-cloud-wal-archive",
-        run: cloud::start::<cloud::wal_archive::Args>,
-    },
-    Program {
-        name: "barman-cloud-wal-restore",
-        run: cloud::start::<cloud::wal_restore::Args>,
-    },
+const PROGRAMS: &[(&str, Run)] = &[
+    ("barman", server::barman::start),
+    ("barman-wal-archive", server::wal_clients::start),
+    ("barman-wal-restore", server::wal_clients::start),
+    ("barman-cloud-backup", start::<backup::Args>),
+    ("barman-cloud-backup-delete", start::<backup_delete::Args>),
+    ("barman-cloud-backup-keep", start::<backup_keep::Args>),
+    ("barman-cloud-backup-list", start::<backup_list::Args>),
+    ("barman-cloud-backup-show", start::<backup_show::Args>),
+    (
+        "barman-cloud-check-wal-archive",
+        start::<check_wal_archive::Args>,
+    ),
+    ("barman-cloud-restore", start::<restore::Args>),
+    ("barman-cloud-wal-archive", start::<wal_archive::Args>),
+    ("barman-cloud-wal-restore", start::<wal_restore::Args>),
 ];
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let started_as = words.next().unwrap_or_default();
     let name = Path::new(&started_as).file_name().unwrap_or_default();
-    let program = PROGRAMS
+    let (name, run) = PROGRAMS
         .iter()
-        .find(|program| name == program.name)
+        .find(|(known, _)| name == *known)
         .unwrap_or(&PROGRAMS[0]);
-    (program.run)(program.name, words.collect())
+    run(name, words.collect())
 }

@@ -291,15 +291,12 @@ fn report(outcome: &BackupOutcome, log: &Log) {
     }
     if let Some(first) = outcome.missing_wal.first() {
         let count = outcome.missing_wal.len();
+        let text = format!("needs {count} more WAL files in the archive, from {first} on");
+        log.line(Level::Warning, &format!("backup {} {text}", outcome.id));
         log.line(
-            Level::Warning,
-            &format!(
-                "backup {} cannot be restored before {count} WAL files are archived, from {first} on",
-                outcome.id
-            ),
+            Level::Hint,
+            "Look at archive_command and at the view pg_stat_archiver.",
         );
-        let hint = "Look at archive_command and at pg_stat_archiver.";
-        log.line(Level::Hint, hint);
     }
     log.line(Level::Info, &format!("backup {} is complete", outcome.id));
 }

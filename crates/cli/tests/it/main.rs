@@ -47,9 +47,9 @@ impl Said {
 
 /// Starts the program under a name with words split at spaces.
 fn start(name: &str, words: &str) -> Said {
-    let links = TempDir::new().unwrap();
+    let links = TempDir::new().expect("a temporary directory");
     let link = links.path().join(name);
-    symlink(env!("CARGO_BIN_EXE_barman"), &link).unwrap();
+    symlink(env!("CARGO_BIN_EXE_barman"), &link).expect("a new link");
     let mut command = Command::new(link);
     command
         .args(words.split_whitespace())
@@ -63,11 +63,11 @@ fn start(name: &str, words: &str) -> Said {
             command.env_remove(variable);
         }
     }
-    said(command.output().unwrap())
+    said(command.output().expect("the program starts"))
 }
 
 fn said(output: Output) -> Said {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
     let stderr = text(output.stderr);
     Said {
         status: output.status.code().expect("the program ended by itself"),

