@@ -14,7 +14,7 @@ help:
 
 demo:
 	scripts/setup demo
-	cargo build --release
+	cargo build --release --package cli
 	scripts/demo
 
 setup:

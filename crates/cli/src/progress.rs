@@ -9,12 +9,16 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use engine::progress::{Event, Progress};
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{
+    HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
 
 use crate::log::{Level, Log};
 
 /// How long no line is written after a line about progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a bar says nothing about the time left.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// How often a bar is drawn, in times per second.
 const DRAWS_PER_SECOND: u8 = 10;
 
@@ -100,9 +104,19 @@ fn style() -> ProgressStyle {
     };
     let template = format!(
         "{{msg}} {bar} {{binary_bytes}} of {{binary_total_bytes}}, \
-                 {{binary_bytes_per_sec}}, {{eta}} left"
+                 {{binary_bytes_per_sec}}{{left}}"
     );
-    ProgressStyle::with_template(&template).expect("the template is a constant that parses")
+    ProgressStyle::with_template(&template)
+        .expect("the template is a constant that parses")
+        .with_key("left", write_time_left)
+}
+
+/// Writes the time left, once enough was seen to guess it.
+fn write_time_left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    if state.elapsed() >= SETTLING_TIME && state.len().is_some() {
+        // A bar that lacks a word is no failure.
+        let _ = write!(out, ", {:#} left", HumanDuration(state.eta()));
+    }
 }
 
 fn render_progress(done: u64, total: Option<u64>, elapsed: Duration) -> String {

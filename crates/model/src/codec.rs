@@ -2,7 +2,8 @@
 //!
 //! Which codec a file has is decided here; compressing and decompressing is `engine::codec`'s
 //! work. In an object store the suffix says it; in a local archive, where names carry no suffix,
-//! the first bytes say it. Always true: `strip_suffix` of a name with `suffix` appended gives both back.
+//! the first bytes say it. Always true: `strip_suffix` of a name with `suffix` appended gives both
+//! back.
 
 use std::fmt;
 use std::str::FromStr;

@@ -41,15 +41,12 @@ impl ServerUser {
             words[4] = "nogroup".into();
         }
         if self.reads_everything {
-            words.extend(
-                [
-                    "--inh-caps",
-                    "+dac_read_search",
-                    "--ambient-caps",
-                    "+dac_read_search",
-                ]
-                .map(String::from),
-            );
+            let capability = "+dac_read_search";
+            words
+                .extend(["--inh-caps", capability, "--ambient-caps", capability].map(String::from));
+            // Without this, access(2) would answer as if the capability were not there, and
+            // initdb asks it whether `postgres` can be started.
+            words.extend(["--securebits", "+no_setuid_fixup"].map(String::from));
         }
         words.push("--".into());
         words

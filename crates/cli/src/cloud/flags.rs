@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args};
-use cloud::{DEFAULT_READ_TIMEOUT, Environment, Location, Provider, StoreOptions};
+use cloud::{DEFAULT_READ_TIMEOUT, Environment, ErrorKind, Location, Provider, StoreOptions};
 use engine::store::Bucket;
 use model::cloud::Layout;
 
@@ -123,7 +123,14 @@ impl Place {
     /// What `--test` does: one request, and the bucket must exist.
     pub fn test(&self) -> Result<(), Failure> {
         runtime::run_or_drop(async {
-            let bucket = self.open().await?;
+            let opened = cloud::open(&self.location, &self.options, &Environment::gather()).await;
+            let bucket = opened.map_err(|error| match error.kind() {
+                ErrorKind::MissingBucket => Failure {
+                    exit: Exit::Failed,
+                    ..error.into()
+                },
+                _ => error.into(),
+            })?;
             Ok(cloud::check_connectivity(&bucket).await?)
         })
     }

@@ -6,7 +6,7 @@
 use std::error::Error as StdError;
 
 use cloud::ErrorKind;
-use engine::backup::BackupError;
+use engine::backup::{BackupError, SessionError};
 use engine::restore::RestoreError;
 use engine::store::StoreError;
 use engine::wal::archive::ArchiveError;
@@ -143,13 +143,38 @@ impl From<BackupError> for Failure {
             BackupError::Store(error) => of_store(error),
             error => of_work(error, Exit::Failed),
         };
-        match error {
-            BackupError::Damaged { .. } => failure.with_hint(
+        let hint = match &error {
+            BackupError::Damaged { .. } => Some(
                 "Look at the disk and the log of the server; without --fail-on-damage the backup \
-                 is taken as it is.",
+                 is taken as it is."
+                    .to_owned(),
             ),
-            _ => failure,
+            BackupError::Session(error) => session_hint(error),
+            _ => None,
+        };
+        Failure {
+            hint: hint.or(failure.hint),
+            ..failure
         }
+    }
+}
+
+/// SQLSTATE `insufficient_privilege` (PostgreSQL manual, "PostgreSQL Error Codes").
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+fn session_hint(error: &SessionError) -> Option<String> {
+    match error {
+        SessionError::Connect(error) => error.hint(),
+        SessionError::Query { source, .. } => match source.sqlstate() {
+            Some(INSUFFICIENT_PRIVILEGE) => Some(
+                "Back up as a superuser, or as a role that has pg_read_all_settings and may \
+                 execute pg_backup_start, pg_backup_stop (pg_start_backup, pg_stop_backup before \
+                 PostgreSQL 15), pg_switch_wal and pg_create_restore_point."
+                    .to_owned(),
+            ),
+            _ => source.hint(),
+        },
+        SessionError::Answer { .. } | SessionError::TooOld(_) => None,
     }
 }
 
@@ -210,16 +235,64 @@ fn exit_of(kind: ErrorKind) -> Exit {
     }
 }
 
-/// An error and its sources in one line, without what an outer one has said already.
+/// An error and its sources in one line, each thing said once: a source that an outer error quotes
+/// is left out, and one that says more in the same words takes the outer one's place.
 fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
+    let mut texts = vec![error.to_string()];
     let mut next = error.source();
     while let Some(source) = next {
         let cause = source.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
+        if texts.last().is_some_and(|outer| cause.starts_with(outer)) {
+            texts.pop();
+        }
+        if !texts.iter().any(|outer| outer.contains(&cause)) {
+            texts.push(cause);
         }
         next = source.source();
     }
-    text
+    texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    /// An error that says a text and has the rest of the list as its source.
+    #[derive(Debug)]
+    struct Says(&'static str, Option<Box<Says>>);
+
+    impl fmt::Display for Says {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl StdError for Says {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            self.1.as_deref().map(|source| source as _)
+        }
+    }
+
+    fn said(texts: &[&'static str]) -> String {
+        let nest = |inner, text: &&'static str| Some(Box::new(Says(text, inner)));
+        chain(&*texts.iter().rev().fold(None, nest).unwrap())
+    }
+
+    #[test]
+    fn a_chain_of_errors_says_each_thing_once() {
+        assert_eq!(
+            said(&["cannot read a", "no such file"]),
+            "cannot read a: no such file"
+        );
+        assert_eq!(
+            said(&["cannot read a: no such file", "no such file"]),
+            "cannot read a: no such file"
+        );
+        assert_eq!(
+            said(&["cannot connect", "cannot connect to b", "refused"]),
+            "cannot connect to b: refused"
+        );
+    }
 }

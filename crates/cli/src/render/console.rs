@@ -111,7 +111,12 @@ fn general(sheet: &mut String, info: &BackupInfo) {
 fn base_backup(sheet: &mut String, info: &BackupInfo) {
     line(sheet, "Backup Method", info.mode.as_ref());
     line(sheet, "Encryption", info.encryption.as_ref());
-    line(sheet, "Backup Size", info.size.map(pretty_size));
+    // With hard links to an older backup, what this one added is its size.
+    line(
+        sheet,
+        "Backup Size",
+        info.deduplicated_size.or(info.size).map(pretty_size),
+    );
     line(sheet, "Backup Compression", info.compression.as_ref());
     line(
         sheet,

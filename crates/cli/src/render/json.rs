@@ -89,6 +89,16 @@ impl Formatter for PythonStyle {
 mod tests {
     use super::*;
 
+    /// Printed by Barman 3.20.1: `barman-cloud-backup-list --format json`.
+    const LIST: &str =
+        include_str!("../../../model/fixtures/barman-3.20.1/json/cloud-backup-list.json");
+
+    #[test]
+    fn a_document_of_barmans_is_rendered_as_it_was() {
+        let document: Value = serde_json::from_str(LIST).unwrap();
+        assert_eq!(render(&document), LIST);
+    }
+
     #[test]
     fn text_is_spaced_and_escaped_like_pythons() {
         // From Python 3: json.dumps({"a": [1, "ä€😀\n"], "b": {}, "c": None})

@@ -1,10 +1,12 @@
 //! The program as its users meet it: started under each of its names, judged by its output and
 //! status. Nothing here needs a database or an object store.
 
+mod catalogue;
 mod command_lines;
 mod help;
 mod links;
 mod refusals;
+mod statuses;
 
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
@@ -47,6 +49,11 @@ impl Said {
 
 /// Starts the program under a name with words split at spaces.
 fn start(name: &str, words: &str) -> Said {
+    start_with(name, words, &[])
+}
+
+/// The same, with these variables in its environment.
+fn start_with(name: &str, words: &str, variables: &[(&str, &str)]) -> Said {
     let links = TempDir::new().expect("a temporary directory");
     let link = links.path().join(name);
     symlink(env!("CARGO_BIN_EXE_barman"), &link).expect("a new link");
@@ -57,12 +64,16 @@ fn start(name: &str, words: &str) -> Said {
         .env_remove("NO_COLOR");
     for (variable, _) in std::env::vars_os() {
         let foreign = variable.to_str().is_some_and(|name| {
-            name.starts_with("BARMAN_") || name.starts_with("AWS_") || name.starts_with("PG")
+            let own = ["BARMAN_", "AWS_", "PG"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+            own || name.to_ascii_lowercase().ends_with("_proxy")
         });
         if foreign {
             command.env_remove(variable);
         }
     }
+    command.envs(variables.iter().copied());
     said(command.output().expect("the program starts"))
 }
 

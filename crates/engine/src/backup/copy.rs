@@ -45,6 +45,14 @@ pub struct Copied {
     pub copy_seconds: f64,
 }
 
+/// A backup that has started.
+pub struct Work<'a> {
+    pub request: &'a BackupRequest,
+    pub world: &'a World,
+    pub cluster: &'a Cluster,
+    pub record: &'a Record,
+}
+
 /// The server's own words and its control file.
 pub struct Cluster {
     pub facts: ServerFacts,
@@ -64,13 +72,13 @@ impl Cluster {
 ///
 /// # Errors
 /// See [`BackupError`]; by then no archive is being written any more.
-pub async fn copy_and_stop(
-    request: &BackupRequest,
-    world: &World,
-    cluster: &Cluster,
-    session: &mut Session,
-    record: &Record,
-) -> Result<Copied, BackupError> {
+pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
+    let Work {
+        request,
+        world,
+        cluster,
+        record,
+    } = work;
     let began = Instant::now();
     let facts = &cluster.facts;
     let check_from = cluster

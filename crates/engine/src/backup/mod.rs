@@ -109,7 +109,13 @@ pub async fn take_backup(
     let mut record = Record::begin(&request, &facts, id, &started);
     record.create(world).await?;
     let cluster = copy::Cluster { facts, control };
-    match copy::copy_and_stop(&request, world, &cluster, &mut session, &record).await {
+    let work = copy::Work {
+        request: &request,
+        world,
+        cluster: &cluster,
+        record: &record,
+    };
+    match copy::copy_and_stop(work, &mut session).await {
         Ok(copied) => {
             record.finish(&copied);
             record.save(world).await?;

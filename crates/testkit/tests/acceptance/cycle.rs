@@ -23,7 +23,8 @@ fn loaded_cluster(store: &Store, major: u32, codec: &str) -> Cluster {
     cluster.pgbench_init(3);
     cluster.sql(
         "CREATE TABLE marks (mark text PRIMARY KEY) TABLESPACE ts1;
-         CREATE TABLE bulk TABLESPACE ts1 AS SELECT n, repeat('x', 200) FROM generate_series(1, 20000) n;
+         CREATE TABLE bulk TABLESPACE ts1 AS
+            SELECT n, repeat('x', 200) FROM generate_series(1, 20000) n;
          CREATE UNLOGGED TABLE fleeting AS SELECT 1 AS n;",
     );
     cluster

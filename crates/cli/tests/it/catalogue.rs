@@ -1,0 +1,87 @@
+//! Listing and showing backups of a directory store that holds records written by Barman 3.20.1.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{Said, start};
+
+/// Records of Barman 3.20.1, laid out as in a bucket; `docs/formats` tells where each key goes.
+fn store() -> TempDir {
+    let store = TempDir::new().expect("a temporary directory");
+    let records = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../model/fixtures/barman-3.20.1/backup_info"
+    );
+    for (record, id) in [
+        ("inc-20261121T082329-backup.info", "20261121T082329"),
+        ("stream-20261121T081046-backup.info", "20261121T081046"),
+        ("main-20261121T081044-backup.info", "20261121T081044"),
+    ] {
+        let text = fs::read_to_string(Path::new(records).join(record)).expect("a fixture");
+        put(&store, &format!("{id}/backup.info"), &text);
+    }
+    let failed = "error=disk full\nserver_name=cloud\nstatus=FAILED\n";
+    put(&store, "20261122T000000/backup.info", failed);
+    put(&store, "20261123T000000/backup.info", "no_such_key=1\n");
+    put(&store, "20261121T081044/annotations/keep", "standalone");
+    store
+}
+
+fn put(store: &TempDir, key: &str, text: &str) {
+    let path = store.path().join("main/base").join(key);
+    fs::create_dir_all(path.parent().expect("a key has a folder")).expect("a new folder");
+    fs::write(path, text).expect("a new file");
+}
+
+fn ask(name: &str, store: &TempDir, words: &str) -> Said {
+    start(
+        name,
+        &format!("file://{} main {words}", store.path().display()),
+    )
+}
+
+#[test]
+fn the_list_has_every_backup_that_can_be_read_and_a_warning_for_the_rest() {
+    insta::assert_snapshot!(ask("barman-cloud-backup-list", &store(), "").whole());
+}
+
+#[test]
+fn the_list_in_json_is_oldest_first() {
+    let said = ask("barman-cloud-backup-list", &store(), "--format json");
+    let list: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let backups = list["backups_list"].as_array().unwrap();
+    let ids: Vec<_> = backups
+        .iter()
+        .map(|backup| backup["backup_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "20261121T081044",
+            "20261121T081046",
+            "20261121T082329",
+            "20261122T000000"
+        ]
+    );
+}
+
+#[test]
+fn a_backup_is_shown_by_id_and_by_shortcut() {
+    let store = store();
+    let all = ["20261121T081044", "latest", "last-failed"]
+        .map(|id| ask("barman-cloud-backup-show", &store, id).whole());
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn a_backup_in_json_stands_under_the_server_name_of_its_record() {
+    let said = ask("barman-cloud-backup-show", &store(), "oldest --format=json");
+    let shown: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(shown["main"]["backup_id"], "20261121T081044");
+    assert_eq!(
+        shown["main"]["begin_time_iso"],
+        "2026-11-21T08:10:44.432349+00:00"
+    );
+}

@@ -1,0 +1,154 @@
+//! What goes wrong without a database or a network, and the status it ends with.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::{start, start_with};
+
+/// Programs and words; STORE is a directory with a short segment in it and a folder that is full.
+const FAILURES: [(&str, &str); 25] = [
+    ("barman-cloud-backup-list", "file://STORE main"),
+    ("barman-cloud-backup-list", "--test file://STORE main"),
+    (
+        "barman-cloud-backup-list",
+        "--test file://STORE/missing main",
+    ),
+    ("barman-cloud-backup-list", "file://STORE/missing main"),
+    ("barman-cloud-backup-list", "ftp://host main"),
+    ("barman-cloud-backup-list", "gs://bucket main"),
+    ("barman-cloud-backup-list", "file://STORE a/b"),
+    (
+        "barman-cloud-backup-show",
+        "file://STORE main 20261121T081523",
+    ),
+    ("barman-cloud-backup-show", "file://STORE main nightly"),
+    ("barman-cloud-backup-show", "file://STORE main latest"),
+    ("barman-cloud-backup", "-S 10G file://STORE main"),
+    ("barman-cloud-backup", "-n latest file://STORE main"),
+    (
+        "barman-cloud-backup",
+        "-h /no/socket -U anna file://STORE main",
+    ),
+    ("barman-cloud-wal-archive", "file://STORE main"),
+    ("barman-cloud-wal-archive", "file://STORE main STORE/no-wal"),
+    (
+        "barman-cloud-wal-archive",
+        "file://STORE main STORE/000000010000000000000001",
+    ),
+    (
+        "barman-cloud-wal-archive",
+        "file://STORE main STORE/000000010000000000000002",
+    ),
+    (
+        "barman-cloud-wal-archive",
+        "-z --compression-level best file://STORE main x",
+    ),
+    (
+        "barman-cloud-wal-restore",
+        "file://STORE main 000000010000000000000001 STORE/x",
+    ),
+    (
+        "barman-cloud-wal-restore",
+        "file://STORE main no-wal STORE/x",
+    ),
+    ("barman-cloud-restore", "file://STORE main auto STORE/full"),
+    (
+        "barman-cloud-restore",
+        "--tablespace x file://STORE main latest STORE/full",
+    ),
+    (
+        "barman-cloud-restore",
+        "--target-lsn x file://STORE main auto STORE/full",
+    ),
+    (
+        "barman-cloud-restore",
+        "--target-time x file://STORE main auto STORE/full",
+    ),
+    (
+        "barman-cloud-restore",
+        "--target-tli x file://STORE main auto STORE/full",
+    ),
+];
+
+#[test]
+fn every_failure_has_its_status_words_and_hint() {
+    let store = TempDir::new().expect("a temporary directory");
+    let at = store.path().display().to_string();
+    fs::write(store.path().join("000000010000000000000001"), "short").expect("a new file");
+    fs::create_dir(store.path().join("full")).expect("a new folder");
+    fs::write(store.path().join("full/file"), "").expect("a new file");
+    let all = FAILURES.map(|(name, words)| {
+        let said = start(name, &words.replace("STORE", &at))
+            .whole()
+            .replace(&at, "STORE");
+        format!("$ {name} {words}\n{said}")
+    });
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn no_failure_but_a_missing_file_looks_like_the_end_of_the_archive_in_safe_mode() {
+    let store = TempDir::new().expect("a temporary directory");
+    let at = store.path().display();
+    let status = |words: &str| start("barman-cloud-wal-restore", words).status;
+    let segment = "000000010000000000000001";
+    let safe = "--stop-recovery-on-failure";
+    assert_eq!(
+        status(&format!("{safe} file://{at} main {segment} {at}/x")),
+        1
+    );
+    assert_eq!(
+        status(&format!("{safe} file://{at} main no-wal {at}/x")),
+        200
+    );
+    assert_eq!(
+        status(&format!("{safe} file://{at}/missing main {segment} {at}/x")),
+        200
+    );
+    assert_eq!(
+        status(&format!(
+            "{safe} --nonsense file://{at} main {segment} {at}/x"
+        )),
+        200
+    );
+    assert_eq!(
+        status(&format!(
+            "--stop-rec -p 2 file://{at} main {segment} {at}/x"
+        )),
+        200
+    );
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_status_2() {
+    let check = |(name, words): (&str, &str)| {
+        let credentials = [
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ];
+        let words = format!("--endpoint-url http://127.0.0.1:1 {words}");
+        let said = start_with(name, &words, &credentials);
+        assert_eq!(said.status, 2, "{name}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("127.0.0.1:1"),
+            "{name}: {}",
+            said.stderr
+        );
+        assert!(!said.stderr.contains("secret"), "{name}: {}", said.stderr);
+    };
+    // Each tries for some seconds before it gives up.
+    std::thread::scope(|scope| {
+        for case in [
+            ("barman-cloud-backup-list", "s3://b main"),
+            ("barman-cloud-backup-list", "-t s3://b main"),
+            ("barman-cloud-restore", "s3://b main latest /tmp/never"),
+            (
+                "barman-cloud-wal-restore",
+                "s3://b main 000000010000000000000001 /tmp/never",
+            ),
+        ] {
+            scope.spawn(move || check(case));
+        }
+    });
+}
