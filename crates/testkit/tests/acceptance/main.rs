@@ -7,5 +7,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod cycle;
+mod interop;
 mod kit;
 mod product;
