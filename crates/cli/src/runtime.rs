@@ -1,11 +1,12 @@
 //! The runtime that a command's network work runs on, and the signals that stop it.
 //!
 //! Built only by a command that is about to use the network: a wrong command line, a help text or
-//! a refusal costs no thread. SIGTERM and SIGINT ask the work to stop and clean up; a second one
-//! ends the process at once. Either way the status is 128 + the signal's number.
+//! a refusal costs no thread. SIGTERM and SIGINT ask the work to stop and clean up; a second one,
+//! or some seconds without an end, ends the process at once. Either way the status is 128 + the signal's number.
 
 use std::future::Future;
 use std::process;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +23,10 @@ pub enum Threads {
     /// For a command that moves a whole backup.
     PerCore,
 }
+
+/// How long work may clean up after a signal, when a store or a disk does not answer any more.
+/// Whatever it was doing, every prefix of it is safe.
+const CLEANING_PATIENCE: Duration = Duration::from_secs(8);
 
 /// Runs work that watches for `true` in its receiver, stops by itself, and cleans up.
 pub fn run_until_done<T, W>(
@@ -51,6 +56,10 @@ where
         tokio::select! {
             result = &mut work => result.map_err(|failure| received.as_exit_of(failure)),
             again = signals.next() => process::exit(again.status()),
+            () = tokio::time::sleep(CLEANING_PATIENCE) => {
+                let text = "the cleaning up took too long and was given up";
+                Err(received.as_exit_of(Failure::new(Exit::Other, text)))
+            }
         }
     });
     // Threads that are stuck in a read must not hold up the end of the program.

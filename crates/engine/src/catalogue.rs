@@ -12,6 +12,7 @@ use model::backup::BackupInfo;
 use model::backup::catalogue::{Catalogue, Entry};
 use model::backup::id::BackupId;
 use model::cloud::Layout;
+use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::keep::KeepTarget;
 
@@ -22,6 +23,8 @@ use crate::store::{Bucket, StoreError};
 pub struct BucketCatalogue {
     pub backups: Catalogue,
     pub kept: BTreeMap<BackupId, KeepTarget>,
+    /// The damaged pages that backups were taken with.
+    pub damaged: BTreeMap<BackupId, Vec<DamagedPage>>,
 }
 
 const PARALLEL_READS: usize = 16;
@@ -59,6 +62,11 @@ pub async fn read_catalogue(
                     catalogue.kept.insert(id, target);
                 }
             }
+            Found::Damage(id) => {
+                if let Ok(pages) = damage::parse(&text) {
+                    catalogue.damaged.insert(id, pages);
+                }
+            }
         }
     }
     Ok(catalogue)
@@ -83,6 +91,7 @@ pub async fn read_backup(
 enum Found {
     Record(BackupId),
     Keep(BackupId),
+    Damage(BackupId),
 }
 
 fn interesting(key: &str, prefix: &str) -> Option<Found> {
@@ -91,6 +100,7 @@ fn interesting(key: &str, prefix: &str) -> Option<Found> {
     match rest {
         "backup.info" => Some(Found::Record(id)),
         "annotations/keep" => Some(Found::Keep(id)),
+        "annotations/damage" => Some(Found::Damage(id)),
         _ => None,
     }
 }

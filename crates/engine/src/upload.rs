@@ -8,17 +8,21 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use object_store::{MultipartUpload, ObjectStoreExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::store::{Bucket, StoreError};
 
 /// How many parts of one upload are on the wire at the same time.
 pub const PARALLEL_PARTS: usize = 2;
+
+/// How long the store may take to begin an upload that is to be aborted, and to abort it.
+const ABORT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The part size that suits an upload of about this many bytes, within the store's limits.
 ///
@@ -120,33 +124,51 @@ pub enum Uploaded {
 
 /// Sends everything from the queue to `key`, then makes the object visible.
 ///
+/// A raised `stop` ends it at once, whatever the store is doing.
+///
 /// # Errors
 /// When the store refuses a part or the completion; the upload is then aborted.
 pub async fn upload(
     bucket: &Bucket,
     key: &str,
     mut queue: PartQueue,
+    stop: &StopFlag,
 ) -> Result<Uploaded, StoreError> {
     let path = bucket.path(key)?;
-    let started = bucket.objects.put_multipart(&path).await;
+    // Only an upload whose id is known can be aborted: its beginning gets a moment to finish.
+    let out_of_patience = async {
+        stop.raised().await;
+        tokio::time::sleep(ABORT_PATIENCE).await;
+    };
+    let started = tokio::select! {
+        started = bucket.objects.put_multipart(&path) => started,
+        () = out_of_patience => return Ok(Uploaded::Abandoned),
+    };
     let mut upload = started.map_err(bucket.error("upload", key))?;
-    match send_parts(upload.as_mut(), &mut queue.parts).await {
-        Ok(Some(bytes)) => {
-            upload
-                .complete()
-                .await
-                .map_err(bucket.error("upload", key))?;
+    let outcome = tokio::select! {
+        biased;
+        () = stop.raised() => Ok(Uploaded::Abandoned),
+        outcome = send_all(upload.as_mut(), &mut queue.parts) => outcome,
+    };
+    // The writer must not wait for a queue that nobody empties any more.
+    drop(queue);
+    if !matches!(outcome, Ok(Uploaded::Complete { .. })) {
+        // The parts are garbage already; a failed abort leaves only what the store expires.
+        drop(tokio::time::timeout(ABORT_PATIENCE, upload.abort()).await);
+    }
+    outcome.map_err(bucket.error("upload", key))
+}
+
+async fn send_all(
+    upload: &mut dyn MultipartUpload,
+    parts: &mut mpsc::Receiver<Part>,
+) -> object_store::Result<Uploaded> {
+    match send_parts(upload, parts).await? {
+        Some(bytes) => {
+            upload.complete().await?;
             Ok(Uploaded::Complete { bytes })
         }
-        Ok(None) => {
-            // The parts are garbage already; a failed abort leaves only what the store expires.
-            drop(upload.abort().await);
-            Ok(Uploaded::Abandoned)
-        }
-        Err(source) => {
-            drop(upload.abort().await);
-            Err(bucket.error("upload", key)(source))
-        }
+        None => Ok(Uploaded::Abandoned),
     }
 }
 
@@ -177,19 +199,32 @@ async fn send_parts(
     Ok(Some(bytes))
 }
 
-/// A stop flag that blocking threads look at between blocks.
-#[derive(Debug, Clone, Default)]
-pub struct StopFlag(Arc<std::sync::atomic::AtomicBool>);
+/// A stop flag that blocking threads look at between blocks, and tasks wait for.
+#[derive(Debug, Clone)]
+pub struct StopFlag(Arc<watch::Sender<bool>>);
+
+impl Default for StopFlag {
+    fn default() -> StopFlag {
+        StopFlag(Arc::new(watch::Sender::new(false)))
+    }
+}
 
 impl StopFlag {
     /// Asks every holder to stop.
     pub fn raise(&self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.0.send_replace(true);
     }
 
     /// Whether someone asked to stop.
     pub fn is_raised(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Waits until someone asks to stop.
+    pub async fn raised(&self) {
+        let mut flag = self.0.subscribe();
+        // The sender lives as long as this value.
+        let _ = flag.wait_for(|raised| *raised).await;
     }
 
     /// An error when someone asked to stop.

@@ -126,6 +126,11 @@ impl Layout {
         format!("{}/annotations/keep", self.base(id))
     }
 
+    /// The annotation that lists a backup's damaged pages, see `crate::damage`.
+    pub fn annotation_damage(&self, id: &BackupId) -> String {
+        format!("{}/annotations/damage", self.base(id))
+    }
+
     /// `…/wals`: every WAL file lies below it, timeline histories directly.
     pub fn wals(&self) -> String {
         format!("{}/wals", self.root)

@@ -43,6 +43,7 @@ pub mod backup;
 pub mod cloud;
 pub mod codec;
 pub mod control_file;
+pub mod damage;
 pub mod duration;
 pub mod format;
 pub mod keep;

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use engine::backup::{
-    BackupOutcome, BackupRequest, CheckpointMode, DamagedPage, OnDamage, World, take_backup,
-};
+use engine::backup::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, World, take_backup};
 use model::backup::reference::check_backup_name;
 use model::codec::Codec;
 use model::size::parse_size;
@@ -210,9 +208,6 @@ const SNAPSHOTS: &[Later] = &[
 const MAX_ARCHIVE_BYTES: u64 = 1 << 40;
 /// How long to wait until the WAL that a backup needs has arrived next to it.
 const WAL_PATIENCE: Duration = Duration::from_secs(30);
-/// Damaged pages that get a line each; the rest is counted.
-const DAMAGE_LINES: usize = 20;
-
 impl Args {
     fn into_request(self) -> Result<BackupRequest, Failure> {
         if let Some(name) = &self.name {
@@ -269,25 +264,18 @@ impl Connection {
 
 /// Says what a finished backup should make its owner think about.
 fn report(outcome: &BackupOutcome, log: &Log) {
-    for page in outcome.damaged.iter().take(DAMAGE_LINES) {
-        let DamagedPage {
-            file,
-            block,
-            lsn,
-            expected,
-            found,
-        } = page;
-        log.line(
-            Level::Warning,
-            &format!(
-                "block {block} of {file} has checksum {found:#06x} instead of {expected:#06x} \
-                 (LSN {lsn}): the backup holds the damaged page"
-            ),
+    if !outcome.damaged.is_empty() {
+        let count = outcome.damaged.len();
+        let text = format!(
+            "backup {} holds {count} damaged pages, as the cluster does",
+            outcome.id
         );
-    }
-    if outcome.damaged.len() > DAMAGE_LINES {
-        let rest = outcome.damaged.len() - DAMAGE_LINES;
-        log.line(Level::Warning, &format!("{rest} more pages are damaged"));
+        log.line(Level::Warning, &text);
+        log.line(
+            Level::Hint,
+            "Find out what lies there before the last backup from before the damage expires; \
+             barman-cloud-backup-show lists the pages.",
+        );
     }
     if let Some(first) = outcome.missing_wal.first() {
         let count = outcome.missing_wal.len();

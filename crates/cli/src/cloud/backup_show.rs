@@ -9,7 +9,7 @@ use super::flags::{self, Common, Format};
 use super::later::{AZURE, CUSTOMER_KEY};
 use crate::failure::Failure;
 use crate::later::Later;
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::render::{console, json};
 use crate::runtime;
 
@@ -46,7 +46,7 @@ impl CloudCommand for Args {
         &self.common
     }
 
-    fn run(self, _log: &Log) -> Result<(), Failure> {
+    fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
         if self.common.test {
             return place.test();
@@ -57,6 +57,10 @@ impl CloudCommand for Args {
             Ok(read_catalogue(&bucket, place.layout()).await?)
         })?;
         let (id, info) = found.backups.resolve(&wanted)?;
+        // Not in the sheet: its form is Barman's.
+        for page in found.damaged.get(id).into_iter().flatten() {
+            log.line(Level::Warning, &page.to_string());
+        }
         flags::print(&match Format::from_word(&self.format) {
             Format::Console => console::render_backup(id, info),
             Format::Json => json::render_backup(id, info),

@@ -174,7 +174,9 @@ fn session_hint(error: &SessionError) -> Option<String> {
             ),
             _ => source.hint(),
         },
-        SessionError::Answer { .. } | SessionError::TooOld(_) => None,
+        SessionError::InPlaceTablespace(_)
+        | SessionError::Answer { .. }
+        | SessionError::TooOld(_) => None,
     }
 }
 
@@ -223,7 +225,15 @@ fn of_work(error: &(dyn StdError + 'static), otherwise: Exit) -> Failure {
             hint: diagnosis.hint.map(str::to_owned),
         };
     }
-    Failure::new(otherwise, chain(error))
+    // Of a local failure only the hints that go by its words are right, such as a full disk's.
+    let hint = diagnosis
+        .hint
+        .filter(|_| diagnosis.kind == ErrorKind::Other);
+    Failure {
+        exit: otherwise,
+        what: chain(error),
+        hint: hint.map(str::to_owned),
+    }
 }
 
 fn exit_of(kind: ErrorKind) -> Exit {

@@ -14,6 +14,7 @@ use model::backup::contents::EntryKind;
 use model::backup::plan::PlannedArchive;
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
+use model::damage::DamagedPage;
 use model::format::backup_manifest::FileEntry;
 use model::page::{PAGES_PER_FILE, relation_segment};
 use model::wal::lsn::Lsn;
@@ -21,7 +22,7 @@ use tokio::sync::oneshot;
 
 use super::gather::{Root, SourceEntry, absolute};
 use super::manifest::{ManifestFile, ManifestSpool};
-use super::source::{DamagedPage, PageCheck, READ_BYTES, SourceFile};
+use super::source::{PageCheck, READ_BYTES, SourceFile};
 use crate::codec::Encoder;
 use crate::progress::{Event, Progress};
 use crate::tarball::write::{MemberHeader, TarWriter};
@@ -212,11 +213,6 @@ impl Writer<'_> {
     fn report_damage(&self, path: &[u8], pages: &[(u32, Lsn, u16, u16)]) {
         let file = String::from_utf8_lossy(path).into_owned();
         for &(block, lsn, expected, found) in pages {
-            let text = format!(
-                "page checksum wrong in {file}, block {block} (LSN {lsn}): \
-                 stored {found:04X}, calculated {expected:04X}"
-            );
-            self.shared.progress.event(Event::Warning { text: &text });
             let page = DamagedPage {
                 file: file.clone(),
                 block,
@@ -224,6 +220,8 @@ impl Writer<'_> {
                 expected,
                 found,
             };
+            let text = page.to_string();
+            self.shared.progress.event(Event::Warning { text: &text });
             self.shared
                 .damaged
                 .lock()

@@ -12,6 +12,7 @@ use std::time::Instant;
 use model::backup::contents::EntryKind;
 use model::cloud::ArchiveSet;
 use model::control_file::ControlFile;
+use model::damage::DamagedPage;
 use model::format::backup_label::BackupLabel;
 use model::page::{PAGE_SIZE, PAGES_PER_FILE};
 use model::wal::lsn::Lsn;
@@ -22,28 +23,14 @@ use super::archive::{Shared, SourceSet};
 use super::gather::{Root, gather_entries};
 use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
-use super::record::Record;
+use super::record::{Copied, Record};
 use super::request::{BackupRequest, OnDamage};
-use super::session::{ServerFacts, Session, Stopped};
-use super::source::DamagedPage;
+use super::session::{ServerFacts, Session};
 use super::tail::{external_files, file_name, spool_failed, stop};
 use super::wal_arrival::{WalRange, wait_for_wal};
 use super::{BackupError, World, step};
 use crate::progress::Event;
 use crate::upload::StopFlag;
-
-/// What is known after the copy.
-pub struct Copied {
-    pub stopped: Stopped,
-    pub label: BackupLabel,
-    /// The last segment the backup needs.
-    pub end_wal: SegmentName,
-    pub damaged: Vec<DamagedPage>,
-    pub missing_wal: Vec<SegmentName>,
-    /// Item name (`data` or a tablespace's OID) and the seconds spent on its archives.
-    pub seconds_per_set: Vec<(String, f64)>,
-    pub copy_seconds: f64,
-}
 
 /// A backup that has started.
 pub struct Work<'a> {

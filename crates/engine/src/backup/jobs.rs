@@ -120,7 +120,8 @@ async fn run_archive(
     let (writer, queue) = part_channel(part_size(&world.bucket, archive.size_bytes));
     let work = Arc::clone(shared);
     let write = spawn_blocking(move || write_archive(&work, &archive, writer, slot));
-    let (uploaded, written) = tokio::join!(upload(&world.bucket, key, queue), write);
+    let uploading = upload(&world.bucket, key, queue, &shared.stop);
+    let (uploaded, written) = tokio::join!(uploading, write);
     // A refused part makes the writer fail too: the store's words are the cause.
     let uploaded = uploaded?;
     written.map_err(|error| BackupError::Worker(error.to_string()))??;

@@ -30,7 +30,6 @@ pub use control::ControlError;
 pub use gather::WalkError;
 pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage};
 pub use session::SessionError;
-pub use source::DamagedPage;
 
 use crate::progress::{Event, Progress};
 use crate::store::{Bucket, StoreError};
@@ -117,6 +116,7 @@ pub async fn take_backup(
     };
     match copy::copy_and_stop(work, &mut session).await {
         Ok(copied) => {
+            record.note_damage(world, &copied.damaged).await?;
             record.finish(&copied);
             record.save(world).await?;
             Ok(BackupOutcome {

@@ -7,14 +7,29 @@ use bytes::Bytes;
 use jiff::Zoned;
 use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
+use model::damage::{self, DamagedPage};
 use model::format::backup_info;
+use model::format::backup_label::BackupLabel;
 use model::format::python_literal::Value;
+use model::wal::name::SegmentName;
 
-use super::copy::Copied;
 use super::request::BackupRequest;
-use super::session::{ServerFacts, Started};
+use super::session::{ServerFacts, Started, Stopped};
 use super::{BackupError, World};
 use crate::store::{StoreError, Written};
+
+/// What is known after the copy.
+pub struct Copied {
+    pub stopped: Stopped,
+    pub label: BackupLabel,
+    /// The last segment the backup needs.
+    pub end_wal: SegmentName,
+    pub damaged: Vec<DamagedPage>,
+    pub missing_wal: Vec<SegmentName>,
+    /// Item name (`data` or a tablespace's OID) and the seconds spent on its archives.
+    pub seconds_per_set: Vec<(String, f64)>,
+    pub copy_seconds: f64,
+}
 
 /// A record on its way into the catalogue.
 pub struct Record {
@@ -89,6 +104,8 @@ impl Record {
         let key = world.layout.backup_info(&self.id);
         match world.bucket.create(&key, self.text().into()).await? {
             Written::Created => Ok(()),
+            // The store's answer to our own first attempt may have been lost.
+            Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => Ok(()),
             Written::AlreadyExists => Err(BackupError::IdTaken(self.id)),
         }
     }
@@ -106,6 +123,25 @@ impl Record {
 
     fn text(&self) -> Bytes {
         Bytes::from(backup_info::render(&self.info))
+    }
+
+    /// Writes down beside the record which pages are damaged, before the record says DONE.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn note_damage(
+        &self,
+        world: &World,
+        damaged: &[DamagedPage],
+    ) -> Result<(), StoreError> {
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let body = Bytes::from(damage::render(damaged));
+        world
+            .bucket
+            .write(&world.layout.annotation_damage(&self.id), body)
+            .await
     }
 
     /// Fills in what is known once everything is uploaded.

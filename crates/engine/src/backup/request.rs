@@ -6,9 +6,8 @@ use std::time::Duration;
 use model::backup::BackupInfo;
 use model::backup::id::BackupId;
 use model::codec::Codec;
+use model::damage::DamagedPage;
 use model::wal::name::SegmentName;
-
-use super::source::DamagedPage;
 
 /// How the backup's first checkpoint is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

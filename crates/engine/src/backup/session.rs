@@ -53,6 +53,8 @@ pub enum SessionError {
         query: &'static str,
         column: &'static str,
     },
+    #[error("tablespace {0} is an in-place tablespace, which cannot be backed up yet")]
+    InPlaceTablespace(String),
     #[error("PostgreSQL {0} is too old: version 13 is the oldest that is supported")]
     TooOld(PgVersion),
 }
@@ -110,6 +112,7 @@ impl Session {
     /// When a query fails; usually a privilege is missing.
     pub async fn gather_facts(&mut self) -> Result<ServerFacts, SessionError> {
         const QUERY: &str = "the server facts query";
+        self.refuse_in_place_tablespaces().await?;
         let row = one_row(&mut self.client, "ask for the server's settings", FACTS).await?;
         let text = |column| row.get(column).map(str::to_owned);
         Ok(ServerFacts {
@@ -133,6 +136,19 @@ impl Session {
             tablespaces: self.gather_tablespaces().await?,
             cluster_size_bytes: field(&row, QUERY, "cluster_size")?,
         })
+    }
+
+    /// In-place tablespaces are a developer's option that lies inside the data directory.
+    async fn refuse_in_place_tablespaces(&mut self) -> Result<(), SessionError> {
+        let sql = "SELECT spcname FROM pg_tablespace
+                    WHERE pg_tablespace_location(oid) NOT LIKE '/%'
+                      AND pg_tablespace_location(oid) <> ''";
+        let rows = self.client.query(sql).await;
+        let rows = rows.map_err(query_failed("ask for in-place tablespaces"))?;
+        match rows.first().and_then(|row| row.get("spcname")) {
+            Some(name) => Err(SessionError::InPlaceTablespace(name.to_owned())),
+            None => Ok(()),
+        }
     }
 
     async fn gather_tablespaces(&mut self) -> Result<Vec<Tablespace>, SessionError> {

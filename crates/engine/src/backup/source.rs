@@ -12,20 +12,6 @@ use std::time::Duration;
 use model::page::{PAGE_SIZE, PageState, check_page};
 use model::wal::lsn::Lsn;
 
-/// A page whose stored checksum does not fit its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DamagedPage {
-    /// The file, relative to the data directory.
-    pub file: String,
-    /// The page's number within its relation fork.
-    pub block: u32,
-    pub lsn: Lsn,
-    /// The checksum the content asks for.
-    pub expected: u16,
-    /// The checksum that is stored.
-    pub found: u16,
-}
-
 /// Whether and how a file's pages are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageCheck {

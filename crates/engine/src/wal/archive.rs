@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 
 use crate::codec::Encoder;
 use crate::store::{Bucket, StoreError, Written};
-use crate::upload::{Uploaded, part_channel, part_size, upload};
+use crate::upload::{StopFlag, Uploaded, part_channel, part_size, upload};
 use crate::wal::fetch::open_decoded;
 
 /// A WAL file to archive.
@@ -254,7 +254,8 @@ async fn store_in_parts(
         encoder.finish()?;
         writer.finish()
     });
-    let (uploaded, written) = tokio::join!(upload(bucket, key, queue), write);
+    let never = StopFlag::default();
+    let (uploaded, written) = tokio::join!(upload(bucket, key, queue, &never), write);
     let uploaded = uploaded?;
     let written = written.map_err(|error| ArchiveError::Worker(error.to_string()))?;
     written.map_err(|source| ArchiveError::Read {

@@ -23,6 +23,10 @@ pub enum Fault {
     Part(usize),
     /// The completion of an upload.
     Complete,
+    /// Parts are never answered.
+    SilentPart,
+    /// The completion of an upload is never answered.
+    SilentComplete,
     /// Every plain write.
     Put,
 }
@@ -155,14 +159,17 @@ impl MultipartUpload for FaultyUpload {
         if self.fault == Fault::Part(number) {
             return Box::pin(async { broken() });
         }
+        if self.fault == Fault::SilentPart {
+            return Box::pin(std::future::pending());
+        }
         self.inner.put_part(data)
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        if self.fault == Fault::Complete {
-            broken()
-        } else {
-            self.inner.complete().await
+        match self.fault {
+            Fault::Complete => broken(),
+            Fault::SilentComplete => std::future::pending().await,
+            _ => self.inner.complete().await,
         }
     }
 

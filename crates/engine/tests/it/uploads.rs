@@ -1,8 +1,9 @@
 //! Multipart uploads: an object appears whole or not at all.
 
 use std::io::Write;
+use std::time::Duration;
 
-use engine::upload::{Uploaded, part_channel, upload};
+use engine::upload::{StopFlag, Uploaded, part_channel, upload};
 
 use crate::stores::{Fault, bucket};
 
@@ -19,7 +20,8 @@ async fn upload_bytes(
         writer.write_all(&vec![7; bytes])?;
         if finish { writer.finish() } else { Ok(()) }
     });
-    let (uploaded, _written) = tokio::join!(upload(&bucket, "k", queue), write);
+    let never = StopFlag::default();
+    let (uploaded, _written) = tokio::join!(upload(&bucket, "k", queue, &never), write);
     let complete =
         matches!(uploaded, Ok(Uploaded::Complete { bytes: sent }) if sent == bytes as u64);
     let calls = store.calls.lock().unwrap().clone();
@@ -49,8 +51,28 @@ async fn a_store_that_fails_in_the_middle_leaves_nothing() {
         let (complete, keys, calls) = upload_bytes(fault, 10 * PART, true).await;
         assert!(!complete, "{fault:?}");
         assert!(keys.is_empty(), "{fault:?}");
-        if fault != Fault::Complete {
-            assert!(calls.contains(&"abort".to_owned()), "{fault:?}");
-        }
+        assert!(calls.contains(&"abort".to_owned()), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_raised_flag_ends_an_upload_that_gets_no_answer() {
+    for fault in [Fault::SilentPart, Fault::SilentComplete] {
+        let (bucket, store) = bucket(fault);
+        let (mut writer, queue) = part_channel(PART);
+        let write = tokio::task::spawn_blocking(move || {
+            writer.write_all(&vec![7; 10 * PART])?;
+            writer.finish()
+        });
+        let stop = StopFlag::default();
+        let raise = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stop.raise();
+        };
+        let (uploaded, _written, ()) =
+            tokio::join!(upload(&bucket, "k", queue, &stop), write, raise);
+        assert_eq!(uploaded.unwrap(), Uploaded::Abandoned);
+        assert!(store.keys().await.is_empty());
+        assert!(store.calls.lock().unwrap().contains(&"abort".to_owned()));
     }
 }

@@ -6,7 +6,14 @@
 // What clippy.toml allows inside a test also holds for the functions that tests call.
 #![allow(clippy::unwrap_used)]
 
+mod bad_input;
 mod cycle;
+mod damage;
+mod faults;
+mod full_disk;
+mod hostile;
 mod interop;
+mod kills;
 mod kit;
 mod product;
+mod seen;

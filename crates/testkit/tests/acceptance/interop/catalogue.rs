@@ -2,11 +2,13 @@
 //!
 //! Nothing is normalised: both read the same records, so their texts are equal byte for byte.
 
+use std::fs;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::process::Finished;
+use testkit::tools::checkout;
 use testkit::{Cluster, Fault, FaultProxy, Rule, SeaweedFs};
 
 use super::{By, fill, source};
@@ -209,5 +211,41 @@ fn an_unknown_backup_ends_both_with_the_same_status() {
         for by in [By::Us, By::Barman] {
             show(by, word).exits_with(status);
         }
+    }
+}
+
+/// Records that Barman 3.20.1 wrote, of servers with all kinds of backups, and one with next to
+/// nothing in it.
+fn records_of_every_kind() -> Store {
+    let store = Store::s3();
+    let Store::S3(bucket) = &store else { panic!("Barman reads only S3") };
+    let put = |id: &str, record: &[u8]| {
+        bucket.put(&format!("some/folder/{SERVER}/base/{id}/backup.info"), record);
+    };
+    let folder = checkout().join("crates/model/fixtures/barman-3.20.1/backup_info");
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        let id = name.split('-').find(|word| word.len() == 15 && word.contains('T'));
+        put(id.expect("the name holds the id"), &fs::read(file.path()).unwrap());
+    }
+    put("20261122T000000", b"error=disk full\nserver_name=cloud\nstatus=FAILED\n");
+    store
+}
+
+#[test]
+fn both_say_the_same_of_records_of_every_kind() {
+    let store = records_of_every_kind();
+    let print = |name: &str, words: &[&str]| {
+        [By::Us, By::Barman].map(|by| by.prints(&store, name, words))
+    };
+    let [ours, theirs] = print("barman-cloud-backup-list", &["--format", "json"]);
+    assert_eq!(ours, theirs);
+    let [ours, theirs] = print("barman-cloud-backup-list", &[]);
+    assert_eq!(ours, theirs);
+    for record in By::Us.records(&store) {
+        let id = record["backup_id"].as_str().unwrap();
+        let [ours, theirs] = print("barman-cloud-backup-show", &[id]);
+        assert_eq!(ours, theirs);
     }
 }

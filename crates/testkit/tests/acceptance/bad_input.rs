@@ -1,0 +1,533 @@
+//! Bad input: the message names the object and the cause, the status is the documented one, and
+//! nothing is changed or lost.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use testkit::postgres::Cluster;
+use testkit::process::Program;
+use testkit::program::barman_program;
+use testkit::scratch::Scratch;
+use testkit::seaweed::SeaweedFs;
+use testkit::user::{is_root, server_user};
+
+use crate::product::{SERVER, Store};
+use crate::seen::{backup_program, records, refused, restore_program};
+
+/// A segment that the server has finished.
+fn finished_segment(cluster: &Cluster) -> PathBuf {
+    let name = cluster.sql(
+        "CREATE TABLE IF NOT EXISTS filler (n int); INSERT INTO filler VALUES (1);
+         SELECT pg_walfile_name(pg_current_wal_lsn());",
+    );
+    cluster.sql("SELECT pg_switch_wal()");
+    cluster.data().join("pg_wal").join(name)
+}
+
+/// The place of `barman-cloud-wal-archive` among [`every_command`].
+const WAL_ARCHIVE: usize = 1;
+
+/// Every command on a store, each with what else it needs.
+fn every_command(store: &Store, url: &str, cluster: &Cluster, place: &Scratch) -> Vec<Program> {
+    let segment = finished_segment(cluster);
+    let name = segment.file_name().unwrap().to_str().unwrap().to_owned();
+    let command = |name: &str| store.command(name);
+    let backup = command("barman-cloud-backup").envs(cluster.environment());
+    let wal_archive = command("barman-cloud-wal-archive").args([url, SERVER]);
+    let wal_restore = command("barman-cloud-wal-restore").args([url, SERVER, &name]);
+    let restore = command("barman-cloud-restore").args([url, SERVER, "latest"]);
+    vec![
+        backup.arg("--immediate-checkpoint").args([url, SERVER]),
+        wal_archive.arg(segment),
+        wal_restore.arg(place.join("got")),
+        restore.arg(place.join("data")),
+        command("barman-cloud-backup-list").args([url, SERVER]),
+        command("barman-cloud-backup-show").args([url, SERVER, "latest"]),
+    ]
+}
+
+/// Runs all at once and expects the same end of each.
+#[track_caller]
+fn all_refused(programs: Vec<Program>, code: i32, words: &[&str]) {
+    let running: Vec<_> = programs.into_iter().map(Program::start).collect();
+    for program in running {
+        let finished = refused(program.finish(), code, words);
+        assert!(
+            finished.took < Duration::from_secs(15),
+            "{:?}",
+            finished.took
+        );
+    }
+}
+
+fn with_variable(programs: Vec<Program>, name: &str, value: &str) -> Vec<Program> {
+    programs
+        .into_iter()
+        .map(|program| program.env(name, value))
+        .collect()
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_named_by_every_command() {
+    let cluster = Cluster::builder(15).start();
+    let store = Store::s3();
+    let place = Scratch::new("got");
+    let here = place.server_folder("here");
+    let commands = |url: &str| every_command(&store, url, &cluster, &place);
+    let url = store.url();
+
+    let mut on_no_bucket = commands("s3://no-such-bucket/p");
+    // SeaweedFS makes the bucket of whoever writes into one that is missing.
+    on_no_bucket.remove(WAL_ARCHIVE);
+    all_refused(on_no_bucket, 4, &["s3://no-such-bucket", "HINT: Create"]);
+    let wrong = with_variable(commands(&url), "AWS_SECRET_ACCESS_KEY", "wrong");
+    all_refused(wrong, 4, &["SignatureDoesNotMatch", "HINT: The secret key"]);
+    let wrong = with_variable(commands(&url), "AWS_ACCESS_KEY_ID", "AKIANOBODY");
+    all_refused(wrong, 4, &["InvalidAccessKeyId", "HINT: The access key"]);
+    // Nothing listens on port 9 of loopback.
+    let nobody = with_variable(commands(&url), "AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    all_refused(nobody, 2, &["127.0.0.1:9", "HINT: Check the endpoint"]);
+    let no_name = with_variable(
+        commands(&url),
+        "AWS_ENDPOINT_URL",
+        "http://no-such-host.invalid",
+    );
+    all_refused(no_name, 2, &["no-such-host.invalid", "HINT"]);
+    let missing = format!("file://{}", here.join("missing").display());
+    all_refused(
+        commands(&missing),
+        4,
+        &["missing", "HINT: Create the directory"],
+    );
+    all_refused(commands("gopher://bucket/p"), 4, &["gopher"]);
+
+    assert!(records(&store).is_empty());
+    assert!(!place.join("got").exists() && !place.join("data").exists());
+    assert!(
+        !here.join("missing").exists(),
+        "no store is made by the way"
+    );
+}
+
+#[test]
+fn an_endpoint_that_swallows_everything_is_given_up_after_a_while() {
+    // Connections are accepted by the kernel and never served.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let store = Store::s3();
+    let list = store.command("barman-cloud-backup-list");
+    let list = list
+        .env("AWS_ENDPOINT_URL", &endpoint)
+        .args(["--read-timeout", "3"]);
+    let finished = list.args([&store.url(), SERVER]).run();
+    let finished = refused(finished, 2, &[&endpoint["http://".len()..], "HINT"]);
+    assert!(
+        finished.took < Duration::from_secs(15),
+        "{:?}",
+        finished.took
+    );
+}
+
+#[test]
+fn a_backup_that_is_not_there_is_not_found() {
+    let store = Store::s3();
+    let place = Scratch::new("restore");
+    let data = place.server_folder("data");
+    let show = |id: &str| {
+        let show = store.command("barman-cloud-backup-show");
+        show.args([&store.url(), SERVER, id]).run()
+    };
+    let restore = |id: &str| restore_program(&store, id, &data).run();
+    for (id, code) in [
+        ("20260101T000000", 1),
+        ("nightly", 4),
+        ("latest", 1),
+        ("oldest", 1),
+    ] {
+        refused(show(id), code, &[id, "HINT: barman-cloud-backup-list"]);
+        refused(restore(id), code, &[id, "HINT: barman-cloud-backup-list"]);
+    }
+    refused(restore("auto"), 1, &["HINT: barman-cloud-backup-list"]);
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_that_is_down_is_an_error_of_the_backup() {
+    let store = Store::directory();
+    let nowhere = store.url();
+    let backup = |options: &[&str]| {
+        let backup = store.command("barman-cloud-backup").env_remove("PGHOST");
+        backup.args(options).args([&nowhere, SERVER]).run()
+    };
+    refused(
+        backup(&["-h", "127.0.0.1", "-p", "9"]),
+        1,
+        &["127.0.0.1", "9", "refused"],
+    );
+    refused(backup(&["-d", "host=/nowhere port=9"]), 1, &["/nowhere"]);
+    refused(backup(&["-d", "host=127.0.0.1 prot=9"]), 1, &["prot"]);
+    assert!(records(&store).is_empty());
+}
+
+#[test]
+fn a_server_that_lets_us_do_nothing_is_an_error_of_the_backup() {
+    let store = Store::directory();
+    let cluster = Cluster::builder(15).start();
+    cluster.sql("CREATE ROLE guest LOGIN");
+    let as_guest = || backup_program(&store, &cluster, &["-U", "guest"]).run();
+    refused(as_guest(), 1, &["pg_read_all_settings"]);
+    cluster.sql("GRANT pg_read_all_settings, pg_read_all_stats TO guest");
+    refused(
+        as_guest(),
+        1,
+        &["permission denied for function pg_backup_start"],
+    );
+    let as_nobody = backup_program(&store, &cluster, &["-U", "no_such_role"]).run();
+    refused(as_nobody, 1, &["no_such_role", "does not exist"]);
+    let elsewhere = backup_program(&store, &cluster, &["-d", "no_such_database"]).run();
+    refused(elsewhere, 1, &["no_such_database", "does not exist"]);
+    assert!(records(&store).is_empty());
+    if is_root() {
+        data_directory_of_another_account_is_named(&store, &cluster);
+    }
+    // No superuser is needed: these are the grants that Barman's users make.
+    cluster.sql(
+        "GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop, pg_switch_wal,
+             pg_create_restore_point TO guest",
+    );
+    as_guest().success();
+}
+
+// Only root can become somebody else.
+fn data_directory_of_another_account_is_named(store: &Store, cluster: &Cluster) {
+    let name = if server_user().unwrap().name() == "nobody" {
+        "daemon"
+    } else {
+        "nobody"
+    };
+    let place = Scratch::new("stranger");
+    let program = place.join("barman-cloud-backup");
+    fs::copy(barman_program("barman"), &program).unwrap();
+    let stranger = Program::new("setpriv").args(["--reuid", name, "--clear-groups"]);
+    let stranger = stranger
+        .arg(program)
+        .envs(cluster.environment())
+        .current_dir("/");
+    let finished = stranger.args([&store.url(), SERVER]).run();
+    refused(finished, 1, &["global/pg_control", "permission denied"]);
+    assert!(records(store).is_empty());
+}
+
+/// An archive with segments of two servers beside it.
+struct TwoServers {
+    store: Store,
+    ours: Cluster,
+    theirs: Cluster,
+    place: Scratch,
+}
+
+impl TwoServers {
+    fn archive(&self, path: &Path) -> Program {
+        let archive = self.store.command("barman-cloud-wal-archive");
+        archive.args([&self.store.url(), SERVER]).arg(path)
+    }
+
+    fn copy_of(&self, segment: &Path, name: &str) -> PathBuf {
+        let folder = self.place.shared_folder(name);
+        let copy = folder.join(segment.file_name().unwrap());
+        fs::copy(segment, &copy).unwrap();
+        testkit::user::give_to_server_user(&copy);
+        copy
+    }
+
+    fn got(&self, name: &str) -> Vec<u8> {
+        let got = self.place.server_folder("got").join(name);
+        let restore = self.store.command("barman-cloud-wal-restore");
+        restore
+            .args([&self.store.url(), SERVER, name])
+            .arg(&got)
+            .run()
+            .success();
+        fs::read(got).unwrap()
+    }
+}
+
+#[test]
+fn a_wal_file_that_could_never_be_replayed_is_not_acknowledged() {
+    let two = TwoServers {
+        store: Store::s3(),
+        ours: Cluster::builder(15).start(),
+        theirs: Cluster::builder(15).start(),
+        place: Scratch::new("wal"),
+    };
+    let segment = finished_segment(&two.ours);
+    let name = segment.file_name().unwrap().to_str().unwrap().to_owned();
+    what_is_no_wal_file_is_refused(&two);
+    what_is_half_a_segment_is_refused(&two, &segment);
+    segments_of_another_server_are_refused(&two);
+    let Store::S3(bucket) = &two.store else {
+        panic!("this store is a bucket")
+    };
+    assert!(bucket.keys().is_empty(), "{:?}", bucket.keys());
+
+    two.archive(&segment).run().success();
+    two.archive(&segment).run().success();
+    let original = fs::read(&segment).unwrap();
+    let other = two.copy_of(&segment, "other");
+    let mut content = original.clone();
+    content[9000] ^= 1;
+    fs::write(&other, content).unwrap();
+    let words = ["s3://", &name, "other content", "HINT: Two servers"];
+    refused(two.archive(&other).run(), 1, &words);
+    assert_eq!(
+        two.got(&name),
+        original,
+        "the segment that was stored first is untouched"
+    );
+    a_segment_that_is_not_there_is_not_found(&two);
+}
+
+fn what_is_no_wal_file_is_refused(two: &TwoServers) {
+    for name in [
+        "postgresql.conf",
+        "00000001000000000000000",
+        "00000001000000000000000G",
+    ] {
+        let path = two.ours.data().join(name);
+        refused(
+            two.archive(&path).run(),
+            3,
+            &[name, "not the name of a WAL file"],
+        );
+    }
+    let absent = two.ours.data().join("pg_wal/0000000100000000000000EE");
+    refused(
+        two.archive(&absent).run(),
+        1,
+        &["0000000100000000000000EE", "no such file"],
+    );
+    let folder = two.place.server_folder("0000000100000000000000EE");
+    refused(
+        two.archive(&folder).run(),
+        1,
+        &["0000000100000000000000EE", "not a regular file"],
+    );
+}
+
+fn what_is_half_a_segment_is_refused(two: &TwoServers, segment: &Path) {
+    let whole = fs::read(segment).unwrap();
+    for length in [0, 20, 8192, 8 << 20, (16 << 20) - 1] {
+        let cut = two.copy_of(segment, "cut");
+        fs::write(&cut, &whole[..length]).unwrap();
+        refused(
+            two.archive(&cut).run(),
+            1,
+            &[cut.to_str().unwrap(), "is not archived"],
+        );
+    }
+    // Recycled: the content of another segment under a new name.
+    let recycled = two
+        .copy_of(segment, "recycled")
+        .with_file_name("000000010000000000000099");
+    fs::write(&recycled, &whole).unwrap();
+    refused(
+        two.archive(&recycled).run(),
+        1,
+        &[recycled.to_str().unwrap(), "is not archived"],
+    );
+    let blank = two.copy_of(segment, "blank");
+    fs::write(&blank, vec![0; 16 << 20]).unwrap();
+    refused(
+        two.archive(&blank).run(),
+        1,
+        &[blank.to_str().unwrap(), "is not archived"],
+    );
+}
+
+fn segments_of_another_server_are_refused(two: &TwoServers) {
+    let theirs = finished_segment(&two.theirs);
+    let name = theirs.file_name().unwrap().to_str().unwrap();
+    // As PostgreSQL calls its archive_command: started in our data directory.
+    let from_ours = two.archive(&theirs).current_dir(two.ours.data()).run();
+    refused(from_ours, 1, &[name, "system"]);
+    let place = two
+        .ours
+        .data()
+        .join("pg_wal")
+        .join(format!("{}F", &name[..23]));
+    let copy = two.ours.data().join("pg_wal/000000010000000000000EEE");
+    for foreign in [place, copy] {
+        fs::copy(&theirs, &foreign).unwrap();
+        testkit::user::give_to_server_user(&foreign);
+        refused(two.archive(&foreign).run(), 1, &["is not archived"]);
+        let relative = Path::new("pg_wal").join(foreign.file_name().unwrap());
+        let as_postgres_does = two.archive(&relative).current_dir(two.ours.data()).run();
+        refused(as_postgres_does, 1, &["is not archived"]);
+        fs::remove_file(foreign).unwrap();
+    }
+}
+
+fn a_segment_that_is_not_there_is_not_found(two: &TwoServers) {
+    let got = two.place.server_folder("got").join("RECOVERYXLOG");
+    let restore = |name: &str| {
+        let restore = two.store.command("barman-cloud-wal-restore");
+        restore
+            .args([&two.store.url(), SERVER, name])
+            .arg(&got)
+            .run()
+    };
+    refused(
+        restore("0000000100000000000000EE"),
+        1,
+        &["0000000100000000000000EE", "s3://"],
+    );
+    refused(restore("00000002.history"), 1, &["00000002.history"]);
+    refused(restore("postgresql.conf"), 3, &["postgresql.conf"]);
+    assert!(!got.exists());
+}
+
+#[test]
+fn a_restore_goes_only_where_nothing_is() {
+    let store = Store::directory();
+    let cluster = store.archiving_cluster(15, "").tablespace("ts1").start();
+    cluster.sql("CREATE TABLE t TABLESPACE ts1 AS SELECT 1 AS n");
+    let id = store.back_up(&cluster, &[]);
+    let place = Scratch::new("restore");
+    let (data, spare) = (place.server_folder("data"), place.server_folder("spare"));
+    let full = place.server_folder("full");
+    fs::write(full.join("precious"), "rows").unwrap();
+    let restore = |mapping: &str, data: &Path| {
+        let restore = restore_program(&store, &id, data);
+        restore.arg("--tablespace").arg(mapping).run()
+    };
+    let spare_mapping = format!("ts1:{}", spare.display());
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+
+    let words = [
+        &*path(&full),
+        "not empty",
+        "HINT: Restore into an empty directory",
+    ];
+    refused(restore(&spare_mapping, &full), 1, &words);
+    refused(
+        restore(&format!("ts1:{}", full.display()), &data),
+        1,
+        &words,
+    );
+    // Without a mapping the tablespace goes where it was, and there it still is.
+    let there = path(&cluster.scratch().join("ts1"));
+    refused(
+        restore_program(&store, &id, &data).run(),
+        1,
+        &[&there, "not empty", "--tablespace"],
+    );
+    let file = full.join("precious");
+    refused(
+        restore(&spare_mapping, &file),
+        1,
+        &[&path(&file), "not a directory"],
+    );
+    refused(
+        restore(&format!("ts2:{}", spare.display()), &data),
+        3,
+        &["ts2"],
+    );
+    refused(restore("nonsense", &data), 3, &["nonsense"]);
+    refused(restore("ts1:relative", &data), 3, &["relative", "absolute"]);
+    let inside = data.join("inside");
+    refused(
+        restore(&format!("ts1:{}", inside.display()), &data),
+        1,
+        &[&path(&inside), "inside"],
+    );
+
+    for untouched in [&data, &spare] {
+        assert_eq!(fs::read_dir(untouched).unwrap().count(), 0);
+    }
+    assert_eq!(fs::read_to_string(file).unwrap(), "rows");
+    assert_eq!(cluster.sql("SELECT n FROM t"), "1");
+}
+
+#[test]
+fn a_wrong_command_line_is_status_three_and_does_nothing() {
+    let store = Store::directory();
+    let url = store.url();
+    let run = |program: &str, words: &[&str]| store.command(program).args(words).run();
+    let wrong: [(&str, &[&str], &str); 8] = [
+        (
+            "barman-cloud-backup",
+            &[&url, SERVER, "--no-such"],
+            "--no-such",
+        ),
+        (
+            "barman-cloud-backup",
+            &[&url, SERVER, "--gzip", "--zstd"],
+            "--zstd",
+        ),
+        ("barman-cloud-backup", &[&url, SERVER, "-J", "0"], "--jobs"),
+        ("barman-cloud-backup", &[&url, SERVER, "-S", "10G"], "10G"),
+        ("barman-cloud-backup", &[&url], "SERVER_NAME"),
+        (
+            "barman-cloud-backup",
+            &[&url, SERVER, "-n", "latest"],
+            "latest",
+        ),
+        (
+            "barman-cloud-restore",
+            &[&url, SERVER, "auto", "/x", "--target-lsn", "y"],
+            "y",
+        ),
+        (
+            "barman-cloud-wal-archive",
+            &[&url, SERVER, "x", "--compression-level", "best"],
+            "best",
+        ),
+    ];
+    for (program, words, said) in wrong {
+        refused(run(program, words), 3, &[said]);
+    }
+    let later: [(&str, &[&str], &str); 6] = [
+        (
+            "barman-cloud-backup",
+            &[&url, SERVER, "--max-bandwidth", "1MB"],
+            "--max-bandwidth",
+        ),
+        (
+            "barman-cloud-backup",
+            &[&url, SERVER, "--tag", "a,b"],
+            "--tag",
+        ),
+        (
+            "barman-cloud-backup",
+            &[&url, SERVER, "--snapshot-disk", "d"],
+            "--snapshot-disk",
+        ),
+        (
+            "barman-cloud-wal-restore",
+            &[&url, SERVER, "x", "y", "-p", "2"],
+            "--parallel",
+        ),
+        (
+            "barman-cloud-backup-delete",
+            &[&url, SERVER, "-b", "x"],
+            "barman-cloud-backup-delete",
+        ),
+        ("barman-cloud-backup-list", &["gs://b/p", SERVER], "google"),
+    ];
+    for (program, words, said) in later {
+        refused(run(program, words), 3, &[said, "yet"]);
+    }
+    assert!(records(&store).is_empty());
+}
+
+#[test]
+fn the_secret_key_is_never_said() {
+    let store = Store::s3();
+    let list = store.command("barman-cloud-backup-list").args(["-vvv"]);
+    let list = list.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    let finished = list.args([&store.url(), SERVER]).run().exits_with(2);
+    assert!(!finished.stderr.contains(testkit::seaweed::SECRET_KEY));
+    let server = SeaweedFs::shared();
+    assert!(server.authority().exists());
+}
