@@ -218,27 +218,39 @@ fn an_unknown_backup_ends_both_with_the_same_status() {
 /// nothing in it.
 fn records_of_every_kind() -> Store {
     let store = Store::s3();
-    let Store::S3(bucket) = &store else { panic!("Barman reads only S3") };
+    let Store::S3(bucket) = &store else {
+        panic!("Barman reads only S3")
+    };
     let put = |id: &str, record: &[u8]| {
-        bucket.put(&format!("some/folder/{SERVER}/base/{id}/backup.info"), record);
+        bucket.put(
+            &format!("some/folder/{SERVER}/base/{id}/backup.info"),
+            record,
+        );
     };
     let folder = checkout().join("crates/model/fixtures/barman-3.20.1/backup_info");
     for file in fs::read_dir(folder).unwrap() {
         let file = file.unwrap();
         let name = file.file_name().into_string().unwrap();
-        let id = name.split('-').find(|word| word.len() == 15 && word.contains('T'));
-        put(id.expect("the name holds the id"), &fs::read(file.path()).unwrap());
+        let id = name
+            .split('-')
+            .find(|word| word.len() == 15 && word.contains('T'));
+        put(
+            id.expect("the name holds the id"),
+            &fs::read(file.path()).unwrap(),
+        );
     }
-    put("20261122T000000", b"error=disk full\nserver_name=cloud\nstatus=FAILED\n");
+    put(
+        "20261122T000000",
+        b"error=disk full\nserver_name=cloud\nstatus=FAILED\n",
+    );
     store
 }
 
 #[test]
 fn both_say_the_same_of_records_of_every_kind() {
     let store = records_of_every_kind();
-    let print = |name: &str, words: &[&str]| {
-        [By::Us, By::Barman].map(|by| by.prints(&store, name, words))
-    };
+    let print =
+        |name: &str, words: &[&str]| [By::Us, By::Barman].map(|by| by.prints(&store, name, words));
     let [ours, theirs] = print("barman-cloud-backup-list", &["--format", "json"]);
     assert_eq!(ours, theirs);
     let [ours, theirs] = print("barman-cloud-backup-list", &[]);
