@@ -11,7 +11,6 @@ use model::duration::human_duration;
 use model::format::python_literal::Value;
 use model::keep::KeepTarget;
 use model::size::pretty_size;
-use model::wal::name::SegmentName;
 
 /// How wide a label of the sheet is.
 const LABEL_WIDTH: usize = 23;
@@ -65,14 +64,17 @@ fn archival_status(status: BackupStatus, kept: Option<&KeepTarget>) -> &'static 
 pub fn render_backup(id: &BackupId, info: &BackupInfo) -> String {
     let mut sheet = format!("Backup {id}:\n");
     general(&mut sheet, info);
-    if !info.status.is_copied() {
-        line(&mut sheet, "Error", info.error.as_ref());
-        return sheet;
-    }
     section(&mut sheet, "Server information", |sheet| {
         line(sheet, "Checksums", info.data_checksums.as_ref());
         line(sheet, "WAL summarizer", info.summarize_wal.as_ref());
     });
+    if !info.status.is_copied() {
+        sheet.push('\n');
+        if let Some(error) = &info.error {
+            writeln!(sheet, "  {:<LABEL_WIDTH$}: {error}", "Error").expect(INTO_MEMORY);
+        }
+        return sheet;
+    }
     section(&mut sheet, "Snapshot information", |sheet| {
         snapshots(sheet, info)
     });
@@ -85,6 +87,7 @@ pub fn render_backup(id: &BackupId, info: &BackupInfo) -> String {
     section(&mut sheet, "Base backup information", |sheet| {
         base_backup(sheet, info)
     });
+    sheet.push('\n');
     sheet
 }
 
@@ -125,7 +128,6 @@ fn base_backup(sheet: &mut String, info: &BackupInfo) {
     );
     line(sheet, "Begin WAL", info.begin_wal.as_ref());
     line(sheet, "End WAL", info.end_wal.as_ref());
-    line(sheet, "Number of WALs", number_of_wals(info));
     line(sheet, "Begin time", info.begin_time);
     line(sheet, "End time", info.end_time);
     line(sheet, "Copy time", copy_time(info).map(human_duration));
@@ -191,14 +193,6 @@ fn line(sheet: &mut String, label: &str, value: Option<impl ToString>) {
     let width = LABEL_WIDTH + 2 - indent;
     let value = value.to_string();
     writeln!(sheet, "{:indent$}{label:<width$}: {value}", "").expect(INTO_MEMORY);
-}
-
-fn number_of_wals(info: &BackupInfo) -> Option<u64> {
-    let number = |name: &Option<String>| {
-        let name: SegmentName = name.as_deref()?.parse().ok()?;
-        Some(name.number(info.xlog_segment_size))
-    };
-    (number(&info.end_wal)? + 1).checked_sub(number(&info.begin_wal)?)
 }
 
 fn copy_time(info: &BackupInfo) -> Option<SignedDuration> {

@@ -4,7 +4,7 @@
 //! while the walk runs: an entry that vanishes is simply not there any more. Always true: paths
 //! are relative to the walk's root and written with `/`; directories come before what is in them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -79,8 +79,9 @@ pub struct WalkError {
 
 /// Lists what is to be archived under `root`, in a stable order.
 ///
-/// Symbolic links to files and directories are followed, each directory once; special files are
-/// left out.
+/// Symbolic links to files and directories are followed, so that every path that works in the
+/// source works in the copy, except where a link leads round in a circle. Special files and links
+/// to nothing are left out.
 ///
 /// # Errors
 /// When a directory cannot be read for another reason than having vanished.
@@ -88,21 +89,35 @@ pub fn gather_entries(root: &Root) -> Result<Vec<SourceEntry>, WalkError> {
     let mut walk = Walk {
         root,
         entries: Vec::new(),
-        seen: HashSet::new(),
+        above: Vec::new(),
     };
-    walk.directory(Path::new(""))?;
+    let top = root.directory();
+    let metadata = fs::metadata(top).map_err(|source| WalkError {
+        path: top.display().to_string(),
+        source,
+    })?;
+    walk.directory(Path::new(""), inode(&metadata))?;
     Ok(walk.entries)
 }
 
 struct Walk<'a> {
     root: &'a Root,
     entries: Vec<SourceEntry>,
-    /// Device and inode of every directory walked: a link cannot send us round in circles.
-    seen: HashSet<(u64, u64)>,
+    /// The directories from the root to where the walk is: a link to one of them is a circle.
+    /// Others may be met twice, and are then taken twice: a directory must never be missing under
+    /// its own name because a link to it was met first.
+    above: Vec<Inode>,
+}
+
+/// Device and inode number.
+type Inode = (u64, u64);
+
+fn inode(metadata: &fs::Metadata) -> Inode {
+    (metadata.dev(), metadata.ino())
 }
 
 impl Walk<'_> {
-    fn directory(&mut self, relative: &Path) -> Result<(), WalkError> {
+    fn directory(&mut self, relative: &Path, itself: Inode) -> Result<(), WalkError> {
         let absolute = self.root.directory().join(relative);
         let is_root = relative.as_os_str().is_empty();
         let failed = |source| WalkError {
@@ -116,9 +131,11 @@ impl Walk<'_> {
         self.push(relative, 0, EntryKind::Directory);
         let texts: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
         let unlogged = unlogged_relations(texts.iter().map(|text| text.as_ref()));
+        self.above.push(itself);
         for (name, text) in names.iter().zip(&texts) {
             self.entry(&relative.join(name), text, &unlogged)?;
         }
+        self.above.pop();
         Ok(())
     }
 
@@ -130,7 +147,7 @@ impl Walk<'_> {
     ) -> Result<(), WalkError> {
         let absolute = self.root.directory().join(relative);
         let metadata = match fs::metadata(&absolute) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if leads_nowhere(&error) => return Ok(()),
             Err(source) => {
                 return Err(WalkError {
                     path: absolute.display().to_string(),
@@ -143,10 +160,8 @@ impl Walk<'_> {
             match self.root.judge(relative, EntryKind::Directory) {
                 Verdict::Leave => {}
                 Verdict::TakeEmpty => self.push(relative, 0, EntryKind::Directory),
-                Verdict::Take if self.seen.insert((metadata.dev(), metadata.ino())) => {
-                    self.directory(relative)?;
-                }
-                Verdict::Take => {}
+                Verdict::Take if self.above.contains(&inode(&metadata)) => {}
+                Verdict::Take => self.directory(relative, inode(&metadata))?,
             }
         } else if metadata.is_file()
             && self.root.judge(relative, EntryKind::File) == Verdict::Take
@@ -168,6 +183,12 @@ impl Walk<'_> {
             kind,
         });
     }
+}
+
+/// What has vanished, a link to nothing, and a link to itself.
+fn leads_nowhere(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 fn listed(directory: &Path) -> io::Result<Vec<OsString>> {
@@ -234,15 +255,30 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_a_circle_is_walked_once() {
+    fn links_in_a_circle_are_not_followed() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("d")).unwrap();
         std::os::unix::fs::symlink("../d", directory.path().join("d/loop")).unwrap();
+        std::os::unix::fs::symlink(".", directory.path().join("self")).unwrap();
+        std::os::unix::fs::symlink("e", directory.path().join("e")).unwrap();
         let root = Root::Data {
             directory: directory.path().to_path_buf(),
             leave_out: vec![],
         };
         assert_eq!(paths(&root), [".", "d"]);
+    }
+
+    #[test]
+    fn a_directory_is_there_under_its_own_name_although_a_link_to_it_comes_first() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("base")).unwrap();
+        fs::write(directory.path().join("base/1"), b"x").unwrap();
+        std::os::unix::fs::symlink("base", directory.path().join("a")).unwrap();
+        let root = Root::Data {
+            directory: directory.path().to_path_buf(),
+            leave_out: vec![],
+        };
+        assert_eq!(paths(&root), [".", "a", "a/1", "base", "base/1"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod damage;
 mod faults;
 mod full_disk;
 mod hostile;
+mod interop;
 mod kills;
 mod kit;
 mod memory;

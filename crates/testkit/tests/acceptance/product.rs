@@ -46,6 +46,14 @@ impl Store {
         }
     }
 
+    /// Every key in the bucket, in order; a directory has none.
+    pub fn keys(&self) -> Vec<String> {
+        match self {
+            Store::Directory(_) => Vec::new(),
+            Store::S3(bucket) => bucket.keys(),
+        }
+    }
+
     /// A command of ours, as the server's user; the caller adds its arguments.
     pub fn command(&self, name: &str) -> Program {
         Program::new(barman_program(name))
