@@ -5,6 +5,7 @@
 //! error was. Settings are resolved from values ([`Environment`], [`StoreOptions`], AWS's files),
 //! never from globals.
 
+mod create;
 mod directory;
 mod environment;
 mod failure;
@@ -15,6 +16,7 @@ pub mod s3;
 
 use engine::store::Bucket;
 
+pub use create::{CreateError, Creation, open_or_create};
 pub use environment::Environment;
 pub use failure::{
     ConnectivityError, Diagnosis, ErrorKind, MissingDirectory, check_connectivity, classify,

@@ -1,4 +1,4 @@
-//! What can be done: take a backup, archive and fetch WAL, restore, read a catalogue.
+//! What can be done: take, keep and restore a backup, archive and fetch WAL.
 //!
 //! The engine makes effects happen and stays silent about them: it returns values and errors and
 //! reports progress as typed events. Decisions are `model`'s, words are the command line's, and no
@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod codec;
 pub mod download;
 pub mod durable;
+pub mod keep;
 pub mod progress;
 pub mod restore;
 pub mod store;

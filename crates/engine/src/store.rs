@@ -5,6 +5,7 @@
 //! every error names the object. Always true: nothing is acknowledged before the store has said
 //! that it has it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub struct Bucket {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {object}")]
 pub struct StoreError {
-    /// What was tried: `read`, `write`, `list`, `upload`.
+    /// What was tried: `read`, `write`, `list`, `upload`, `delete`.
     pub action: &'static str,
     /// The full address of the object, without secrets.
     pub object: String,
@@ -142,6 +143,24 @@ impl Bucket {
     /// When a page of the listing cannot be had.
     pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         let mut found = Vec::new();
+        self.list_each(prefix, |object| {
+            found.push(object);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Shows `see` every object whose key begins with `prefix`, a page in memory at a time, until
+    /// it has seen enough.
+    ///
+    /// # Errors
+    /// When a page of the listing cannot be had.
+    pub async fn list_each(
+        &self,
+        prefix: &str,
+        mut see: impl FnMut(ObjectMeta) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         let mut page_token = None;
         loop {
             let options = PaginatedListOptions {
@@ -150,11 +169,22 @@ impl Bucket {
             };
             let page = self.lister.list_paginated(Some(prefix), options).await;
             let page = page.map_err(self.error("list", prefix))?;
-            found.extend(page.result.objects);
             page_token = page.page_token;
-            if page_token.is_none() {
-                return Ok(found);
+            let mut objects = page.result.objects.into_iter();
+            if objects.try_for_each(&mut see).is_break() || page_token.is_none() {
+                return Ok(());
             }
+        }
+    }
+
+    /// Deletes an object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// When the store did not confirm the deletion.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        match self.objects.delete(&self.path(key)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(self.error("delete", key)(source)),
         }
     }
 

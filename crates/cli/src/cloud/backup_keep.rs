@@ -1,56 +1,103 @@
-//! `barman-cloud-backup-keep`: its command line is known, its work is not built yet.
+//! `barman-cloud-backup-keep`: a backup that retention leaves alone, and the way back.
 
-use clap::{ArgMatches, Parser};
+use clap::{ArgGroup, Parser};
+use engine::catalogue::read_catalogue;
+use engine::keep;
+use model::backup::reference::BackupRef;
+use model::keep::KeepTarget;
 
 use super::CloudCommand;
-use super::flags::Common;
+use super::flags::{self, Common};
 use super::later::{AZURE, CUSTOMER_KEY};
 use crate::failure::Failure;
-use crate::later::{Later, Takes};
+use crate::later::Later;
 use crate::log::Log;
+use crate::runtime;
 
-/// Keep a backup whatever the retention policy says. Not there yet: it ends with exit status 3.
+/// Keep a backup whatever the retention policy says, or let it go again.
 #[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
+#[command(group(ArgGroup::new("what").required(true).args(["release", "status", "target"])))]
 pub struct Args {
     /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
-    source_url: Option<String>,
+    source_url: String,
     /// Name of the server
-    server_name: Option<String>,
-    /// Id or name of the backup
-    backup_id: Option<String>,
+    server_name: String,
+    /// Id or name of the backup, or latest, oldest, last-failed
+    backup_id: String,
+    /// Hand it back to the retention policy
+    #[arg(short, long)]
+    release: bool,
+    /// Say whether it is kept: Keep: full, standalone or nokeep
+    #[arg(short, long)]
+    status: bool,
+    /// Keep it with all WAL since (full) or with what it needs itself (standalone)
+    #[arg(long, value_name = "TARGET", value_parser = ["full", "standalone"])]
+    target: Option<String>,
     #[command(flatten)]
     common: Common,
 }
 
-const KEEPING: &[Later] = &[
-    Later::option("release", Takes::Nothing, "Do not keep it any longer").short('r'),
-    Later::option("status", Takes::Nothing, "Say whether it is kept").short('s'),
-    Later::option(
-        "target",
-        Takes::Value("TARGET"),
-        "Keep it with its WAL (full) or standalone",
-    ),
-];
+const AFTER_HELP: &str = "\
+full: the backup and all WAL from its beginning stay, every later moment can be restored.
+standalone: the backup and its own WAL stay; only the moment of its end can be restored.
+
+Examples:
+  barman-cloud-backup-keep --target standalone s3://backups/pg main 20261121T081044
+  barman-cloud-backup-keep --status s3://backups/pg main before-upgrade
+
+Exit status:
+  0  done                            3  the command line is wrong
+  1  no such id, or it is not DONE   4  something else, such as a name that no backup has
+  2  the object store is unreachable";
+
+/// What is asked for.
+enum Wish {
+    Keep(KeepTarget),
+    Release,
+    Status,
+}
+
+impl Args {
+    fn wish(&self) -> Wish {
+        match self.target.as_deref().map(KeepTarget::parse) {
+            Some(Ok(target)) => Wish::Keep(target),
+            _ if self.release => Wish::Release,
+            _ => Wish::Status,
+        }
+    }
+}
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[KEEPING, CUSTOMER_KEY, AZURE];
-
-    fn refuse_later(_matches: &ArgMatches) -> Result<(), Failure> {
-        // The command itself is refused, whatever its options.
-        Ok(())
-    }
+    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY, AZURE];
 
     fn common(&self) -> &Common {
         &self.common
     }
 
     fn run(self, _log: &Log) -> Result<(), Failure> {
-        let Args {
-            source_url: _,
-            server_name: _,
-            backup_id: _,
-            common: _,
-        } = self;
-        Err(Failure::not_built("barman-cloud-backup-keep"))
+        let place = self.common.place(&self.source_url, &self.server_name)?;
+        if self.common.test {
+            return place.test();
+        }
+        let Ok(wanted) = self.backup_id.parse::<BackupRef>();
+        let said = runtime::run_or_drop(async {
+            let (bucket, layout) = (place.open().await?, place.layout());
+            let found = read_catalogue(&bucket, layout).await?;
+            let (id, _) = found.backups.resolve(&wanted)?;
+            match self.wish() {
+                Wish::Keep(target) => keep::keep(&bucket, layout, id, target).await?,
+                Wish::Release => keep::release(&bucket, layout, id).await?,
+                Wish::Status => return Ok(Some(keep::kept(&bucket, layout, id).await?)),
+            }
+            Ok(None)
+        })?;
+        match said {
+            Some(kept) => {
+                let word = kept.map_or("nokeep", KeepTarget::render);
+                flags::print(&format!("Keep: {word}\n"))
+            }
+            None => Ok(()),
+        }
     }
 }

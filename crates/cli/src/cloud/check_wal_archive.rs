@@ -1,49 +1,78 @@
-//! `barman-cloud-check-wal-archive`: its command line is known, its work is not built yet.
+//! `barman-cloud-check-wal-archive`: may a new server archive its WAL here?
 
-use clap::{ArgMatches, Parser};
+use clap::Parser;
+use cloud::Creation;
+use engine::wal::check::find_wal;
+use model::wal::timeline::TimelineId;
 
 use super::CloudCommand;
 use super::flags::Common;
 use super::later::AZURE;
-use crate::failure::Failure;
-use crate::later::{Later, Takes};
-use crate::log::Log;
+use crate::failure::{Exit, Failure};
+use crate::later::Later;
+use crate::log::{Level, Log};
+use crate::runtime;
 
-/// Check that a new server may archive its WAL here. Not there yet: it ends with exit status 3.
+/// Check that a new server may archive its WAL here: that no other server's WAL is there.
 #[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Where the WAL goes: s3://BUCKET/PATH or file:///DIRECTORY
-    destination_url: Option<String>,
+    destination_url: String,
     /// Name of the server
-    server_name: Option<String>,
+    server_name: String,
+    /// Accept WAL of timelines before this one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    timeline: Option<u32>,
     #[command(flatten)]
     common: Common,
 }
 
-const TIMELINE: &[Later] = &[Later::option(
-    "timeline",
-    Takes::Value("N"),
-    "Accept WAL of timelines before this one",
-)];
+const AFTER_HELP: &str = "\
+A bucket or directory that does not exist is created.
+
+Example, before archiving is switched on for a server that was promoted to timeline 3:
+  barman-cloud-check-wal-archive --timeline 3 s3://backups/pg main
+
+Exit status:
+  0  no WAL is in the way            3  the command line is wrong
+  1  there is WAL already            4  something else, such as a refused access
+  2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[TIMELINE, AZURE];
-
-    fn refuse_later(_matches: &ArgMatches) -> Result<(), Failure> {
-        // The command itself is refused, whatever its options.
-        Ok(())
-    }
+    const LATER: &'static [&'static [Later]] = &[AZURE];
 
     fn common(&self) -> &Common {
         &self.common
     }
 
-    fn run(self, _log: &Log) -> Result<(), Failure> {
-        let Args {
-            destination_url: _,
-            server_name: _,
-            common: _,
-        } = self;
-        Err(Failure::not_built("barman-cloud-check-wal-archive"))
+    fn run(self, log: &Log) -> Result<(), Failure> {
+        let place = self
+            .common
+            .place(&self.destination_url, &self.server_name)?;
+        if self.common.test {
+            return place.test();
+        }
+        let from = self.timeline.map(TimelineId::new);
+        let (found, address) = runtime::run_or_drop(async {
+            let (bucket, created) = place.open_or_create().await?;
+            if created == Creation::Created {
+                log.line(Level::Info, &format!("created {}", bucket.url));
+            }
+            let found = find_wal(&bucket, place.layout(), from).await?;
+            Ok((found, bucket.address(&place.layout().wals())))
+        })?;
+        match found {
+            None => Ok(()),
+            Some(name) => Err(in_the_way(&name.to_string(), &address)),
+        }
     }
+}
+
+fn in_the_way(name: &str, address: &str) -> Failure {
+    let what = format!("{address} is not empty: it holds {name}");
+    Failure::new(Exit::Failed, what).with_hint(
+        "Another server archives or archived there. Give this one a SERVER_NAME of its own, or, \
+         if it was promoted from that one, its new timeline with --timeline.",
+    )
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args};
-use cloud::{DEFAULT_READ_TIMEOUT, Environment, ErrorKind, Location, Provider, StoreOptions};
+use cloud::{Creation, DEFAULT_READ_TIMEOUT, Environment, ErrorKind};
+use cloud::{Location, Provider, StoreOptions};
 use engine::store::Bucket;
 use model::cloud::Layout;
 
@@ -118,6 +119,12 @@ impl Place {
     /// Opens the bucket.
     pub async fn open(&self) -> Result<Bucket, Failure> {
         Ok(cloud::open(&self.location, &self.options, &Environment::gather()).await?)
+    }
+
+    /// Opens the bucket, and makes it first if it does not exist.
+    pub async fn open_or_create(&self) -> Result<(Bucket, Creation), Failure> {
+        let environment = Environment::gather();
+        Ok(cloud::open_or_create(&self.location, &self.options, &environment).await?)
     }
 
     /// What `--test` does: one request, and the bucket must exist.

@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 
 use cloud::ErrorKind;
 use engine::backup::{BackupError, SessionError};
+use engine::keep::KeepError;
 use engine::restore::RestoreError;
 use engine::store::StoreError;
 use engine::wal::archive::ArchiveError;
@@ -81,6 +82,16 @@ impl From<cloud::ConnectivityError> for Failure {
     }
 }
 
+impl From<cloud::CreateError> for Failure {
+    fn from(error: cloud::CreateError) -> Failure {
+        match error {
+            cloud::CreateError::Open(error) => error.into(),
+            cloud::CreateError::Unusable(error) => error.into(),
+            cloud::CreateError::Create { .. } => of_work(&error, Exit::Other),
+        }
+    }
+}
+
 impl From<postgres::ConfigError> for Failure {
     fn from(error: postgres::ConfigError) -> Failure {
         let what = format!("cannot connect to PostgreSQL: {}", chain(&error));
@@ -104,6 +115,15 @@ impl From<ResolveError> for Failure {
         };
         Failure::new(exit, error.to_string())
             .with_hint("barman-cloud-backup-list shows the backups that there are.")
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Failure {
+        match error {
+            KeepError::Store(error) => of_store(&error),
+            error => Failure::new(Exit::Failed, chain(&error)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::{Said, start};
 
 /// Records of Barman 3.20.1, laid out as in a bucket; `docs/formats` tells where each key goes.
-fn store() -> TempDir {
+pub fn store() -> TempDir {
     let store = TempDir::new().expect("a temporary directory");
     let records = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -29,13 +29,13 @@ fn store() -> TempDir {
     store
 }
 
-fn put(store: &TempDir, key: &str, text: &str) {
+pub fn put(store: &TempDir, key: &str, text: &str) {
     let path = store.path().join("main/base").join(key);
     fs::create_dir_all(path.parent().expect("a key has a folder")).expect("a new folder");
     fs::write(path, text).expect("a new file");
 }
 
-fn ask(name: &str, store: &TempDir, words: &str) -> Said {
+pub fn ask(name: &str, store: &TempDir, words: &str) -> Said {
     start(
         name,
         &format!("file://{} main {words}", store.path().display()),

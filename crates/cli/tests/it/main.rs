@@ -1,9 +1,11 @@
 //! The program as its users meet it: started under each of its names, judged by its output and
 //! status. Nothing here needs a database or an object store.
 
+mod archive_check;
 mod catalogue;
 mod command_lines;
 mod help;
+mod keep;
 mod links;
 mod refusals;
 mod statuses;

@@ -2,4 +2,5 @@
 //! `restore_command`.
 
 pub mod archive;
+pub mod check;
 pub mod fetch;

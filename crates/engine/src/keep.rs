@@ -1,0 +1,99 @@
+//! Keeping a backup from retention: the annotation beside its record.
+//!
+//! What a kept backup is spared is decided in `model::retention` and `model::deletion`. Always
+//! true: only a complete backup gets an annotation, and one that a deletion reached at the same
+//! moment does not have it in the end.
+
+use bytes::Bytes;
+use model::backup::BackupStatus;
+use model::backup::catalogue::Entry;
+use model::backup::id::BackupId;
+use model::cloud::Layout;
+use model::keep::{BadKeep, KeepTarget};
+
+use crate::catalogue::read_backup;
+use crate::store::{Bucket, StoreError};
+
+/// Why a backup is not kept, or why nobody knows.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    #[error("cannot keep backup {id}: its status is {status}, and only a DONE backup can be kept")]
+    NotDone { id: BackupId, status: BackupStatus },
+    #[error("cannot keep backup {id}: it is not there any longer")]
+    Gone { id: BackupId },
+    #[error("cannot keep backup {id}: its record cannot be read: {reason}")]
+    Unreadable { id: BackupId, reason: String },
+    #[error("cannot tell whether backup {id} is kept")]
+    Annotation {
+        id: BackupId,
+        #[source]
+        source: BadKeep,
+    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keeps a complete backup, or changes what of it is kept.
+///
+/// The record is looked at before and after: a deletion first marks the record and then looks for
+/// the annotation, so that one of the two gives way.
+///
+/// # Errors
+/// When the backup is not complete, or the store refuses.
+pub async fn keep(
+    bucket: &Bucket,
+    layout: &Layout,
+    id: &BackupId,
+    target: KeepTarget,
+) -> Result<(), KeepError> {
+    check_done(bucket, layout, id).await?;
+    let key = layout.annotation_keep(id);
+    let body = Bytes::from_static(target.render().as_bytes());
+    bucket.write(&key, body).await?;
+    if let Err(error) = check_done(bucket, layout, id).await {
+        bucket.delete(&key).await?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Hands a backup back to retention; one that is not kept stays as it is.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn release(bucket: &Bucket, layout: &Layout, id: &BackupId) -> Result<(), StoreError> {
+    bucket.delete(&layout.annotation_keep(id)).await
+}
+
+/// What is kept of a backup, if it is kept.
+///
+/// # Errors
+/// When the annotation cannot be read or says something else.
+pub async fn kept(
+    bucket: &Bucket,
+    layout: &Layout,
+    id: &BackupId,
+) -> Result<Option<KeepTarget>, KeepError> {
+    let body = match bucket.read(&layout.annotation_keep(id)).await {
+        Ok(body) => body,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let target = KeepTarget::parse(&String::from_utf8_lossy(&body));
+    target
+        .map(Some)
+        .map_err(|source| KeepError::Annotation { id: *id, source })
+}
+
+async fn check_done(bucket: &Bucket, layout: &Layout, id: &BackupId) -> Result<(), KeepError> {
+    let id = *id;
+    match read_backup(bucket, layout, &id).await? {
+        Some(Entry::Readable(info)) if info.status == BackupStatus::Done => Ok(()),
+        Some(Entry::Readable(info)) => Err(KeepError::NotDone {
+            id,
+            status: info.status,
+        }),
+        Some(Entry::Unreadable { reason }) => Err(KeepError::Unreadable { id, reason }),
+        None => Err(KeepError::Gone { id }),
+    }
+}
