@@ -1,9 +1,9 @@
 //! The runtime that a command's network work runs on, and the signals that stop it.
 //!
 //! Built only by a command that is about to use the network: a wrong command line, a help text or
-//! a refusal costs no thread. SIGTERM and SIGINT ask the work to stop and clean up; a second one,
-//! or some seconds without an end, ends the process at once. Either way the status is 128 + the
-//! signal's number.
+//! a refusal costs no thread. SIGTERM, SIGINT and SIGHUP ask the work to stop and clean up; a
+//! second one, or some seconds without an end, ends the process at once. Either way the status is
+//! 128 + the signal's number.
 
 use std::future::Future;
 use std::process;
@@ -102,6 +102,7 @@ fn build(threads: Threads) -> Result<Runtime, Failure> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 #[derive(Clone, Copy)]
@@ -120,6 +121,8 @@ impl Signals {
         Ok(Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            // A lost terminal must not leave work half done.
+            hang_up: listen(SignalKind::hangup())?,
         })
     }
 
@@ -127,6 +130,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Received { name: "SIGTERM", number: 15 },
             _ = self.interrupt.recv() => Received { name: "SIGINT", number: 2 },
+            _ = self.hang_up.recv() => Received { name: "SIGHUP", number: 1 },
         }
     }
 }

@@ -1,13 +1,13 @@
 //! `barman-cloud-restore`: a backup in an object store becomes a data directory.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Parser;
 use engine::catalogue::read_catalogue;
 use engine::progress::{Event, Progress};
-use engine::restore::{Restored, World};
+use engine::restore::{LinkPolicy, Restored, World};
 use jiff::tz::TimeZone;
 use model::backup::BackupInfo;
 use model::backup::catalogue::Catalogue;
@@ -46,6 +46,9 @@ pub struct Args {
     /// Archives fetched and unpacked at the same time [barman-rs only]
     #[arg(short = 'J', long, value_name = "N", default_value = "2")]
     jobs: NonZeroUsize,
+    /// Leave out links that Barman archived from the data directory [barman-rs only]
+    #[arg(long)]
+    skip_links: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -179,6 +182,29 @@ fn report(restored: &Restored, log: &Log) {
     );
 }
 
+/// Whether the server had its configuration outside of the data directory, as on Debian.
+fn configured_outside(info: &BackupInfo) -> bool {
+    let Some(pgdata) = &info.pgdata else {
+        return false;
+    };
+    let files = [&info.config_file, &info.hba_file, &info.ident_file];
+    let mut paths = files.into_iter().flatten();
+    paths.any(|path| !Path::new(path).starts_with(pgdata))
+}
+
+/// A configuration from elsewhere names the places of the old server, which may be running.
+fn warn_of_configuration(restored: &Restored, log: &Log) {
+    let place = restored.plan.destination.display();
+    let text = "the server's configuration came from outside of its data directory: the restored \
+                copy still names the old data_directory, hba_file and ident_file";
+    log.line(Level::Warning, text);
+    let hint = format!(
+        "Start it with: pg_ctl -D {place} -o \"-c data_directory={place} \
+         -c hba_file={place}/pg_hba.conf -c ident_file={place}/pg_ident.conf\" start"
+    );
+    log.line(Level::Hint, &hint);
+}
+
 impl CloudCommand for Args {
     const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, CUSTOMER_KEY, AZURE];
 
@@ -199,6 +225,11 @@ impl CloudCommand for Args {
             Failure::new(Exit::Usage, what)
         })?;
         let jobs = self.jobs;
+        let links = if self.skip_links {
+            LinkPolicy::Skip
+        } else {
+            LinkPolicy::Refuse
+        };
         let restored = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
             let bucket = place.open().await?;
             let layout = place.layout().clone();
@@ -216,13 +247,19 @@ impl CloudCommand for Args {
                 bucket,
                 layout,
                 jobs,
+                links,
                 progress,
                 cancel,
             };
             let plan = engine::restore::plan(&request, info, &world).await?;
-            Ok(engine::restore::execute(plan, &world).await?)
+            let outside = configured_outside(info);
+            Ok((engine::restore::execute(plan, &world).await?, outside))
         })?;
+        let (restored, outside) = restored;
         report(&restored, log);
+        if outside {
+            warn_of_configuration(&restored, log);
+        }
         Ok(())
     }
 }

@@ -116,10 +116,12 @@ impl CloudCommand for Args {
     fn run(self, _log: &Log) -> Result<(), Failure> {
         let safe_mode = self.stop_recovery_on_failure;
         self.fetch().map_err(|failure| match failure.exit {
-            Exit::Unreachable | Exit::Usage | Exit::Other if safe_mode => Failure {
-                exit: Exit::StopsRecovery,
-                ..failure
-            },
+            Exit::NothingThere | Exit::Unreachable | Exit::Usage | Exit::Other if safe_mode => {
+                Failure {
+                    exit: Exit::StopsRecovery,
+                    ..failure
+                }
+            }
             _ => failure,
         })
     }

@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use cloud::ErrorKind;
 use engine::backup::{BackupError, SessionError};
 use engine::keep::KeepError;
-use engine::restore::RestoreError;
+use engine::restore::{ExtractError, RestoreError};
 use engine::store::StoreError;
 use engine::wal::archive::ArchiveError;
 use engine::wal::fetch::FetchError;
@@ -152,6 +152,11 @@ impl From<FetchError> for Failure {
         match error {
             FetchError::Store(error) => of_store(&error),
             FetchError::NotFound { .. } => Failure::new(Exit::Failed, error.to_string()),
+            FetchError::NothingThere { .. } => Failure::new(Exit::NothingThere, error.to_string())
+                .with_hint(
+                    "Check the URL and the server's name against the archive_command; is the \
+                     directory mounted?",
+                ),
             error => of_work(&error, Exit::Other),
         }
     }
@@ -205,6 +210,13 @@ impl From<RestoreError> for Failure {
         match error {
             RestoreError::Store(error) => of_store(&error),
             RestoreError::Cannot(error) => cannot_restore(&error),
+            RestoreError::Extract {
+                source: ExtractError::Refused { cause, .. },
+                ..
+            } if cause.contains("link") => of_work(&error, Exit::Failed).with_hint(
+                "Barman archives links that lie in the data directory. If you trust the backup, \
+                 empty the directory and add --skip-links: everything else is restored.",
+            ),
             error => of_work(&error, Exit::Failed),
         }
     }

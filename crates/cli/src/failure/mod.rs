@@ -14,6 +14,8 @@ use crate::log::{Level, Log};
 pub enum Exit {
     /// 1: the operation failed in a way its caller can expect, such as a WAL file not found.
     Failed,
+    /// 1 as well: a WAL file is not there, nor is anything else of its server.
+    NothingThere,
     /// 2: the object store cannot be reached.
     Unreachable,
     /// 2 as well: the command line of `barman` itself is wrong.
@@ -33,7 +35,7 @@ impl Exit {
     /// The status as the operating system gets it.
     pub fn status(self) -> u8 {
         match self {
-            Exit::Failed => 1,
+            Exit::Failed | Exit::NothingThere => 1,
             Exit::Unreachable | Exit::ServerUsage => 2,
             Exit::Usage => 3,
             Exit::Other => 4,

@@ -94,10 +94,12 @@ fn no_failure_but_a_missing_file_looks_like_the_end_of_the_archive_in_safe_mode(
     let status = |words: &str| start("barman-cloud-wal-restore", words).status;
     let segment = "000000010000000000000001";
     let safe = "--stop-recovery-on-failure";
-    assert_eq!(
-        status(&format!("{safe} file://{at} main {segment} {at}/x")),
-        1
-    );
+    // Nothing at all of this server: an unmounted directory, or a name that is mistyped.
+    let request = format!("{safe} file://{at} main {segment} {at}/x");
+    assert_eq!(status(&request), 200);
+    fs::create_dir_all(store.path().join("main/wals")).expect("a new folder");
+    fs::write(store.path().join("main/wals/00000002.history"), "").expect("a new file");
+    assert_eq!(status(&request), 1);
     assert_eq!(
         status(&format!("{safe} file://{at} main no-wal {at}/x")),
         200

@@ -5,8 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::control_file::ControlFile;
+use model::control_file::{ClusterState, ControlFile};
 use model::postgres::SystemId;
+use model::wal::lsn::Lsn;
 
 use super::session::ServerFacts;
 
@@ -21,6 +22,15 @@ pub enum ControlError {
     },
     #[error("{path} is damaged: {cause}")]
     Damaged { path: PathBuf, cause: String },
+    #[error(
+        "{path} is not of the server that the session is with: its last checkpoint is at {redo}, \
+         the backup begins at {begin}, or only one of them is in recovery"
+    )]
+    OtherServer {
+        path: PathBuf,
+        redo: Lsn,
+        begin: Lsn,
+    },
     #[error("{path} belongs to cluster {found}, but the session is with cluster {expected}")]
     OtherCluster {
         path: PathBuf,
@@ -57,6 +67,26 @@ pub fn read_control(facts: &ServerFacts) -> Result<(Vec<u8>, ControlFile), Contr
             }
         }
     }
+}
+
+/// Makes sure that the files here are those of the server whose backup has just begun.
+///
+/// A standby has its primary's system identifier. On the host of the one, connected to the other,
+/// the label would come from the one and the files from the other.
+///
+/// # Errors
+/// When the control file's state or checkpoint cannot be that of a server in this backup.
+pub fn check_same_server(facts: &ServerFacts, begin: Lsn) -> Result<(), ControlError> {
+    let (_, control) = read_control(facts)?;
+    let in_recovery = control.state != ClusterState::InProduction;
+    if in_recovery == facts.in_recovery && control.redo_lsn >= begin {
+        return Ok(());
+    }
+    Err(ControlError::OtherServer {
+        path: PathBuf::from(&facts.data_directory).join("global/pg_control"),
+        redo: control.redo_lsn,
+        begin,
+    })
 }
 
 /// Makes sure that the data directory here is the one of the server at the other end.

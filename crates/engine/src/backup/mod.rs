@@ -75,6 +75,8 @@ pub enum BackupError {
         #[source]
         source: std::io::Error,
     },
+    #[error("{0} cannot be backed up: another configuration file has the same name")]
+    SameName(PathBuf),
     #[error("{count} damaged pages in the cluster; the first is block {block} of {file}")]
     Damaged {
         count: usize,
@@ -101,10 +103,12 @@ pub async fn take_backup(
     let mut session = Session::open(&world.postgres).await?;
     let facts = session.gather_facts().await?;
     let control = control::check_same_cluster(&facts)?;
+    tail::check_external_files(&facts)?;
     let id = record::choose_id(world).await?;
     let label = format!("Barman backup cloud {id}");
     step(world, &format!("starting backup {id}"));
     let started = cancellable(world, session.start(&label, request.checkpoint)).await??;
+    control::check_same_server(&facts, started.lsn)?;
     let mut record = Record::begin(&request, &facts, id, &started);
     record.create(world).await?;
     let cluster = copy::Cluster { facts, control };

@@ -98,6 +98,14 @@ impl Session {
         if version.major() < 13 {
             return Err(SessionError::TooOld(version));
         }
+        // Waiting for a checkpoint or for files to be copied is no statement gone astray.
+        for setting in ["statement_timeout", "lock_timeout", "transaction_timeout"] {
+            if setting == "transaction_timeout" && version.major() < 17 {
+                continue;
+            }
+            let outcome = client.execute(&format!("SET {setting} = 0")).await;
+            outcome.map_err(query_failed("switch timeouts off"))?;
+        }
         if version.major() >= 14 {
             let sql = "SET idle_session_timeout = 0";
             let outcome = client.execute(sql).await;

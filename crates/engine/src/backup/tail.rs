@@ -4,6 +4,8 @@
 //! for backups of a standby; the label exists only afterwards. Always true: every member of the
 //! tail is in the manifest.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -15,6 +17,23 @@ use super::archive::{Shared, Tail, TailMember};
 use super::control::read_control;
 use super::record::Record;
 use super::session::{ServerFacts, Session, Stopped};
+
+/// Makes sure that each of them finds a place in the data directory.
+///
+/// # Errors
+/// When two have the same name, or one has the name of a file the backup adds itself.
+pub fn check_external_files(facts: &ServerFacts) -> Result<(), BackupError> {
+    let mut taken: BTreeSet<String> = RESERVED.map(str::to_owned).into();
+    for path in external_files(facts) {
+        if !taken.insert(file_name(&path)) {
+            return Err(BackupError::SameName(path));
+        }
+    }
+    Ok(())
+}
+
+/// Members that the backup adds to the top of the data directory.
+const RESERVED: [&str; 2] = ["backup_label", "backup_manifest"];
 
 /// Configuration files outside the data directory: they are put into it by their names.
 pub fn external_files(facts: &ServerFacts) -> Vec<PathBuf> {
@@ -90,10 +109,15 @@ fn control_member(facts: &ServerFacts) -> Result<TailMember, BackupError> {
     let mtime = Timestamp::now().as_second().max(0) as u64;
     Ok(TailMember {
         path: "global/pg_control".to_owned(),
-        mode: 0o600,
+        mode: mode_of(&Path::new(&facts.data_directory).join("global/pg_control")),
         mtime,
         content,
     })
+}
+
+/// The file's permission bits: a cluster may let its group read.
+fn mode_of(path: &Path) -> u32 {
+    std::fs::metadata(path).map_or(0o600, |metadata| metadata.mode() & 0o777)
 }
 
 /// A configuration file from outside; a missing `pg_ident.conf` is no reason to fail.
@@ -108,7 +132,7 @@ fn configuration_member(path: &Path) -> Result<Option<TailMember>, BackupError> 
     let mtime = Timestamp::now().as_second().max(0) as u64;
     Ok(Some(TailMember {
         path: file_name(path),
-        mode: 0o600,
+        mode: mode_of(path),
         mtime,
         content,
     }))

@@ -66,7 +66,17 @@ pub struct Target<'a> {
     pub directory: &'a Path,
     /// How the directory is reached from the data directory: empty, or `pg_tblspc/<oid>/`.
     pub prefix: String,
+    pub links: LinkPolicy,
     pub stop: &'a StopFlag,
+}
+
+/// What a link in an archive means, beside those whose place is known. It is never made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkPolicy {
+    /// The archive is refused.
+    Refuse,
+    /// Everything else is restored.
+    Skip,
 }
 
 /// A stable short form of a path: a million of them must fit into memory.
@@ -81,7 +91,9 @@ pub fn path_hash(path: &[u8]) -> u64 {
 /// # Errors
 /// See [`ExtractError`]; what was written so far stays, without `pg_control` it cannot be started.
 pub fn extract(source: impl Read, target: &Target<'_>) -> Result<Extracted, ExtractError> {
-    let root = openat(CWD, target.directory, DIRECTORY, Mode::empty());
+    // The administrator's own path may be a link; nothing below it may.
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, target.directory, flags, Mode::empty());
     let root = root.map_err(|errno| write_failed(target.directory, errno.into()))?;
     let mut extractor = Extractor {
         target,
@@ -98,6 +110,7 @@ pub fn extract(source: impl Read, target: &Target<'_>) -> Result<Extracted, Extr
         }
         extractor.member(&member, &mut tar)?;
     }
+    tar.finish().map_err(ExtractError::Archive)?;
     Ok(extractor.extracted)
 }
 
@@ -138,6 +151,7 @@ impl Extractor<'_> {
                 self.open_directory(&path).map(drop)
             }
             MemberKind::Other(_) if is_data && path.starts_with(b"pg_tblspc/") => Ok(()),
+            MemberKind::Other(b'1' | b'2') if self.target.links == LinkPolicy::Skip => Ok(()),
             MemberKind::Other(kind) => Err(refused(
                 &member.path,
                 match kind {

@@ -26,7 +26,7 @@ use model::restore::plan::{
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
-pub use extract::{ExtractError, Extracted};
+pub use extract::{ExtractError, Extracted, LinkPolicy};
 pub use verify::{Verified, VerifyError};
 
 use crate::codec::decoder;
@@ -44,6 +44,7 @@ pub struct World {
     pub layout: Layout,
     /// How many archives are extracted at the same time.
     pub jobs: NonZeroUsize,
+    pub links: LinkPolicy,
     pub progress: Arc<dyn Progress>,
     /// Becomes true when the restore is to be given up.
     pub cancel: watch::Receiver<bool>,
@@ -153,6 +154,25 @@ fn make_directory(path: &Path) -> Result<(), RestoreError> {
     made.map_err(failed("make the directory", path))
 }
 
+/// Makes a directory that no archive held, with the data directory's owner and mode: the server
+/// must be able to write into it although root restored it.
+fn make_inner_directory(destination: &Path, name: &str) -> Result<(), RestoreError> {
+    let path = destination.join(name);
+    let failed = |source| failed("make the directory", &path)(source);
+    if path.is_dir() {
+        return Ok(());
+    }
+    let top = fs::metadata(destination).map_err(failed)?;
+    fs::DirBuilder::new()
+        .mode(top.mode())
+        .create(&path)
+        .map_err(failed)?;
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(top.uid()), Some(top.gid())).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Extracts every archive, several at a time.
 async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted, RestoreError> {
     // Large archives first, so that none is begun when the others are done.
@@ -219,7 +239,7 @@ async fn extract_one(
     let key = format!("{base}/{}", extraction.file);
     let download = open_download(&world.bucket, &key).await?;
     let object = world.bucket.address(&key);
-    let (progress, stop) = (Arc::clone(&world.progress), stop.clone());
+    let (progress, stop, links) = (Arc::clone(&world.progress), stop.clone(), world.links);
     let done = spawn_blocking(move || {
         let counted = Counted { download, progress };
         let prefix = match extraction.archive.set {
@@ -229,6 +249,7 @@ async fn extract_one(
         let target = Target {
             directory: &extraction.target,
             prefix,
+            links,
             stop: &stop,
         };
         decoder(extraction.codec, counted)
@@ -271,9 +292,11 @@ fn finish(
     world.progress.event(Event::Step {
         text: "comparing with the backup manifest",
     });
-    let verified = verify::compare(&plan.destination, files)?;
+    let verified = verify::compare(&plan.destination, plan.begin_lsn, files)?;
     link_tablespaces(&plan)?;
-    make_directory(&plan.destination.join("pg_wal/archive_status"))?;
+    for directory in ["pg_wal", "pg_wal/archive_status"] {
+        make_inner_directory(&plan.destination, directory)?;
+    }
     world.progress.event(Event::Step {
         text: "flushing to disk",
     });
@@ -292,7 +315,7 @@ fn finish(
 fn link_tablespaces(plan: &RestorePlan) -> Result<(), RestoreError> {
     for link in &plan.links {
         let directory = plan.destination.join("pg_tblspc");
-        make_directory(&directory)?;
+        make_inner_directory(&plan.destination, "pg_tblspc")?;
         let path = directory.join(link.oid.to_string());
         let made = std::os::unix::fs::symlink(&link.location, &path);
         made.map_err(failed("link the tablespace", &path))?;
@@ -311,7 +334,7 @@ fn sync_tree(path: &Path) -> Result<(), RestoreError> {
 }
 
 fn place_control(destination: &Path, control: &HeldControl) -> Result<(), RestoreError> {
-    make_directory(&destination.join("global"))?;
+    make_inner_directory(destination, "global")?;
     let path = destination.join("global/pg_control");
     let failed = |source| failed("write", &path)(source);
     write_durably(&path, &control.content).map_err(failed)?;

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use model::format::backup_manifest::{self, FileChecksum};
+use model::wal::lsn::Lsn;
 
 use super::extract::{WrittenFile, path_hash};
 
@@ -44,7 +45,11 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// When the manifest is damaged or a file of it is missing or differs.
-pub fn compare(destination: &Path, written: Vec<WrittenFile>) -> Result<Verified, VerifyError> {
+pub fn compare(
+    destination: &Path,
+    begin_lsn: Option<Lsn>,
+    written: Vec<WrittenFile>,
+) -> Result<Verified, VerifyError> {
     let path = destination.join("backup_manifest");
     let content = match std::fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verified::NoManifest),
@@ -54,9 +59,16 @@ pub fn compare(destination: &Path, written: Vec<WrittenFile>) -> Result<Verified
         })?,
     };
     let manifest = backup_manifest::parse(&content).map_err(|error| VerifyError::Manifest {
-        path,
+        path: path.clone(),
         cause: error.to_string(),
     })?;
+    let mut ranges = manifest.wal_ranges.iter();
+    if !ranges.any(|range| Some(range.start) == begin_lsn) {
+        // pg_basebackup leaves its manifest in the data directory of a new standby, and Barman
+        // archives it as any other file: it says nothing about this backup.
+        std::fs::remove_file(&path).map_err(|source| VerifyError::Read { path, source })?;
+        return Ok(Verified::NoManifest);
+    }
     let by_path: HashMap<u64, WrittenFile> = written
         .into_iter()
         .map(|file| (file.path_hash, file))

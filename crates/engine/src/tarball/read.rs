@@ -84,6 +84,21 @@ impl<R: Read> TarReader<R> {
         }
     }
 
+    /// Reads what follows the end mark: padding of zeros, and whatever a codec checks at its end.
+    ///
+    /// # Errors
+    /// When the source fails or has more than zeros.
+    pub fn finish(mut self) -> io::Result<()> {
+        let mut block = [0; 16 * BLOCK_BYTES];
+        loop {
+            match self.source.read(&mut block)? {
+                0 => return Ok(()),
+                count if block[..count].iter().all(|byte| *byte == 0) => {}
+                _ => return Err(damaged("something follows its end mark")),
+            }
+        }
+    }
+
     fn member(
         &mut self,
         header: &tar::Header,

@@ -23,7 +23,7 @@ use tokio::task::spawn_blocking;
 use crate::codec::Encoder;
 use crate::store::{Bucket, StoreError, Written};
 use crate::upload::{StopFlag, Uploaded, part_channel, part_size, upload};
-use crate::wal::fetch::open_decoded;
+use crate::wal::fetch::{find, open_decoded};
 
 /// A WAL file to archive.
 #[derive(Debug, Clone)]
@@ -86,6 +86,10 @@ pub async fn archive_wal(
 ) -> Result<Archived, ArchiveError> {
     let name = wal_name(&request.path)?;
     let length = check(request, &name)?;
+    // In whatever codec it is there: a change of the codec must not hide other content.
+    if let Some((key, codec)) = find(bucket, layout, &name).await? {
+        return confirm(bucket, key, codec, request).await;
+    }
     let key = layout.wal(&name, request.codec);
     let written = if length > WHOLE_LIMIT_BYTES {
         store_in_parts(bucket, &key, request, length).await?
@@ -95,7 +99,7 @@ pub async fn archive_wal(
     };
     match written {
         Written::Created => Ok(Archived::Stored(key)),
-        Written::AlreadyExists => confirm(bucket, key, request).await,
+        Written::AlreadyExists => confirm(bucket, key, request.codec, request).await,
     }
 }
 
@@ -272,9 +276,10 @@ async fn store_in_parts(
 async fn confirm(
     bucket: &Bucket,
     key: String,
+    codec: Codec,
     request: &ArchiveRequest,
 ) -> Result<Archived, ArchiveError> {
-    let stored = open_decoded(bucket, &key, request.codec).await?;
+    let stored = open_decoded(bucket, &key, codec).await?;
     let owned = request.clone();
     let compared = spawn_blocking(move || {
         let local = File::open(&owned.path)?;

@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use model::cloud::Layout;
+use model::cloud::{Layout, parse_wal_file};
 use model::codec::Codec;
 use model::wal::name::WalName;
 use model::wal::segment::{BadSegment, check_segment};
@@ -44,6 +44,8 @@ pub struct Fetched {
 pub enum FetchError {
     #[error("{name} is not in the archive {archive}")]
     NotFound { name: WalName, archive: String },
+    #[error("{name} is not in the archive, and there is nothing else below {server}")]
+    NothingThere { name: WalName, server: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot decompress {object}")]
@@ -104,22 +106,9 @@ pub async fn fetch_wal(
     layout: &Layout,
     request: FetchRequest,
 ) -> Result<Fetched, FetchError> {
-    let prefix = layout.wal(&request.name, Codec::None);
-    let objects = bucket.list(&prefix).await?;
-    let files = objects
-        .iter()
-        .filter_map(|object| object.location.filename());
-    let Some((file, codec)) = choose(&request, files) else {
-        let archive = bucket.address(&prefix);
-        return Err(FetchError::NotFound {
-            name: request.name,
-            archive,
-        });
+    let Some((key, codec)) = search(bucket, layout, &request.name, request.partial).await? else {
+        return Err(not_found(bucket, layout, request.name).await?);
     };
-    let directory = prefix
-        .rsplit_once('/')
-        .map_or("", |(directory, _)| directory);
-    let key = format!("{directory}/{file}");
     let decoded = open_decoded(bucket, &key, codec).await?;
     let object = bucket.address(&key);
     let write = spawn_blocking(move || write_checked(&request, decoded, object));
@@ -129,25 +118,71 @@ pub async fn fetch_wal(
     Ok(Fetched { key })
 }
 
+/// The key and codec of the object that holds exactly this WAL file, in whatever codec.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn find(
+    bucket: &Bucket,
+    layout: &Layout,
+    name: &WalName,
+) -> Result<Option<(String, Codec)>, StoreError> {
+    search(bucket, layout, name, PartialPolicy::Refuse).await
+}
+
+async fn search(
+    bucket: &Bucket,
+    layout: &Layout,
+    name: &WalName,
+    partial: PartialPolicy,
+) -> Result<Option<(String, Codec)>, StoreError> {
+    let objects = bucket.list(&layout.wal(name, Codec::None)).await?;
+    let files = objects
+        .iter()
+        .filter_map(|object| object.location.filename());
+    let found = choose(name, partial, files);
+    let directory = layout.wal_directory(name);
+    Ok(found.map(|(file, codec)| (format!("{directory}/{file}"), codec)))
+}
+
+/// Why there is nothing to fetch: a segment of a server that has nothing at all in the store was
+/// probably asked for in the wrong place.
+async fn not_found(
+    bucket: &Bucket,
+    layout: &Layout,
+    name: WalName,
+) -> Result<FetchError, StoreError> {
+    let server = format!("{}/", layout.server_root());
+    let is_segment = matches!(name, WalName::Segment(_));
+    if is_segment && !bucket.any(&server).await? {
+        let server = bucket.address(&server);
+        return Ok(FetchError::NothingThere { name, server });
+    }
+    let archive = bucket.address(&layout.wal(&name, Codec::None));
+    Ok(FetchError::NotFound { name, archive })
+}
+
 /// The object to take: the complete file wins over a partial one.
 fn choose<'a>(
-    request: &FetchRequest,
+    name: &WalName,
+    partial: PartialPolicy,
     files: impl Iterator<Item = &'a str>,
 ) -> Option<(String, Codec)> {
-    let mut partial = None;
+    let mut second = None;
     for file in files {
-        let (stem, codec) = Codec::strip_suffix(file);
-        match (stem.parse::<WalName>(), &request.name) {
-            (Ok(found), wanted) if found == *wanted => return Some((file.to_owned(), codec)),
-            (Ok(WalName::Partial(found)), WalName::Segment(wanted))
-                if found == *wanted && request.partial == PartialPolicy::Accept =>
+        match (parse_wal_file(file), name) {
+            (Some((found, codec)), wanted) if found == *wanted => {
+                return Some((file.to_owned(), codec));
+            }
+            (Some((WalName::Partial(found), codec)), WalName::Segment(wanted))
+                if found == *wanted && partial == PartialPolicy::Accept =>
             {
-                partial = Some((file.to_owned(), codec));
+                second = Some((file.to_owned(), codec));
             }
             _ => {}
         }
     }
-    partial
+    second
 }
 
 fn write_checked(

@@ -5,13 +5,19 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use engine::codec::Encoder;
 use engine::progress::Silent;
-use engine::restore::{RestoreError, Restored, World, execute, plan};
+use engine::restore::{LinkPolicy, RestoreError, Restored, Verified, World, execute, plan};
 use engine::store::Bucket;
 use engine::tarball::write::{MemberHeader, TarWriter};
 use model::backup::{BackupInfo, BackupStatus};
 use model::cloud::Layout;
+use model::codec::Codec;
+use model::format::backup_manifest::{self, ManifestTrailer, WalRange};
+use model::postgres::{PgVersion, SystemId};
 use model::restore::plan::RestoreRequest;
+use model::wal::lsn::Lsn;
+use model::wal::timeline::TimelineId;
 use tokio::sync::watch;
 
 use crate::stores::{Fault, bucket};
@@ -91,9 +97,13 @@ impl Attempt {
 }
 
 async fn restore(archive: Vec<u8>) -> Attempt {
+    restore_as("data.tar", archive).await
+}
+
+async fn restore_as(file: &str, archive: Vec<u8>) -> Attempt {
     let (bucket, _) = bucket(Fault::None);
     let layout = Layout::new("", "main").unwrap();
-    let key = format!("{}/data.tar", layout.base(&ID.parse().unwrap()));
+    let key = format!("{}/{file}", layout.base(&ID.parse().unwrap()));
     bucket.write(&key, archive.into()).await.unwrap();
     restore_from(bucket, layout).await
 }
@@ -106,6 +116,7 @@ async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
         bucket,
         layout,
         jobs,
+        links: LinkPolicy::Refuse,
         progress: Arc::new(Silent),
         cancel,
     };
@@ -197,6 +208,39 @@ async fn a_link_for_pg_wal_becomes_a_directory_of_its_own() {
         .symlink_metadata()
         .unwrap();
     assert!(metadata.is_dir());
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_backup_is_not_believed() {
+    let other = backup_manifest::ManifestStream::begin(PgVersion::new(150_018), SystemId::new(1));
+    let (stream, mut text) = other;
+    let range = WalRange {
+        timeline: TimelineId::new(1),
+        start: Lsn::new(0x0200_0028),
+        end: Lsn::new(0x0200_0100),
+    };
+    text += &stream.finish(&ManifestTrailer {
+        wal_ranges: vec![range],
+    });
+    let attempt = restore(archive(|tar| add(tar, "backup_manifest", text.as_bytes()))).await;
+    let restored = attempt.outcome.as_ref().unwrap();
+    assert_eq!(restored.verified, Verified::NoManifest);
+    assert!(!attempt.has("data/backup_manifest"));
+}
+
+/// gzip checks its content only at the end of its stream, behind tar's end mark.
+#[tokio::test]
+async fn a_flipped_bit_in_a_compressed_archive_is_noticed_without_a_manifest() {
+    let mut encoder = Encoder::create(Codec::Gzip, Some(0), Vec::new()).unwrap();
+    encoder
+        .write_all(&archive(|tar| add(tar, "base/1", &[3; 50_000])))
+        .unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let attempt = restore_as("data.tar.gz", bytes).await;
+    assert!(matches!(attempt.outcome, Err(RestoreError::Extract { .. })));
+    assert!(!attempt.has("data/global/pg_control"));
 }
 
 #[tokio::test]

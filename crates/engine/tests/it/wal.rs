@@ -115,6 +115,31 @@ async fn other_content_under_the_same_name_is_refused_and_the_stored_one_untouch
 }
 
 #[tokio::test]
+async fn another_codec_does_not_hide_other_content() {
+    let place = place();
+    let path = place.file(NAME, &segment(3, 9));
+    place.archive(&path, Codec::None).await.unwrap();
+    let again = place.archive(&path, Codec::Gzip).await.unwrap();
+    assert!(matches!(again, Archived::AlreadyThere(_)));
+    place.file(NAME, &segment(3, 8));
+    let refused = place.archive(&path, Codec::Gzip).await;
+    assert!(matches!(refused, Err(ArchiveError::Conflict { .. })));
+}
+
+#[tokio::test]
+async fn a_segment_of_a_server_without_anything_is_told_from_the_end_of_an_archive() {
+    let place = place();
+    let nothing = place.fetch(NAME, PartialPolicy::Accept).await;
+    assert!(matches!(nothing, Err(FetchError::NothingThere { .. })));
+    let path = place.file(NAME, &segment(3, 9));
+    place.archive(&path, Codec::None).await.unwrap();
+    let end = place
+        .fetch("000000010000000000000004", PartialPolicy::Accept)
+        .await;
+    assert!(matches!(end, Err(FetchError::NotFound { .. })));
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_a_sound_segment_never_reaches_the_store() {
     let (bucket, store) = bucket(Fault::None);
     let place = place_on(bucket);

@@ -86,17 +86,26 @@ fn is_tablespace_link(path: &str) -> bool {
 
 /// Rules that hold at any depth.
 fn judge_name(path: &str) -> Verdict {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     let temporary = name.starts_with("pgsql_tmp")
         || name.starts_with("pg_internal.init")
         || name == "postgresql.auto.conf.tmp"
         || name == "current_logfiles.tmp"
-        || is_temporary_relation(name);
+        || (is_database(directory) && is_temporary_relation(name));
     if temporary {
         Verdict::Leave
     } else {
         Verdict::Take
     }
+}
+
+/// Whether a directory holds a database's relations: its last name is a number.
+pub fn is_database(directory: &str) -> bool {
+    is_number(directory.rsplit('/').next().unwrap_or(directory))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Temporary relations are named `t<backend>_<relfilenode>[_fork][.segment]`.
@@ -107,8 +116,12 @@ fn is_temporary_relation(name: &str) -> bool {
     let Some((backend, relation)) = rest.split_once('_') else {
         return false;
     };
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits(backend) && relation.bytes().next().is_some_and(|b| b.is_ascii_digit())
+    is_number(backend) && is_number(relation_number(relation))
+}
+
+/// The number at the front of a relation's file name: what is before a fork or a segment.
+fn relation_number(name: &str) -> &str {
+    name.split(['_', '.']).next().unwrap_or(name)
 }
 
 /// The relations of one directory that are unlogged: those with an `_init` fork.
@@ -116,14 +129,16 @@ fn is_temporary_relation(name: &str) -> bool {
 /// Recovery empties them from that fork, so their other forks need not be read; reading them would
 /// only report torn pages that no WAL mends. `pg_basebackup` leaves them out too.
 pub fn unlogged_relations<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    names
-        .filter_map(|name| name.strip_suffix("_init"))
-        .collect()
+    let init = |name: &'a str| {
+        name.strip_suffix("_init")
+            .filter(|relation| is_number(relation))
+    };
+    names.filter_map(init).collect()
 }
 
 /// Whether a file name is a fork of one of these unlogged relations, other than `_init`.
 pub fn is_unlogged_fork(name: &str, unlogged: &BTreeSet<&str>) -> bool {
-    let relation = name.split(['_', '.']).next().unwrap_or(name);
+    let relation = relation_number(name);
     !name.ends_with("_init") && unlogged.contains(relation)
 }
 
@@ -140,6 +155,8 @@ mod tests {
             ("base/5/t3_16384", File, Verdict::Leave),
             ("base/5/t3_16384_fsm", File, Verdict::Leave),
             ("base/5/tables", File, Verdict::Take),
+            ("t1_2", File, Verdict::Take),
+            ("conf.d/t1_2.conf", File, Verdict::Take),
             ("base/pgsql_tmp", Directory, Verdict::Leave),
             ("global/pg_control", File, Verdict::Leave),
             ("global/pg_internal.init", File, Verdict::Leave),
@@ -175,6 +192,12 @@ mod tests {
             judge_tablespace_entry("PG_15_202209061/pgsql_tmp", 15),
             Verdict::Leave
         );
+    }
+
+    #[test]
+    fn only_relations_are_unlogged() {
+        let names = ["postgresql_init", "postgresql.conf", "postgresql"];
+        assert!(unlogged_relations(names.into_iter()).is_empty());
     }
 
     #[test]

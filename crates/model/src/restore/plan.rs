@@ -12,6 +12,7 @@ use crate::backup::{BackupInfo, BackupStatus, Tablespace};
 use crate::cloud::{ArchiveName, ArchiveSet};
 use crate::codec::Codec;
 use crate::restore::tablespaces::{BadTablespaceMapping, TablespaceMapping, relocate};
+use crate::wal::lsn::Lsn;
 
 /// What was asked for.
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub struct TablespaceLink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestorePlan {
     pub backup: BackupId,
+    /// Where the backup began, by its record: a manifest of another backup begins elsewhere.
+    pub begin_lsn: Option<Lsn>,
     pub destination: PathBuf,
     pub extractions: Vec<Extraction>,
     pub links: Vec<TablespaceLink>,
@@ -142,6 +145,7 @@ pub fn plan_restore(
         .sum();
     Ok(RestorePlan {
         backup: request.backup,
+        begin_lsn: info.begin_xlog,
         destination: request.destination.clone(),
         extractions,
         links,

@@ -17,5 +17,6 @@ mod interop;
 mod kills;
 mod kit;
 mod memory;
+mod ownership;
 mod product;
 mod seen;
