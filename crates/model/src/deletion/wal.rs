@@ -94,11 +94,11 @@ impl Needs {
                 needs.add(id, info, facts.kept.get(id).copied());
             }
         }
-        let starts = going.iter().filter_map(|id| match facts.backups.get(id) {
+        let mut starts = going.iter().filter_map(|id| match facts.backups.get(id) {
             Some(Entry::Readable(info)) => Some((start_of(id, info)?, info.xlog_segment_size)),
             _ => None,
         });
-        if let Some((start, size)) = starts.last() {
+        if let Some((start, size)) = starts.next_back() {
             needs.last = Some(start);
             needs.note_size(size);
         }
