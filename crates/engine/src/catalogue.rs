@@ -23,6 +23,8 @@ use crate::store::{Bucket, StoreError};
 pub struct BucketCatalogue {
     pub backups: Catalogue,
     pub kept: BTreeMap<BackupId, KeepTarget>,
+    /// Annotations that may or may not keep a backup, and what is wrong with them.
+    pub unreadable_keeps: BTreeMap<BackupId, String>,
     /// The damaged pages that backups were taken with.
     pub damaged: BTreeMap<BackupId, Vec<DamagedPage>>,
 }
@@ -57,11 +59,14 @@ pub async fn read_catalogue(
         let text = String::from_utf8_lossy(&content);
         match found {
             Found::Record(id) => catalogue.backups.insert(id, parse(&text)),
-            Found::Keep(id) => {
-                if let Ok(target) = KeepTarget::parse(&text) {
+            Found::Keep(id) => match KeepTarget::parse(&text) {
+                Ok(target) => {
                     catalogue.kept.insert(id, target);
                 }
-            }
+                Err(error) => {
+                    catalogue.unreadable_keeps.insert(id, error.to_string());
+                }
+            },
             Found::Damage(id) => {
                 if let Ok(pages) = damage::parse(&text) {
                     catalogue.damaged.insert(id, pages);

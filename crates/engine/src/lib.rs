@@ -1,4 +1,4 @@
-//! What can be done: take, keep and restore a backup, archive and fetch WAL.
+//! What can be done: take, keep, restore and delete backups, archive and fetch WAL.
 //!
 //! The engine makes effects happen and stays silent about them: it returns values and errors and
 //! reports progress as typed events. Decisions are `model`'s, words are the command line's, and no
@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod catalogue;
 pub mod codec;
+pub mod deletion;
 pub mod download;
 pub mod durable;
 pub mod keep;

@@ -32,6 +32,8 @@
 //! - **backup record**, [`BackupInfo`](backup::BackupInfo): what `backup.info` holds; a backup is
 //!   complete when its status there is DONE.
 //! - **catalogue**, [`Catalogue`](backup::catalogue::Catalogue): all backups of one server.
+//! - **retention policy**, [`Policy`](retention::Policy): which backups are needed; retention
+//!   judges, a [`DeletionPlan`](deletion::DeletionPlan) says what goes.
 //! - **layout**, [`Layout`](cloud::Layout): the object keys of one server in a bucket.
 //! - **codec**, [`Codec`](codec::Codec): how an archive or a WAL file is compressed.
 //! - **moment**, [`Moment`](moment::Moment): an instant with the offset it was recorded with.
@@ -44,6 +46,7 @@ pub mod cloud;
 pub mod codec;
 pub mod control_file;
 pub mod damage;
+pub mod deletion;
 pub mod duration;
 pub mod format;
 pub mod keep;
@@ -51,5 +54,6 @@ pub mod moment;
 pub mod page;
 pub mod postgres;
 pub mod restore;
+pub mod retention;
 pub mod size;
 pub mod wal;

@@ -1,70 +1,162 @@
-//! `barman-cloud-backup-delete`: its command line is known, its work is not built yet.
+//! `barman-cloud-backup-delete`: backups that are not needed any longer, and their WAL.
 
-use clap::{ArgMatches, Parser};
+use std::num::NonZeroUsize;
+
+use clap::{ArgGroup, Parser};
+use engine::deletion::{execute, gather};
+use engine::store::Bucket;
+use jiff::Timestamp;
+use model::backup::catalogue::ResolveError;
+use model::backup::reference::BackupRef;
+use model::cloud::Layout;
+use model::deletion::{CannotDelete, Choice, DeletionPlan, DeletionRequest, Facts, plan_delete};
+use model::retention::Policy;
 
 use super::CloudCommand;
-use super::flags::Common;
+use super::flags::{self, Common};
 use super::later::{AZURE, CUSTOMER_KEY};
 use crate::failure::Failure;
 use crate::later::{Later, Takes};
-use crate::log::Log;
+use crate::log::{Level, Log};
+use crate::runtime;
 
-/// Delete backups from an object store. Not there yet: it ends with exit status 3.
+/// Delete backups from an object store, and the WAL that no remaining backup needs.
 #[derive(Debug, Parser)]
+#[command(after_help = AFTER_HELP)]
+#[command(group(
+    ArgGroup::new("what").required(true).args(["backup_id", "retention_policy"])
+))]
 pub struct Args {
     /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
-    source_url: Option<String>,
+    source_url: String,
     /// Name of the server
-    server_name: Option<String>,
+    server_name: String,
+    /// Delete this backup: its id or name, or latest, oldest, last-failed
+    #[arg(short, long, value_name = "ID")]
+    backup_id: Option<String>,
+    /// Delete what the policy does not need
+    #[arg(short, long, value_name = "POLICY")]
+    retention_policy: Option<String>,
+    /// Leave at least this many complete backups
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    minimum_redundancy: u32,
+    /// Only say what would go, what would stay, and why
+    #[arg(long)]
+    dry_run: bool,
+    /// Objects deleted by one request
+    #[arg(long, value_name = "N", default_value = "1000")]
+    batch_size: NonZeroUsize,
     #[command(flatten)]
     common: Common,
 }
 
-const DELETION: &[Later] = &[
-    Later::option("backup-id", Takes::Value("ID"), "Delete this backup").short('b'),
-    Later::option(
-        "retention-policy",
-        Takes::Value("POLICY"),
-        "Delete what the policy does not need",
-    )
-    .short('r'),
-    Later::option(
-        "minimum-redundancy",
-        Takes::Value("N"),
-        "Keep at least this many",
-    )
-    .short('m'),
-    Later::option("dry-run", Takes::Nothing, "Only say what would be deleted"),
-    Later::option(
-        "batch-size",
-        Takes::Value("N"),
-        "Objects deleted by one request",
-    ),
-    Later::option(
-        "check-object-lock",
-        Takes::Nothing,
-        "Look for locks of objects first",
-    ),
-];
+const AFTER_HELP: &str = "\
+A POLICY is REDUNDANCY n, or RECOVERY WINDOW OF n DAYS (or WEEKS, or MONTHS of 31 days). Kept \
+backups never go; see barman-cloud-backup-keep. A deletion that was interrupted is finished by \
+running the command again.
+
+Examples:
+  barman-cloud-backup-delete -r 'RECOVERY WINDOW OF 7 DAYS' --dry-run s3://backups/pg main
+  barman-cloud-backup-delete -b 20261121T081044 s3://backups/pg main
+
+Exit status:
+  0  deleted, or nothing to delete   3  the command line is wrong
+  1  what was asked for is refused   4  something else, such as a name that no backup has
+  2  the object store is unreachable";
+
+const LOCKS: &[Later] = &[Later::option(
+    "check-object-lock",
+    Takes::Nothing,
+    "Look for locks of objects first",
+)];
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[DELETION, CUSTOMER_KEY, AZURE];
-
-    fn refuse_later(_matches: &ArgMatches) -> Result<(), Failure> {
-        // The command itself is refused, whatever its options.
-        Ok(())
-    }
+    const LATER: &'static [&'static [Later]] = &[LOCKS, CUSTOMER_KEY, AZURE];
 
     fn common(&self) -> &Common {
         &self.common
     }
 
-    fn run(self, _log: &Log) -> Result<(), Failure> {
-        let Args {
-            source_url: _,
-            server_name: _,
-            common: _,
-        } = self;
-        Err(Failure::not_built("barman-cloud-backup-delete"))
+    fn run(self, log: &Log) -> Result<(), Failure> {
+        let place = self.common.place(&self.source_url, &self.server_name)?;
+        let wish = self.wish()?;
+        if self.common.test {
+            return place.test();
+        }
+        let plan = runtime::run_or_drop(async {
+            let (bucket, layout) = (place.open().await?, place.layout());
+            let facts = gather(&bucket, layout).await?;
+            let Some(plan) = self.plan(&wish, &facts, log)? else {
+                return Ok(None);
+            };
+            if !self.dry_run {
+                self.carry_out(&plan, &bucket, layout, log).await?;
+            }
+            Ok(Some(plan))
+        })?;
+        match plan {
+            Some(plan) if self.dry_run => flags::print(&plan.to_string()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is to be deleted, as it was typed.
+enum Wish {
+    Backup(BackupRef),
+    Policy(Policy),
+}
+
+impl Args {
+    fn wish(&self) -> Result<Wish, Failure> {
+        match (&self.backup_id, &self.retention_policy) {
+            (None, Some(policy)) => Ok(Wish::Policy(policy.parse()?)),
+            (text, _) => {
+                let Ok(reference) = text.as_deref().unwrap_or_default().parse();
+                Ok(Wish::Backup(reference))
+            }
+        }
+    }
+
+    /// The plan; none, and a warning, for an id that no backup has.
+    fn plan(&self, wish: &Wish, facts: &Facts, log: &Log) -> Result<Option<DeletionPlan>, Failure> {
+        if let Some((id, reason)) = facts.backups.unreadable().next() {
+            let (id, reason) = (*id, reason.to_owned());
+            return Err(CannotDelete::UnreadableRecord { id, reason }.into());
+        }
+        let choice = match wish {
+            Wish::Policy(policy) => Choice::Policy(*policy),
+            Wish::Backup(reference) => match facts.backups.resolve(reference) {
+                Ok((id, _)) => Choice::Backup(*id),
+                Err(error @ ResolveError::UnknownId { .. }) => {
+                    log.line(Level::Warning, &format!("nothing is deleted: {error}"));
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let request = DeletionRequest {
+            choice,
+            minimum_redundancy: self.minimum_redundancy,
+            now: Timestamp::now(),
+        };
+        Ok(Some(plan_delete(&request, facts)?))
+    }
+
+    async fn carry_out(
+        &self,
+        plan: &DeletionPlan,
+        bucket: &Bucket,
+        layout: &Layout,
+        log: &Log,
+    ) -> Result<(), Failure> {
+        for line in plan.to_string().lines() {
+            log.line(Level::Info, line);
+        }
+        let deleted = execute(plan, bucket, layout, self.batch_size).await?;
+        let (backups, wal) = (deleted.backup_count, deleted.wal_file_count);
+        let text = format!("deleted: {backups} backup(s), {wal} WAL file(s)");
+        log.line(Level::Info, &text);
+        Ok(())
     }
 }

@@ -7,12 +7,14 @@ use std::error::Error as StdError;
 
 use cloud::ErrorKind;
 use engine::backup::{BackupError, SessionError};
+use engine::deletion::DeletionError;
 use engine::keep::KeepError;
 use engine::restore::{ExtractError, RestoreError};
 use engine::store::StoreError;
 use engine::wal::archive::ArchiveError;
 use engine::wal::fetch::FetchError;
 use model::backup::catalogue::ResolveError;
+use model::deletion::CannotDelete;
 use model::restore::choose::NoBackup;
 use model::restore::plan::CannotRestore;
 
@@ -36,6 +38,7 @@ usage_errors!(
     model::moment::BadMoment,
     model::restore::tablespaces::BadTablespaceMapping,
     model::restore::target::BadTimelineChoice,
+    model::retention::BadPolicy,
     model::size::BadSize,
     model::wal::lsn::BadLsn,
     model::wal::name::BadWalName,
@@ -123,6 +126,32 @@ impl From<KeepError> for Failure {
         match error {
             KeepError::Store(error) => of_store(&error),
             error => Failure::new(Exit::Failed, chain(&error)),
+        }
+    }
+}
+
+impl From<CannotDelete> for Failure {
+    fn from(error: CannotDelete) -> Failure {
+        let hint = match &error {
+            CannotDelete::Kept { .. } => "barman-cloud-backup-keep --release lets it go.",
+            CannotDelete::UnreadableRecord { .. } => {
+                "Nobody knows which WAL that backup needs. Repair its backup.info, or move it away \
+                 once you are sure that the backup is of no use."
+            }
+            CannotDelete::UnreadableKeep { .. } => {
+                "Set or release it anew with barman-cloud-backup-keep."
+            }
+            _ => return Failure::new(Exit::Failed, error.to_string()),
+        };
+        Failure::new(Exit::Failed, error.to_string()).with_hint(hint)
+    }
+}
+
+impl From<DeletionError> for Failure {
+    fn from(error: DeletionError) -> Failure {
+        match error {
+            DeletionError::Store(error) => of_store(&error),
+            DeletionError::KeptMeanwhile(_) => Failure::new(Exit::Failed, error.to_string()),
         }
     }
 }

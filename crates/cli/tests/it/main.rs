@@ -4,6 +4,7 @@
 mod archive_check;
 mod catalogue;
 mod command_lines;
+mod delete;
 mod help;
 mod keep;
 mod links;
@@ -49,7 +50,8 @@ impl Said {
     }
 }
 
-/// Starts the program under a name with words split at spaces.
+/// Starts the program under a name with words split at spaces; a no-break space in a word becomes
+/// an ordinary one.
 fn start(name: &str, words: &str) -> Said {
     start_with(name, words, &[])
 }
@@ -61,7 +63,12 @@ fn start_with(name: &str, words: &str, variables: &[(&str, &str)]) -> Said {
     symlink(env!("CARGO_BIN_EXE_barman"), &link).expect("a new link");
     let mut command = Command::new(link);
     command
-        .args(words.split_whitespace())
+        .args(
+            words
+                .split([' ', '\n'])
+                .filter(|word| !word.is_empty())
+                .map(in_one_word),
+        )
         .env_remove("COLUMNS")
         .env_remove("NO_COLOR");
     for (variable, _) in std::env::vars_os() {
@@ -77,6 +84,10 @@ fn start_with(name: &str, words: &str, variables: &[(&str, &str)]) -> Said {
     }
     command.envs(variables.iter().copied());
     said(command.output().expect("the program starts"))
+}
+
+fn in_one_word(word: &str) -> String {
+    word.replace('\u{a0}', " ")
 }
 
 fn said(output: Output) -> Said {

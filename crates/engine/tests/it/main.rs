@@ -5,6 +5,8 @@
 )]
 
 mod archives;
+mod deletion;
+mod keep;
 mod restore;
 mod stores;
 mod uploads;

@@ -29,6 +29,8 @@ pub enum Fault {
     SilentComplete,
     /// Every plain write.
     Put,
+    /// Every write and deletion after so many of them; a deletion counts for each object.
+    After(usize),
 }
 
 #[derive(Debug)]
@@ -36,16 +38,22 @@ pub struct FaultyStore {
     inner: Arc<InMemory>,
     fault: Fault,
     parts: Arc<AtomicUsize>,
+    changes: Arc<AtomicUsize>,
     pub calls: Arc<Mutex<Vec<String>>>,
 }
 
 /// A bucket of 5 MiB parts in memory, and the store behind it.
 pub fn bucket(fault: Fault) -> (Bucket, Arc<FaultyStore>) {
-    let inner = Arc::new(InMemory::new());
+    bucket_on(Arc::new(InMemory::new()), fault)
+}
+
+/// The same on a store that may already hold something.
+pub fn bucket_on(inner: Arc<InMemory>, fault: Fault) -> (Bucket, Arc<FaultyStore>) {
     let store = Arc::new(FaultyStore {
         inner: Arc::clone(&inner),
         fault,
         parts: Arc::default(),
+        changes: Arc::default(),
         calls: Arc::default(),
     });
     let bucket = Bucket {
@@ -63,6 +71,12 @@ fn broken<T>() -> Result<T> {
         store: "faulty",
         source: "on purpose".into(),
     })
+}
+
+/// Counts a change, and says whether it is one too many.
+fn is_over(fault: Fault, changes: &AtomicUsize) -> bool {
+    let before = changes.fetch_add(1, Ordering::Relaxed);
+    matches!(fault, Fault::After(most) if before >= most)
 }
 
 impl FaultyStore {
@@ -99,7 +113,7 @@ impl ObjectStore for FaultyStore {
         options: PutOptions,
     ) -> Result<PutResult> {
         self.note("put", location);
-        if self.fault == Fault::Put {
+        if self.fault == Fault::Put || is_over(self.fault, &self.changes) {
             return broken();
         }
         self.inner.put_opts(location, payload, options).await
@@ -128,7 +142,14 @@ impl ObjectStore for FaultyStore {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let (fault, changes) = (self.fault, Arc::clone(&self.changes));
+        let calls = Arc::clone(&self.calls);
+        let locations = locations.and_then(move |location| {
+            calls.lock().unwrap().push(format!("delete {location}"));
+            let over = is_over(fault, &changes);
+            async move { if over { broken() } else { Ok(location) } }
+        });
+        self.inner.delete_stream(locations.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -1,0 +1,156 @@
+//! Deleting backups and the WAL that only they needed.
+//!
+//! What goes and in which order is `model::deletion`'s plan; here the facts for it are gathered and
+//! it is carried out. Always true: a group of objects is touched only when the store has confirmed
+//! that the one before it is gone, and a plan that was interrupted is finished by planning and
+//! executing again.
+
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use model::backup::BackupInfo;
+use model::backup::id::BackupId;
+use model::cloud::Layout;
+use model::deletion::{DeletionPlan, Facts, Going, Target, is_being_deleted, mark};
+use model::format::backup_info;
+
+use crate::catalogue::read_catalogue;
+use crate::store::{Bucket, StoreError};
+
+/// Why a deletion was not finished.
+#[derive(Debug, thiserror::Error)]
+pub enum DeletionError {
+    #[error("nothing is deleted: backup {0} is kept since a moment ago")]
+    KeptMeanwhile(BackupId),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deleted {
+    pub backup_count: usize,
+    pub wal_file_count: usize,
+}
+
+/// Looks at everything a plan depends on.
+///
+/// # Errors
+/// When the store cannot be listed or a record cannot be fetched.
+pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreError> {
+    let found = read_catalogue(bucket, layout).await?;
+    let mut facts = Facts {
+        backups: found.backups,
+        kept: found.kept,
+        unreadable_keeps: found.unreadable_keeps,
+        ..Facts::default()
+    };
+    let see_object = |object: object_store::ObjectMeta| {
+        if let Some((id, name)) = layout.backup_of(object.location.as_ref()) {
+            facts.objects.entry(id).or_default().push(name.to_owned());
+        }
+        ControlFlow::Continue(())
+    };
+    let backups = format!("{}/", layout.backups());
+    bucket.list_each(&backups, see_object).await?;
+    let see_wal = |object: object_store::ObjectMeta| {
+        facts.wal.extend(layout.wal_of(object.location.as_ref()));
+        ControlFlow::Continue(())
+    };
+    let wal = format!("{}/", layout.wals());
+    bucket.list_each(&wal, see_wal).await?;
+    Ok(facts)
+}
+
+/// Carries a plan out, with at most `batch` objects in one request to the store.
+///
+/// # Errors
+/// When the store refuses; what was planned and is left is then marked, and the next run, by id or
+/// by policy, goes on with it.
+pub async fn execute(
+    plan: &DeletionPlan,
+    bucket: &Bucket,
+    layout: &Layout,
+    batch: NonZeroUsize,
+) -> Result<Deleted, DeletionError> {
+    let going: Vec<(&BackupId, &Going)> = plan.going().collect();
+    for (id, going) in &going {
+        if !is_being_deleted(&going.record) {
+            write_record(bucket, layout, id, &mark(&going.record)).await?;
+        }
+    }
+    yield_to_keeps(bucket, layout, &going).await?;
+    let mut wal_file_count = 0;
+    for group in plan.groups() {
+        for targets in group.chunks(batch.get()) {
+            let is_wal = |target: &&Target| matches!(target, Target::Wal(..));
+            wal_file_count += targets.iter().filter(is_wal).count();
+            delete(bucket, targets.iter().map(|target| key(layout, target))).await?;
+        }
+    }
+    Ok(Deleted {
+        backup_count: going.len(),
+        wal_file_count,
+    })
+}
+
+fn key(layout: &Layout, target: &Target) -> String {
+    match target {
+        Target::Object(id, name) => format!("{}/{name}", layout.base(id)),
+        Target::Wal(name, codec) => layout.wal(name, *codec),
+    }
+}
+
+/// Whoever keeps a backup looks at its record after writing the annotation; here it is the other
+/// way round. So at least one of two that meet sees the other.
+async fn yield_to_keeps(
+    bucket: &Bucket,
+    layout: &Layout,
+    going: &[(&BackupId, &Going)],
+) -> Result<(), DeletionError> {
+    for (id, planned) in going {
+        let known = planned
+            .annotations
+            .iter()
+            .any(|name| name == "annotations/keep");
+        if known || !bucket.exists(&layout.annotation_keep(id)).await? {
+            continue;
+        }
+        for (id, going) in going {
+            write_record(bucket, layout, id, &going.record).await?;
+        }
+        return Err(DeletionError::KeptMeanwhile(**id));
+    }
+    Ok(())
+}
+
+async fn write_record(
+    bucket: &Bucket,
+    layout: &Layout,
+    id: &BackupId,
+    record: &BackupInfo,
+) -> Result<(), StoreError> {
+    let text = Bytes::from(backup_info::render(record));
+    bucket.write(&layout.backup_info(id), text).await
+}
+
+/// Deletes objects in no particular order; those that are not there are no error.
+async fn delete(bucket: &Bucket, keys: impl Iterator<Item = String>) -> Result<(), StoreError> {
+    let keys: Vec<String> = keys.collect();
+    let paths: Vec<_> = keys
+        .iter()
+        .map(|key| bucket.path(key))
+        .collect::<Result<_, _>>()?;
+    let about = keys.first().map_or("", String::as_str);
+    let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
+    let mut answers = bucket.objects.delete_stream(paths);
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(source) => return Err(bucket.error("delete", about)(source)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Keeping backups of a store in memory.
+
+use engine::keep::{KeepError, keep, kept, release};
+use engine::store::Bucket;
+use model::backup::BackupStatus;
+use model::backup::id::BackupId;
+use model::cloud::Layout;
+use model::keep::KeepTarget;
+
+use crate::stores::{Fault, bucket};
+
+async fn put_record(bucket: &Bucket, layout: &Layout, id: &BackupId, status: BackupStatus) {
+    let text = format!("status={status}\n");
+    let key = layout.backup_info(id);
+    bucket.write(&key, text.into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_complete_backup_is_kept() {
+    let (bucket, store) = bucket(Fault::None);
+    let layout = Layout::new("some/folder", "main").unwrap();
+    let id: BackupId = "20261121T081044".parse().unwrap();
+    let try_keep = || keep(&bucket, &layout, &id, KeepTarget::Full);
+    assert!(matches!(try_keep().await, Err(KeepError::Gone { .. })));
+    put_record(&bucket, &layout, &id, BackupStatus::Failed).await;
+    assert!(matches!(try_keep().await, Err(KeepError::NotDone { .. })));
+    assert_eq!(store.keys().await.len(), 1);
+    put_record(&bucket, &layout, &id, BackupStatus::Done).await;
+    try_keep().await.unwrap();
+    assert_eq!(
+        kept(&bucket, &layout, &id).await.unwrap(),
+        Some(KeepTarget::Full)
+    );
+    for _ in 0..2 {
+        release(&bucket, &layout, &id).await.unwrap();
+        assert_eq!(kept(&bucket, &layout, &id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn an_annotation_that_says_something_else_is_an_error() {
+    let (bucket, _) = bucket(Fault::None);
+    let layout = Layout::new("", "main").unwrap();
+    let id: BackupId = "20261121T081044".parse().unwrap();
+    let key = layout.annotation_keep(&id);
+    bucket.write(&key, "perhaps".into()).await.unwrap();
+    assert!(matches!(
+        kept(&bucket, &layout, &id).await,
+        Err(KeepError::Annotation { .. })
+    ));
+}

@@ -1,0 +1,232 @@
+//! Plans worked out by hand; `histories` has random ones.
+
+mod histories;
+
+use super::*;
+use crate::moment::Moment;
+use crate::wal::name::SegmentName;
+
+fn id(number: usize) -> BackupId {
+    let (day, hour) = (1 + number / 24, number % 24);
+    format!("202611{day:02}T{hour:02}0000").parse().unwrap()
+}
+
+fn segment(timeline: u32, number: u32) -> SegmentName {
+    format!("{timeline:08X}{:08X}{:08X}", number / 256, number % 256)
+        .parse()
+        .unwrap()
+}
+
+fn time(hours: usize) -> Timestamp {
+    let start: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+    start + jiff::SignedDuration::from_hours(hours as i64)
+}
+
+fn done(timeline: u32, begin: u32, end: u32) -> BackupInfo {
+    BackupInfo {
+        status: BackupStatus::Done,
+        begin_wal: Some(segment(timeline, begin).to_string()),
+        end_wal: Some(segment(timeline, end).to_string()),
+        end_time: Some(Moment::from(time(0))),
+        ..BackupInfo::default()
+    }
+}
+
+fn facts(backups: Vec<BackupInfo>, wal: &[&str]) -> Facts {
+    let named = |(number, info): (usize, BackupInfo)| (id(number), Entry::from(info));
+    let objects = ["annotations/damage", "backup.info", "data.tar"].map(str::to_owned);
+    Facts {
+        objects: (0..backups.len())
+            .map(|n| (id(n), objects.to_vec()))
+            .collect(),
+        backups: backups.into_iter().enumerate().map(named).collect(),
+        wal: wal
+            .iter()
+            .map(|name| (name.parse().unwrap(), Codec::Gzip))
+            .collect(),
+        ..Facts::default()
+    }
+}
+
+fn delete(number: usize) -> DeletionRequest {
+    request(Choice::Backup(id(number)), 0)
+}
+
+fn request(choice: Choice, minimum_redundancy: u32) -> DeletionRequest {
+    DeletionRequest {
+        choice,
+        minimum_redundancy,
+        now: time(100),
+    }
+}
+
+#[test]
+fn the_plan_says_of_everything_why_it_goes_or_stays() {
+    let mut facts = facts(
+        vec![done(1, 2, 3), done(1, 5, 6), done(2, 9, 9)],
+        &[
+            "000000010000000000000001",
+            "000000010000000000000002",
+            "000000010000000000000002.00000028.backup",
+            "000000010000000000000003",
+            "000000010000000000000004",
+            "000000010000000000000005",
+            "000000010000000000000008.partial",
+            "00000002.history",
+            "000000020000000000000008",
+            "000000030000000000000001",
+        ],
+    );
+    let plan = plan_delete(&delete(1), &facts).unwrap();
+    assert_eq!(
+        plan.to_string(),
+        "backup 20261101T000000 stays: another one is to be deleted\n\
+         backup 20261101T010000 goes (3 objects): it is the one to delete\n\
+         backup 20261101T020000 stays: another one is to be deleted\n\
+         WAL 000000010000000000000001 goes (1 file): older than backup 20261101T000000, where the \
+         oldest need begins\n\
+         WAL 000000010000000000000002 to 000000010000000000000008.partial stays (6 files): backup \
+         20261101T000000 needs it\n\
+         WAL 00000002.history stays (1 file): timeline histories are never deleted\n\
+         WAL 000000020000000000000008 stays (1 file): backup 20261101T000000 needs it\n\
+         WAL 000000030000000000000001 stays (1 file): it is not older than backup \
+         20261101T000000\n"
+    );
+    facts.kept.insert(id(0), KeepTarget::Standalone);
+    let policy = Choice::Policy("REDUNDANCY 1".parse().unwrap());
+    let plan = plan_delete(&request(policy, 0), &facts).unwrap();
+    assert_eq!(
+        plan.to_string(),
+        "backup 20261101T000000 stays: it is kept (standalone)\n\
+         backup 20261101T010000 goes (3 objects): a newer complete backup suffices\n\
+         backup 20261101T020000 stays: number 1 of the newest 1 complete backups\n\
+         WAL 000000010000000000000001 goes (1 file): older than backup 20261101T020000, where the \
+         oldest need begins\n\
+         WAL 000000010000000000000002 to 000000010000000000000003 stays (3 files): standalone \
+         backup 20261101T000000 needs it\n\
+         WAL 000000010000000000000004 to 000000010000000000000008.partial goes (3 files): older \
+         than backup 20261101T020000, where the oldest need begins\n\
+         WAL 00000002.history stays (1 file): timeline histories are never deleted\n\
+         WAL 000000020000000000000008 goes (1 file): older than backup 20261101T020000, where the \
+         oldest need begins\n\
+         WAL 000000030000000000000001 stays (1 file): it is not older than backup \
+         20261101T020000\n"
+    );
+}
+
+#[test]
+fn data_goes_first_then_wal_annotations_and_records() {
+    let facts = facts(
+        vec![done(1, 2, 3), done(1, 5, 6)],
+        &["000000010000000000000004"],
+    );
+    let plan = plan_delete(&delete(0), &facts).unwrap();
+    let object = |name: &str| vec![Target::Object(id(0), name.to_owned())];
+    let wal = Target::Wal("000000010000000000000004".parse().unwrap(), Codec::Gzip);
+    assert_eq!(
+        plan.groups(),
+        [
+            object("data.tar"),
+            vec![wal],
+            object("annotations/damage"),
+            object("backup.info")
+        ]
+    );
+}
+
+#[test]
+fn what_is_unclear_stops_everything() {
+    let mut unclear = facts(vec![done(1, 2, 3)], &[]);
+    unclear.unreadable_keeps.insert(id(0), "empty".to_owned());
+    assert!(matches!(
+        plan_delete(&delete(0), &unclear),
+        Err(CannotDelete::UnreadableKeep { .. })
+    ));
+    let reason = "line 1".to_owned();
+    unclear.backups.insert(id(1), Entry::Unreadable { reason });
+    assert!(matches!(
+        plan_delete(&delete(0), &unclear),
+        Err(CannotDelete::UnreadableRecord { .. })
+    ));
+}
+
+#[test]
+fn what_must_stay_is_refused_by_name() {
+    let child = BackupInfo {
+        parent_backup_id: Some(id(1)),
+        ..done(1, 7, 7)
+    };
+    let snapshots = BackupInfo {
+        snapshots_info: Some(crate::format::python_literal::Value::None),
+        ..done(1, 8, 8)
+    };
+    let mut facts = facts(vec![done(1, 2, 3), done(1, 5, 6), child, snapshots], &[]);
+    facts.kept.insert(id(0), KeepTarget::Full);
+    let refusal = |number| {
+        plan_delete(&delete(number), &facts)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refusal(0),
+        "backup 20261101T000000 is not deleted: it is kept (full)"
+    );
+    assert_eq!(
+        refusal(1),
+        "backup 20261101T010000 is not deleted: backup 20261101T020000 builds on it"
+    );
+    assert_eq!(
+        refusal(3),
+        "backup 20261101T030000 is not deleted: deleting disk snapshots is not there yet"
+    );
+    assert_eq!(refusal(9), "backup 20261101T090000 does not exist");
+    facts.backups = [(id(0), done(1, 2, 3).into())].into_iter().collect();
+    facts.kept.clear();
+    let last = plan_delete(&request(Choice::Backup(id(0)), 1), &facts);
+    assert_eq!(
+        last.unwrap_err().to_string(),
+        "backup 20261101T000000 is not deleted: there are 1 complete backups, and 1 must stay"
+    );
+}
+
+#[test]
+fn a_backup_that_is_still_going_on_keeps_its_wal() {
+    let wal = ["000000010000000000000003", "000000010000000000000005"];
+    let going_on = |begin_xlog| BackupInfo {
+        status: BackupStatus::Started,
+        begin_xlog,
+        ..BackupInfo::default()
+    };
+    let lsn = Some("0/5000028".parse().unwrap());
+    for (begin, fate) in [
+        (lsn, WalFate::NotOlderThan(id(1))),
+        (None, WalFate::UnknownBegin(id(1))),
+    ] {
+        let facts = facts(vec![done(1, 4, 4), going_on(begin)], &wal);
+        let plan = plan_delete(&delete(0), &facts).unwrap();
+        assert_eq!(plan.wal[0].fate, fate);
+        assert!(plan.wal.iter().all(|run| run.goes.is_empty()));
+    }
+}
+
+#[test]
+fn when_no_backup_stays_the_wal_since_the_last_one_does() {
+    let wal = ["000000010000000000000003", "000000010000000000000004"];
+    let plan = plan_delete(&delete(0), &facts(vec![done(1, 4, 4)], &wal)).unwrap();
+    let fates: Vec<WalFate> = plan.wal.iter().map(|run| run.fate).collect();
+    assert_eq!(
+        fates,
+        [WalFate::OlderThanLast(id(0)), WalFate::NotOlderThan(id(0))]
+    );
+}
+
+#[test]
+fn segments_of_different_sizes_are_not_compared() {
+    let small = BackupInfo {
+        xlog_segment_size: crate::postgres::SegmentSize::new(1 << 20).unwrap(),
+        ..done(1, 9, 9)
+    };
+    let facts = facts(vec![done(1, 4, 4), small], &["000000010000000000000001"]);
+    let plan = plan_delete(&delete(0), &facts).unwrap();
+    assert_eq!(plan.wal[0].fate, WalFate::MixedSizes);
+}

@@ -1,0 +1,298 @@
+//! Retention: which backups a policy still needs, and why.
+//!
+//! [`judge`] is a pure function of the policy, the backups and the time; what follows from its
+//! verdicts is planned in [`crate::deletion`]. The rules are those of Barman's documentation
+//! ("Retention policies"). Always true: there is exactly one verdict for every backup, a backup
+//! that is not DONE counts for nothing, and a kept one is never obsolete.
+
+mod policy;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::backup::id::BackupId;
+use crate::backup::{BackupInfo, BackupStatus};
+use crate::deletion::is_being_deleted;
+use crate::keep::KeepTarget;
+
+pub use policy::{BadPolicy, Policy, Window, WindowUnit};
+
+/// A backup as retention sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// Which one it is; newer backups have greater ids.
+    pub id: &'a BackupId,
+    /// Its record.
+    pub info: &'a BackupInfo,
+    /// The annotation, if it is kept.
+    pub kept: Option<KeepTarget>,
+}
+
+/// A policy and the number of backups that it never goes below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// What is promised.
+    pub policy: Policy,
+    /// So many complete backups stay whatever the policy says.
+    pub minimum_redundancy: u32,
+}
+
+/// What retention says of one backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which one it is.
+    pub id: BackupId,
+    /// Whether it may go.
+    pub standing: Standing,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Whether a backup is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The policy needs it.
+    Valid,
+    /// The policy does not need it: it may go.
+    Obsolete,
+    /// The policy does not need it, but the minimum redundancy does.
+    PotentiallyObsolete,
+    /// Somebody keeps it.
+    Kept(KeepTarget),
+    /// Retention does not deal with it: it is not DONE.
+    NotJudged,
+}
+
+/// Why a backup stands as it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It is the n-th newest complete backup, and so many are wanted.
+    AmongNewest { position: u32, wanted: u32 },
+    /// There are as many newer complete backups as are wanted.
+    NewerSuffice { wanted: u32 },
+    /// It ended within the window, which begins at the moment.
+    WithinWindow { since: Timestamp },
+    /// It is the newest that ended before the window: the window's first moment needs it.
+    CoversWindow { since: Timestamp },
+    /// A newer backup covers the beginning of the window.
+    BeforeWindow { since: Timestamp },
+    /// Only the minimum redundancy needs it.
+    MinimumRedundancy { minimum: u32 },
+    /// Its record has no end, so nobody can tell that it is old.
+    NoEnd,
+    /// It has an annotation.
+    Annotated { target: KeepTarget },
+    /// It builds on another one and shares its lot.
+    LikeRoot { root: BackupId },
+    /// Its status is not DONE.
+    Status(BackupStatus),
+    /// A deletion of it was begun and not finished.
+    DeletionBegun,
+}
+
+/// Judges all backups of a server, oldest first in the result as in their ids.
+///
+/// Going from the newest to the oldest, REDUNDANCY n leaves the first n complete backups valid; a
+/// recovery window leaves those that ended within it valid, and the newest one before it, without
+/// which its first moment could not be restored. Kept backups count like others. A backup that
+/// builds on another shares that one's lot.
+pub fn judge(rules: &Rules, backups: &[Judged<'_>], now: Timestamp) -> Vec<Verdict> {
+    let known: BTreeMap<&BackupId, &Judged<'_>> = backups.iter().map(|b| (b.id, b)).collect();
+    let mut walk = Walk::new(rules, now);
+    let mut verdicts: BTreeMap<BackupId, Verdict> = BTreeMap::new();
+    for backup in known.values().rev().filter(|b| root_of(b, &known) == *b.id) {
+        verdicts.insert(*backup.id, walk.next(backup));
+    }
+    for backup in known.values() {
+        let root = root_of(backup, &known);
+        if root != *backup.id {
+            let verdict = like_root(backup, &verdicts[&root]);
+            verdicts.insert(*backup.id, verdict);
+        }
+    }
+    verdicts.into_values().collect()
+}
+
+/// The backup at the end of the chain of parents. A parent that is not there ends the chain.
+fn root_of(backup: &Judged<'_>, known: &BTreeMap<&BackupId, &Judged<'_>>) -> BackupId {
+    let mut at = backup;
+    // A chain has at most as many links as there are backups; a forged ring ends here, too.
+    for _ in 0..known.len() {
+        let parent = at.info.parent_backup_id.and_then(|id| known.get(&id));
+        match parent {
+            Some(parent) => at = parent,
+            None => return *at.id,
+        }
+    }
+    *backup.id
+}
+
+fn like_root(backup: &Judged<'_>, root: &Verdict) -> Verdict {
+    let standing = match (backup.info.status, backup.kept, root.standing) {
+        _ if is_being_deleted(backup.info) => return being_deleted(backup),
+        (status, _, _) if status != BackupStatus::Done => {
+            return verdict(backup, Standing::NotJudged, Reason::Status(status));
+        }
+        (_, Some(target), _) => {
+            return verdict(backup, Standing::Kept(target), Reason::Annotated { target });
+        }
+        (_, _, Standing::Obsolete) => Standing::Obsolete,
+        (_, _, Standing::PotentiallyObsolete) => Standing::PotentiallyObsolete,
+        _ => Standing::Valid,
+    };
+    verdict(backup, standing, Reason::LikeRoot { root: root.id })
+}
+
+fn verdict(backup: &Judged<'_>, standing: Standing, reason: Reason) -> Verdict {
+    Verdict {
+        id: *backup.id,
+        standing,
+        reason,
+    }
+}
+
+fn being_deleted(backup: &Judged<'_>) -> Verdict {
+    verdict(backup, Standing::Obsolete, Reason::DeletionBegun)
+}
+
+/// The way from the newest backup to the oldest.
+struct Walk<'a> {
+    rules: &'a Rules,
+    /// How many complete backups were passed.
+    complete: u32,
+    /// How many of them are valid, or held by the minimum redundancy.
+    valid: u32,
+    /// The first moment of the window, for a window.
+    since: Option<Timestamp>,
+    /// Whether a passed backup covers that moment.
+    is_covered: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(rules: &'a Rules, now: Timestamp) -> Walk<'a> {
+        let since = match rules.policy {
+            Policy::Redundancy(_) => None,
+            Policy::RecoveryWindow(window) => Some(window.begin(now)),
+        };
+        Walk {
+            rules,
+            complete: 0,
+            valid: 0,
+            since,
+            is_covered: false,
+        }
+    }
+
+    fn next(&mut self, backup: &Judged<'_>) -> Verdict {
+        if is_being_deleted(backup.info) {
+            return being_deleted(backup);
+        }
+        if backup.info.status != BackupStatus::Done {
+            let reason = Reason::Status(backup.info.status);
+            return verdict(backup, Standing::NotJudged, reason);
+        }
+        self.complete = self.complete.saturating_add(1);
+        let (standing, reason) = match (self.rules.policy, self.since) {
+            (Policy::RecoveryWindow(_), Some(since)) => self.in_window(backup, since),
+            (Policy::Redundancy(wanted), _) => self.by_number(wanted),
+            (Policy::RecoveryWindow(_), None) => (Standing::Valid, Reason::NoEnd),
+        };
+        if standing != Standing::Obsolete {
+            self.valid = self.valid.saturating_add(1);
+        }
+        match backup.kept {
+            Some(target) => verdict(backup, Standing::Kept(target), Reason::Annotated { target }),
+            None => verdict(backup, standing, reason),
+        }
+    }
+
+    fn by_number(&self, wanted: u32) -> (Standing, Reason) {
+        let position = self.complete;
+        let minimum = self.rules.minimum_redundancy;
+        if position <= wanted {
+            (Standing::Valid, Reason::AmongNewest { position, wanted })
+        } else if position <= minimum {
+            (Standing::Valid, Reason::MinimumRedundancy { minimum })
+        } else {
+            let wanted = wanted.max(minimum);
+            (Standing::Obsolete, Reason::NewerSuffice { wanted })
+        }
+    }
+
+    fn in_window(&mut self, backup: &Judged<'_>, since: Timestamp) -> (Standing, Reason) {
+        let minimum = self.rules.minimum_redundancy;
+        if self.is_covered && self.valid < minimum {
+            let reason = Reason::MinimumRedundancy { minimum };
+            return (Standing::PotentiallyObsolete, reason);
+        }
+        if self.is_covered {
+            return (Standing::Obsolete, Reason::BeforeWindow { since });
+        }
+        match backup.info.end_time.map(|end| end.timestamp()) {
+            None => (Standing::Valid, Reason::NoEnd),
+            Some(end) if end >= since => (Standing::Valid, Reason::WithinWindow { since }),
+            Some(_) => {
+                // A standalone backup leads to no moment but its own: it covers nothing.
+                self.is_covered = backup.kept != Some(KeepTarget::Standalone);
+                (Standing::Valid, Reason::CoversWindow { since })
+            }
+        }
+    }
+}
+
+impl Standing {
+    /// The word in Barman's reports; empty for what retention does not deal with.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Standing::Valid => "VALID",
+            Standing::Obsolete => "OBSOLETE",
+            Standing::PotentiallyObsolete => "OBSOLETE*",
+            Standing::Kept(KeepTarget::Full) => "KEEP:FULL",
+            Standing::Kept(KeepTarget::Standalone) => "KEEP:STANDALONE",
+            Standing::NotJudged => "-",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::AmongNewest { position, wanted } => {
+                write!(
+                    f,
+                    "number {position} of the newest {wanted} complete backups"
+                )
+            }
+            Reason::NewerSuffice { wanted } => match wanted {
+                0 => f.write_str("the policy asks for no backup at all"),
+                1 => f.write_str("a newer complete backup suffices"),
+                _ => write!(f, "{wanted} newer complete backups suffice"),
+            },
+            Reason::WithinWindow { since } => {
+                write!(f, "it ended within the window, which begins {since:.0}")
+            }
+            Reason::CoversWindow { since } => {
+                write!(f, "the beginning of the window, {since:.0}, needs it")
+            }
+            Reason::BeforeWindow { since } => {
+                write!(
+                    f,
+                    "a newer backup covers the window, which begins {since:.0}"
+                )
+            }
+            Reason::MinimumRedundancy { minimum } => {
+                write!(f, "the minimum redundancy of {minimum} needs it")
+            }
+            Reason::NoEnd => f.write_str("its record does not say when it ended"),
+            Reason::Annotated { target } => write!(f, "it is kept ({target})"),
+            Reason::LikeRoot { root } => write!(f, "it builds on backup {root}"),
+            Reason::Status(status) => write!(f, "its status is {status}, not DONE"),
+            Reason::DeletionBegun => f.write_str("its deletion was begun and not finished"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
