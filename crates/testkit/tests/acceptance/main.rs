@@ -8,5 +8,6 @@
 
 mod cycle;
 mod damage;
+mod deletion;
 mod kit;
 mod product;
