@@ -181,6 +181,10 @@ pub fn plan_delete(request: &DeletionRequest, facts: &Facts) -> Result<DeletionP
     let fates = catalogue::choose(request, facts)?;
     let (going, staying): (Vec<_>, Vec<_>) = fates.iter().partition(|fate| fate.goes);
     let needs = wal::Needs::gather(facts, &ids(&staying), &ids(&going));
+    let needs = match &request.choice {
+        Choice::Backup(id) => needs.stay_beside_older(id, facts),
+        Choice::Policy(_) => needs,
+    };
     let backups = fates.iter().map(|fate| BackupFate {
         id: fate.id,
         reason: fate.reason.clone(),

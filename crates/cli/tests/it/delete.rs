@@ -75,7 +75,7 @@ fn a_policy_deletes_what_it_does_not_need() {
 fn a_backup_is_deleted_by_id_by_name_and_by_shortcut() {
     let store = archive();
     for (word, expected) in [
-        ("nightly", (2, 5)),
+        ("nightly", (2, 6)),
         ("20261101T000000", (1, 1)),
         ("latest", (0, 1)),
     ] {

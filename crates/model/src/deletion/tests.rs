@@ -83,14 +83,14 @@ fn the_plan_says_of_everything_why_it_goes_or_stays() {
         "backup 20261101T000000 stays: another one is to be deleted\n\
          backup 20261101T010000 goes (3 objects): it is the one to delete\n\
          backup 20261101T020000 stays: another one is to be deleted\n\
-         WAL 000000010000000000000001 goes (1 file): older than backup 20261101T000000, where the \
-         oldest need begins\n\
+         WAL 000000010000000000000001 stays (1 file): backup 20261101T000000, which stays, is \
+         older than the one to delete\n\
          WAL 000000010000000000000002 to 000000010000000000000008.partial stays (6 files): backup \
          20261101T000000 needs it\n\
          WAL 00000002.history stays (1 file): timeline histories are never deleted\n\
          WAL 000000020000000000000008 stays (1 file): backup 20261101T000000 needs it\n\
-         WAL 000000030000000000000001 stays (1 file): it is not older than backup \
-         20261101T000000\n"
+         WAL 000000030000000000000001 stays (1 file): backup 20261101T000000, which stays, is \
+         older than the one to delete\n"
     );
     facts.kept.insert(id(0), KeepTarget::Standalone);
     let policy = Choice::Policy("REDUNDANCY 1".parse().unwrap());

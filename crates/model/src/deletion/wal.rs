@@ -45,6 +45,8 @@ pub enum WalFate {
     PartOf(BackupId),
     /// It stays: it is on another branch than this backup, but not older.
     NotOlderThan(BackupId),
+    /// It stays: one backup is deleted by hand, and this one, which stays, is older.
+    NotTheOldest(BackupId),
     /// It stays: histories are small, and any timeline may be asked for.
     History,
     /// It stays: this backup's record does not say where it begins.
@@ -64,6 +66,8 @@ pub(super) struct Needs {
     ranges: Vec<Range>,
     /// Where the newest backup begins that goes; counts if `from` is empty.
     last: Option<Start>,
+    /// A backup that stays and is older than the one that was named.
+    older: Option<BackupId>,
     size: Option<SegmentSize>,
     /// Why all WAL must stay.
     unclear: Option<WalFate>,
@@ -129,6 +133,17 @@ impl Needs {
         }
     }
 
+    /// As Barman does it, naming a backup leaves WAL alone unless it is the oldest; retention does
+    /// not mind.
+    pub(super) fn stay_beside_older(mut self, named: &BackupId, facts: &Facts) -> Needs {
+        let older = |(id, info): &(&BackupId, &BackupInfo)| {
+            *id < named && info.status != BackupStatus::Failed
+        };
+        let first = facts.backups.readable().find(older);
+        self.older = first.map(|(id, _)| *id);
+        self
+    }
+
     fn note_size(&mut self, size: SegmentSize) {
         if *self.size.get_or_insert(size) != size {
             self.unclear = Some(WalFate::MixedSizes);
@@ -186,6 +201,9 @@ impl Needs {
     }
 
     fn judge_unneeded(&self, timeline: TimelineId, number: u64) -> WalFate {
+        if let Some(older) = self.older {
+            return WalFate::NotTheOldest(older);
+        }
         let oldest = self.from.iter().min_by_key(|start| start.number);
         let newest_timeline = self.from.iter().map(|start| start.timeline).max();
         match (oldest, newest_timeline, self.last) {
@@ -259,6 +277,12 @@ impl fmt::Display for WalFate {
             WalFate::NeededBy(id) => write!(f, "backup {id} needs it"),
             WalFate::PartOf(id) => write!(f, "standalone backup {id} needs it"),
             WalFate::NotOlderThan(id) => write!(f, "it is not older than backup {id}"),
+            WalFate::NotTheOldest(id) => {
+                write!(
+                    f,
+                    "backup {id}, which stays, is older than the one to delete"
+                )
+            }
             WalFate::History => f.write_str("timeline histories are never deleted"),
             WalFate::UnknownBegin(id) => {
                 write!(f, "the record of backup {id} does not say where it begins")

@@ -10,6 +10,7 @@ mod bad_input;
 mod bad_wal;
 mod cycle;
 mod damage;
+mod deletion;
 mod faults;
 mod full_disk;
 mod hostile;
