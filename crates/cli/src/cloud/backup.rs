@@ -111,9 +111,11 @@ const AFTER_HELP: &str = "\
 What happens: PostgreSQL is asked to start a backup, the data directory and every tablespace are \
 read once while the server goes on working, packed into tar archives, checked, compressed and \
 uploaded. The backup can be restored once the WAL written meanwhile is archived too (see \
-barman-cloud-wal-archive). It is listed as DONE only when everything is in the object store.
+barman-cloud-wal-archive). It is listed as DONE only when everything is in the object store, that \
+WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, until a later backup \
+finds that it has.
 
-Memory: each of the jobs holds one part of an archive and one compression window.
+Memory: each of the jobs holds up to four parts of an archive and one compression window.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.
@@ -279,12 +281,18 @@ fn report(outcome: &BackupOutcome, log: &Log) {
     }
     if let Some(first) = outcome.missing_wal.first() {
         let count = outcome.missing_wal.len();
-        let text = format!("needs {count} more WAL files in the archive, from {first} on");
-        log.line(Level::Warning, &format!("backup {} {text}", outcome.id));
+        let text = format!(
+            "backup {} cannot be restored yet: it needs {count} more WAL files in the archive, \
+             from {first} on; its status is WAITING_FOR_WALS",
+            outcome.id
+        );
+        log.line(Level::Warning, &text);
         log.line(
             Level::Hint,
-            "Look at archive_command and at the view pg_stat_archiver.",
+            "Look at archive_command and at the view pg_stat_archiver. The next backup marks this \
+             one DONE if they have come by then.",
         );
+        return;
     }
     log.line(Level::Info, &format!("backup {} is complete", outcome.id));
 }

@@ -27,17 +27,18 @@ use super::record::{Copied, Record};
 use super::request::{BackupRequest, OnDamage};
 use super::session::{ServerFacts, Session};
 use super::tail::{external_files, file_name, spool_failed, stop};
-use super::wal_arrival::{WalRange, wait_for_wal};
-use super::{BackupError, World, step};
+use super::wal_arrival::wait_for_wal;
+use super::{BackupError, World, cancellable, step};
 use crate::progress::Event;
 use crate::upload::StopFlag;
+use crate::wal::presence::WalRange;
 
 /// A backup that has started.
 pub struct Work<'a> {
     pub request: &'a BackupRequest,
     pub world: &'a World,
     pub cluster: &'a Cluster,
-    pub record: &'a Record,
+    pub record: &'a mut Record,
 }
 
 /// The server's own words and its control file.
@@ -59,7 +60,7 @@ impl Cluster {
 ///
 /// # Errors
 /// See [`BackupError`]; by then no archive is being written any more.
-pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
+pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
     let Work {
         request,
         world,
@@ -76,7 +77,9 @@ pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copi
     let mut jobs = start_jobs(request, world, &shared, record);
     let files = wait_for_files(request, world, session, &mut jobs).await;
     let stopped = match files {
-        Ok(()) => stop(facts, session, record, &shared).await,
+        Ok(()) => cancellable(world, stop(facts, session, record, &shared))
+            .await
+            .flatten(),
         Err(error) => Err(error),
     };
     let (stopped, label, tail) = match stopped {
@@ -89,7 +92,7 @@ pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copi
     let damaged = std::mem::take(&mut *shared.damaged.lock().expect("no thread panicked"));
     judge_damage(request, &damaged)?;
     let end_wal = last_segment(facts, &label, stopped.lsn);
-    let missing_wal = wait_for_segments(request, world, facts, &label, end_wal).await?;
+    let missing_wal = wait_for_segments(request, world, facts, &label, end_wal).await;
     let seconds = jobs.seconds.lock().expect("no thread panicked").clone();
     Ok(Copied {
         stopped,
@@ -206,7 +209,7 @@ async fn wait_for_segments(
     facts: &ServerFacts,
     label: &BackupLabel,
     last: SegmentName,
-) -> Result<Vec<SegmentName>, BackupError> {
+) -> Vec<SegmentName> {
     let range = WalRange {
         first: label.start_wal,
         last,
@@ -220,5 +223,5 @@ async fn wait_for_segments(
         std::time::Duration::ZERO
     };
     step(world, &format!("waiting for WAL up to {last}"));
-    Ok(wait_for_wal(world, &range, patience).await?)
+    wait_for_wal(world, &range, patience).await
 }

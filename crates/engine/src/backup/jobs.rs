@@ -17,7 +17,7 @@ use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
 use super::record::Record;
 use super::request::BackupRequest;
 use super::session::Session;
-use super::{BackupError, World};
+use super::{BackupError, World, cancellable};
 use crate::upload::{Uploaded, part_channel, part_size, upload};
 
 /// Seconds spent per item, added up over its archives.
@@ -123,7 +123,7 @@ async fn run_archive(
     let uploading = upload(&world.bucket, key, queue, &shared.stop);
     let (uploaded, written) = tokio::join!(uploading, write);
     // A refused part makes the writer fail too: the store's words are the cause.
-    let uploaded = uploaded?;
+    let uploaded = uploaded.map_err(BackupError::Upload)?;
     written.map_err(|error| BackupError::Worker(error.to_string()))??;
     match uploaded {
         Uploaded::Complete { .. } => Ok(()),
@@ -153,7 +153,7 @@ pub async fn wait_for_files(
             }
             Some(worker) = jobs.workers.join_next() => joined(worker)?,
             () = tokio::time::sleep(period), if request.keepalive.is_some() => {
-                session.keep_alive().await?;
+                cancellable(world, session.keep_alive()).await??;
             }
             _ = cancel.wait_for(|stop| *stop) => return Err(BackupError::Cancelled),
         }

@@ -17,6 +17,8 @@ use super::archive::{Shared, Tail, TailMember};
 use super::control::read_control;
 use super::record::Record;
 use super::session::{ServerFacts, Session, Stopped};
+use crate::causes;
+use crate::progress::Event;
 
 /// Makes sure that each of them finds a place in the data directory.
 ///
@@ -61,9 +63,14 @@ pub async fn stop(
     for path in external_files(facts) {
         members.extend(configuration_member(&path)?);
     }
-    let stopped = session
-        .stop(facts, &format!("barman_{}", record.id))
-        .await?;
+    let stopped = session.stop().await?;
+    // PostgreSQL has ended the backup and given its label: what follows can only lack a name.
+    if !facts.in_recovery
+        && let Err(error) = session.mark_end(&format!("barman_{}", record.id)).await
+    {
+        let text = causes::in_one_line(&error);
+        shared.progress.event(Event::Warning { text: &text });
+    }
     let label = backup_label::parse(&stopped.label);
     let label = label.map_err(|error| BackupError::Label(error.to_string()))?;
     let label_member = TailMember {

@@ -21,3 +21,4 @@ mod memory;
 mod ownership;
 mod product;
 mod seen;
+mod waiting;
