@@ -62,7 +62,7 @@ pub enum ResolveError {
         reason: String,
     },
     /// A shortcut that no backup answers to.
-    #[error("no backup is what `{reference}` means")]
+    #[error("`{reference}` means no backup: {}", none_such(reference))]
     NoneSuch {
         /// The shortcut.
         reference: BackupRef,
@@ -70,6 +70,13 @@ pub enum ResolveError {
     /// `auto` without a recovery target.
     #[error("`auto` means a backup only when restoring")]
     AutoNeedsTarget,
+}
+
+fn none_such(reference: &BackupRef) -> &'static str {
+    match reference {
+        BackupRef::LastFailed => "none has failed",
+        _ => "none is complete",
+    }
 }
 
 fn list(ids: &[BackupId]) -> String {
