@@ -5,16 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use engine::backup::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, World, take_backup};
+use cloud::Environment;
+use engine::backup::{
+    BackupOutcome, BackupRequest, CheckpointMode, OnDamage, TakenBackup, World, send_taken,
+    take_backup,
+};
+use model::backup::id::BackupId;
+use model::backup::plan::CuttingRules;
 use model::backup::reference::check_backup_name;
 use model::codec::Codec;
 use model::size::parse_size;
 use postgres::ConnectOptions;
 
-use super::CloudCommand;
-use super::flags::Common;
+use super::flags::{Common, Place};
 use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
-use crate::failure::Failure;
+use super::{CloudCommand, hook};
+use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
 use crate::progress::Reporter;
@@ -120,13 +126,17 @@ Memory: each of the jobs holds up to four parts of an archive and one compressio
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.
 
+As a hook: named in post_backup_script or post_backup_retry_script of a Barman server, it sends the \
+backup that the server has just taken. Use barman backup --wait, else there is nothing to send yet.
+
 Example:
   barman-cloud-backup --zstd -J 4 --immediate-checkpoint s3://backups/pg main
 
 Exit status:
   0  the backup is complete          3  the command line is wrong
   1  the backup failed               4  something else, such as a bucket that does not exist
-  2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM";
+  2  the object store is unreachable 63 as a hook: the backup is not DONE
+  130, 143  stopped by SIGINT or SIGTERM";
 
 const UPLOAD: &[Later] = &[
     Later::option(
@@ -236,6 +246,39 @@ impl Args {
     }
 }
 
+impl Args {
+    /// As a hook script: sends the backup that the Barman server has just taken.
+    fn send(self, taken: TakenBackup, place: Place, log: &Log) -> Result<(), Failure> {
+        if self.name.is_some() {
+            return Err(Failure::new(
+                Exit::Other,
+                "--name has no meaning in a hook script: the backup has its name already",
+            ));
+        }
+        let request = self.into_request()?;
+        let rules = CuttingRules {
+            jobs: request.jobs.get(),
+            max_archive_bytes: request.max_archive_bytes,
+        };
+        let progress = Arc::new(Reporter::new(log, "sending"));
+        let id = taken.id;
+        let damaged = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
+            let layout = place.layout().clone();
+            let bucket = place.open().await?;
+            let world = World {
+                bucket,
+                layout,
+                progress,
+                cancel,
+            };
+            Ok(send_taken(&taken, request.codec, rules, &world).await?)
+        })?;
+        report_damage(&id, damaged.len(), log);
+        log.line(Level::Info, &format!("backup {id} is in the object store"));
+        Ok(())
+    }
+}
+
 impl Compression {
     fn codec(&self) -> Codec {
         let choices = [
@@ -264,21 +307,22 @@ impl Connection {
     }
 }
 
+fn report_damage(id: &BackupId, count: usize, log: &Log) {
+    if count == 0 {
+        return;
+    }
+    let text = format!("backup {id} holds {count} damaged pages, as the cluster does");
+    log.line(Level::Warning, &text);
+    log.line(
+        Level::Hint,
+        "Find out what lies there before the last backup from before the damage expires; \
+         barman-cloud-backup-show lists the pages.",
+    );
+}
+
 /// Says what a finished backup should make its owner think about.
 fn report(outcome: &BackupOutcome, log: &Log) {
-    if !outcome.damaged.is_empty() {
-        let count = outcome.damaged.len();
-        let text = format!(
-            "backup {} holds {count} damaged pages, as the cluster does",
-            outcome.id
-        );
-        log.line(Level::Warning, &text);
-        log.line(
-            Level::Hint,
-            "Find out what lies there before the last backup from before the damage expires; \
-             barman-cloud-backup-show lists the pages.",
-        );
-    }
+    report_damage(&outcome.id, outcome.damaged.len(), log);
     if let Some(first) = outcome.missing_wal.first() {
         let count = outcome.missing_wal.len();
         let text = format!(
@@ -306,16 +350,14 @@ impl CloudCommand for Args {
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        if std::env::var_os("BARMAN_HOOK").is_some() {
-            return Err(Failure::not_built(
-                "barman-cloud-backup as a hook script of Barman",
-            ));
-        }
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?;
         if self.common.test {
             return place.test();
+        }
+        if let Some(taken) = hook::taken_backup(&Environment::gather())? {
+            return self.send(taken, place, log);
         }
         let postgres = self
             .connection
@@ -327,13 +369,12 @@ impl CloudCommand for Args {
             let layout = place.layout().clone();
             let bucket = place.open().await?;
             let world = World {
-                postgres,
                 bucket,
                 layout,
                 progress,
                 cancel,
             };
-            Ok(take_backup(request, &world).await?)
+            Ok(take_backup(request, &postgres, &world).await?)
         })?;
         report(&outcome, log);
         Ok(())

@@ -203,6 +203,8 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Failure {
         let failure = match &error {
             BackupError::Store(error) => of_store(error),
+            // Barman's status for a backup that its hook cannot send.
+            BackupError::Taken { .. } => Failure::new(Exit::Other, error.to_string()),
             BackupError::Upload(error) => match of_store(error) {
                 failure if failure.exit == Exit::Unreachable => failure,
                 // Barman's status for a backup that began and failed.

@@ -17,6 +17,7 @@ mod request;
 mod session;
 mod source;
 mod tail;
+mod taken;
 mod wal_arrival;
 
 use std::path::PathBuf;
@@ -30,17 +31,16 @@ pub use control::ControlError;
 pub use gather::WalkError;
 pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage};
 pub use session::SessionError;
+pub use taken::{TakenBackup, send_taken};
 
 use crate::progress::{Event, Progress};
 use crate::store::{Bucket, StoreError};
-use record::{Copied, Record};
+use record::{Copied, Record, note_damage};
 use session::Session;
 
 /// What a backup works with.
 #[derive(Clone)]
 pub struct World {
-    /// How to reach the server.
-    pub postgres: postgres::Config,
     pub bucket: Bucket,
     pub layout: Layout,
     pub progress: Arc<dyn Progress>,
@@ -86,22 +86,25 @@ pub enum BackupError {
         file: String,
         block: u32,
     },
+    #[error("cannot send the backup in {directory}: {cause}")]
+    Taken { directory: PathBuf, cause: String },
     #[error("the backup was stopped by a signal")]
     Cancelled,
     #[error("a worker ended unexpectedly: {0}")]
     Worker(String),
 }
 
-/// Takes a base backup.
+/// Takes a base backup of the server that is reached so.
 ///
 /// # Errors
 /// See [`BackupError`]. Once the backup had started, the catalogue has its record as FAILED; when
 /// not even that could be written, a warning event says so.
 pub async fn take_backup(
     request: BackupRequest,
+    server: &postgres::Config,
     world: &World,
 ) -> Result<BackupOutcome, BackupError> {
-    let mut session = Session::open(&world.postgres).await?;
+    let mut session = Session::open(server).await?;
     let facts = session.gather_facts().await?;
     let control = control::check_same_cluster(&facts)?;
     tail::check_external_files(&facts)?;
@@ -146,7 +149,7 @@ async fn run(work: copy::Work<'_>, session: &mut Session) -> Result<Copied, Back
     work.record.begin(&started);
     work.record.save(world).await?;
     let copied = copy::copy_and_stop(&work, session).await?;
-    work.record.note_damage(world, &copied.damaged).await?;
+    note_damage(world, &work.record.id, &copied.damaged).await?;
     work.record.finish(&copied);
     work.record.save(world).await?;
     Ok(copied)

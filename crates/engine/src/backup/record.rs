@@ -141,25 +141,6 @@ impl Record {
         Bytes::from(backup_info::render(&self.info))
     }
 
-    /// Writes down beside the record which pages are damaged, before the record says DONE.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub async fn note_damage(
-        &self,
-        world: &World,
-        damaged: &[DamagedPage],
-    ) -> Result<(), StoreError> {
-        if damaged.is_empty() {
-            return Ok(());
-        }
-        let body = Bytes::from(damage::render(damaged));
-        world
-            .bucket
-            .write(&world.layout.annotation_damage(&self.id), body)
-            .await
-    }
-
     /// Fills in what is known once everything is uploaded.
     pub fn finish(&mut self, copied: &Copied) {
         let segment_size = self.info.xlog_segment_size;
@@ -211,4 +192,21 @@ impl Record {
             entry("serialized_copy_time", seconds(serialized)),
         ])
     }
+}
+
+/// Writes down beside the record which pages are damaged, before the record says DONE.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn note_damage(
+    world: &World,
+    id: &BackupId,
+    damaged: &[DamagedPage],
+) -> Result<(), StoreError> {
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let key = world.layout.annotation_damage(id);
+    let body = Bytes::from(damage::render(damaged));
+    world.bucket.write(&key, body).await
 }

@@ -13,6 +13,7 @@ mod damage;
 mod deletion;
 mod faults;
 mod full_disk;
+mod hooks;
 mod hostile;
 mod interop;
 mod kills;
