@@ -127,7 +127,8 @@ Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in power
 Barman); a plain number is bytes.
 
 As a hook: named in post_backup_script or post_backup_retry_script of a Barman server, it sends \
-the backup that the server has just taken. Use barman backup --wait, else there is nothing to send yet.
+the backup that the server has just taken. Use barman backup --wait, else there is nothing to \
+send yet.
 
 Example:
   barman-cloud-backup --zstd -J 4 --immediate-checkpoint s3://backups/pg main
