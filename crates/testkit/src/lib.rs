@@ -1,5 +1,5 @@
 //! The worlds that tests run in: real PostgreSQL servers of every supported major, a real S3
-//! server, Python Barman as an independent peer, a proxy that spoils HTTP on purpose, and a disk
+//! server, an Azure emulator, Python Barman as an independent peer, a proxy that spoils HTTP on purpose, and a disk
 //! that is soon full.
 //!
 //! `scripts/setup test` puts the programs in place; this crate finds, starts and stops them. It
@@ -9,7 +9,9 @@
 //! log of what would not start. Whatever it starts ends with the test process, even a killed one.
 //! Files are below one folder per test, which goes with it unless `KEEP_TEST_FILES` is set.
 
+pub mod azurite;
 pub mod barman_peer;
+mod certificate;
 pub mod full_disk;
 pub mod postgres;
 pub mod process;
@@ -20,6 +22,7 @@ pub mod seaweed;
 pub mod tools;
 pub mod user;
 
+pub use azurite::{Azurite, Container};
 pub use barman_peer::Peer;
 pub use full_disk::SmallDisk;
 pub use postgres::Cluster;
