@@ -1,5 +1,5 @@
 //! The worlds that tests run in: real PostgreSQL servers of every supported major, a real S3
-//! server, an Azure emulator, Python Barman as an independent peer, a proxy that spoils HTTP on purpose, and a disk
+//! server, emulators of Azure and Google, Python Barman as an independent peer, a proxy that spoils HTTP on purpose, and a disk
 //! that is soon full.
 //!
 //! `scripts/setup test` puts the programs in place; this crate finds, starts and stops them. It
@@ -13,6 +13,7 @@ pub mod azurite;
 pub mod barman_peer;
 mod certificate;
 pub mod full_disk;
+pub mod gcs;
 pub mod postgres;
 pub mod process;
 pub mod program;
@@ -25,6 +26,7 @@ pub mod user;
 pub use azurite::{Azurite, Container};
 pub use barman_peer::Peer;
 pub use full_disk::SmallDisk;
+pub use gcs::{GcsBucket, GcsEmulator};
 pub use postgres::Cluster;
 pub use process::{Finished, Program, Running};
 pub use program::barman_binary;

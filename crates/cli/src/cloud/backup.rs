@@ -13,7 +13,8 @@ use postgres::ConnectOptions;
 
 use super::CloudCommand;
 use super::flags::Common;
-use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
+use super::later::{CUSTOMER_KEY, ENCRYPTION, TAGS};
+use super::providers::AtRestFlags;
 use crate::failure::Failure;
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -41,6 +42,8 @@ pub struct Args {
     connection: Connection,
     #[command(flatten)]
     effort: Effort,
+    #[command(flatten)]
+    at_rest: AtRestFlags,
 }
 
 /// How archives are compressed: at most one.
@@ -290,8 +293,7 @@ fn report(outcome: &BackupOutcome, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] =
-        &[UPLOAD, ENCRYPTION, CUSTOMER_KEY, TAGS, SNAPSHOTS, AZURE];
+    const LATER: &'static [&'static [Later]] = &[UPLOAD, ENCRYPTION, CUSTOMER_KEY, TAGS, SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -305,7 +307,8 @@ impl CloudCommand for Args {
         }
         let place = self
             .common
-            .place(&self.destination_url, &self.server_name)?;
+            .place(&self.destination_url, &self.server_name)?
+            .encrypted_at_rest(&self.at_rest)?;
         if self.common.test {
             return place.test();
         }

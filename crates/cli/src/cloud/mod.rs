@@ -11,6 +11,7 @@ pub mod backup_show;
 pub mod check_wal_archive;
 pub mod flags;
 pub mod later;
+pub mod providers;
 pub mod restore;
 pub mod wal_archive;
 pub mod wal_restore;
