@@ -8,6 +8,8 @@ mod endpoint;
 mod key_file;
 mod objects;
 mod settings;
+#[cfg(test)]
+mod token_tests;
 mod tokens;
 mod transport;
 

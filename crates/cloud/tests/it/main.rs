@@ -10,6 +10,7 @@ mod azure;
 mod conformance;
 mod directory;
 mod fake_endpoint;
+mod gcs;
 mod memory;
 mod s3;
 mod seaweed;

@@ -93,7 +93,10 @@ impl GcsBucket {
     /// The environment of a client that is to reach it.
     pub fn environment(&self) -> Vec<(String, String)> {
         let host = format!("http://{}", self.server.address());
-        let pairs = [("STORAGE_EMULATOR_HOST", host.as_str()), ("GOOGLE_CLOUD_PROJECT", "tests")];
+        let pairs = [
+            ("STORAGE_EMULATOR_HOST", host.as_str()),
+            ("GOOGLE_CLOUD_PROJECT", "tests"),
+        ];
         pairs
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec()
