@@ -39,13 +39,14 @@ fn for_code(code: &str) -> Option<&'static str> {
             "Check the account key or the shared access signature, the account's name, and this \
              machine's clock."
         }
-        "AuthorizationFailure"
-        | "AuthorizationPermissionMismatch"
+        "AuthorizationFailure" => {
+            "Check the account key or the shared access signature, and the account's firewall."
+        }
+        "AuthorizationPermissionMismatch"
         | "AuthorizationResourceTypeMismatch"
         | "AuthorizationServiceMismatch"
         | "InsufficientAccountPermissions" => {
-            "The identity or signature is known but may not do this: see its roles or permissions, \
-             and the account's firewall."
+            "The identity or signature is known but may not do this: see its roles or permissions."
         }
         "KeyBasedAuthenticationNotPermitted" => {
             "The account takes no keys: give --azure-credential default, or another kind."

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use object_store::azure::MicrosoftAzure;
+use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
@@ -126,6 +127,26 @@ impl ObjectStore for Container {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.store.copy_opts(from, to, options).await
+    }
+}
+
+/// `object_store` leaves out of a listing the blob whose whole name is the prefix, which is how WAL
+/// files are looked for. So it is told a shorter prefix, and the transport sends the true one.
+#[async_trait]
+impl PaginatedListStore for Container {
+    async fn list_paginated(
+        &self,
+        prefix: Option<&str>,
+        mut options: PaginatedListOptions,
+    ) -> Result<PaginatedListResult> {
+        let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else {
+            return self.store.list_paginated(None, options).await;
+        };
+        options.extensions.insert(Intent::ListPrefix(prefix.into()));
+        let mut shorter = prefix.chars();
+        shorter.next_back();
+        let shorter = Some(shorter.as_str()).filter(|prefix| !prefix.is_empty());
+        self.store.list_paginated(shorter, options).await
     }
 }
 

@@ -82,12 +82,13 @@ pub(crate) fn open(
         .with_retry(http_transport::retries())
         .with_http_connector(dialect);
     let store = builder.build().map_err(failed)?;
+    let container = Arc::new(Container {
+        store,
+        writing: settings.writing.clone(),
+    });
     Ok(Bucket {
-        lister: Arc::new(store.clone()),
-        objects: Arc::new(Container {
-            store,
-            writing: settings.writing.clone(),
-        }),
+        objects: container.clone(),
+        lister: container,
         url,
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,

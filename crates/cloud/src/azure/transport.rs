@@ -1,5 +1,5 @@
 //! What `object_store` cannot say to Azure itself: the encryption scope, a condition on the last
-//! step of an upload in blocks, and the creation of a container.
+//! step of an upload in blocks, the creation of a container, and the prefix of a listing.
 //!
 //! Each is a header or a word in the address of a request that exists anyway, added on its way
 //! out. A request that is signed with the account's key covers both, so it is signed again.
@@ -15,18 +15,22 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 
+use url::form_urlencoded;
+
 use crate::transport::Connector;
 
 /// Microsoft, "Put Blob", "Request headers".
 const ENCRYPTION_SCOPE: HeaderName = HeaderName::from_static("x-ms-encryption-scope");
 
 /// What a request is to be besides what it is; travels in its extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
     /// Fail when there is a blob of that name.
     CreateOnly,
     /// "Create Container" instead of "Put Blob" on the container's own address.
     CreateContainer,
+    /// List what begins with this, whatever prefix the request names.
+    ListPrefix(String),
 }
 
 /// Makes clients that know the dialect.
@@ -66,7 +70,7 @@ impl HttpService for Speaker {
 impl Dialect {
     /// Whether anything that a signature covers was changed.
     fn adapt(&self, request: &mut HttpRequest) -> bool {
-        let intent = request.extensions().get::<Intent>().copied();
+        let intent = request.extensions().get::<Intent>().cloned();
         let headers = request.headers_mut();
         match intent {
             Some(Intent::CreateContainer) => {
@@ -78,6 +82,10 @@ impl Dialect {
             Some(Intent::CreateOnly) => {
                 headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
                 self.add_scope(request);
+                true
+            }
+            Some(Intent::ListPrefix(prefix)) => {
+                *request.uri_mut() = with_prefix(request.uri(), &prefix);
                 true
             }
             None => self.add_scope(request),
@@ -110,6 +118,20 @@ impl Dialect {
     }
 }
 
+/// The address of a listing with another prefix.
+fn with_prefix(uri: &Uri, prefix: &str) -> Uri {
+    let query = uri.query().unwrap_or_default();
+    let others = query.split('&').filter(|pair| !pair.starts_with("prefix="));
+    let mut words: Vec<_> = others.filter(|pair| !pair.is_empty()).collect();
+    let prefix: String = form_urlencoded::byte_serialize(prefix.as_bytes()).collect();
+    let prefix = format!("prefix={prefix}");
+    words.push(&prefix);
+    let mut parts = uri.clone().into_parts();
+    let path_and_query = format!("{}?{}", uri.path(), words.join("&"));
+    parts.path_and_query = path_and_query.parse().ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
 /// The address of a container as a resource of its own.
 fn of_container(uri: &Uri) -> Uri {
     let path = uri.path().trim_end_matches('/');
@@ -125,6 +147,17 @@ fn of_container(uri: &Uri) -> Uri {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_prefix_of_a_listing_is_replaced() {
+        for (query, expected) in [
+            ("comp=list&prefix=a%2Fb", "comp=list&prefix=x+%C3%BC%2Fy"),
+            ("comp=list&sig=x", "comp=list&sig=x&prefix=x+%C3%BC%2Fy"),
+        ] {
+            let uri: Uri = format!("http://h/acc/c?{query}").parse().unwrap();
+            assert_eq!(with_prefix(&uri, "x ü/y").query(), Some(expected));
+        }
+    }
 
     #[test]
     fn the_address_of_a_container_keeps_its_signature() {

@@ -143,6 +143,8 @@ impl Subject<'_> {
             "wals/",
             "wals/0000000000000001",
             "wals/0000000000000002/00000",
+            // The whole name of one of them, as a WAL file is looked for.
+            "wals/0000000000000001/00000000000000000000000C.gz",
             "none",
         ] {
             for page in [1, 7, 1000] {

@@ -81,6 +81,11 @@ fn postgres_15_comes_back_from_azure() {
     cycle(&Store::azure());
 }
 
+#[test]
+fn postgres_15_comes_back_from_google() {
+    cycle(&Store::google());
+}
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()

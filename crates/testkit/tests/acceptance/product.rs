@@ -7,7 +7,7 @@ use testkit::process::{Finished, Program};
 use testkit::program::barman_program;
 use testkit::scratch::Scratch;
 use testkit::seaweed::{Bucket, SeaweedFs};
-use testkit::{Azurite, Container};
+use testkit::{Azurite, Container, GcsBucket, GcsEmulator};
 
 /// The name the backups of the tests go by.
 pub const SERVER: &str = "main";
@@ -17,6 +17,7 @@ pub enum Store {
     Directory(Scratch),
     S3(Bucket),
     Azure(Container),
+    Google(GcsBucket),
 }
 
 impl Store {
@@ -37,11 +38,17 @@ impl Store {
         Store::Azure(Azurite::shared().container())
     }
 
+    /// A bucket on the emulator of Google Cloud Storage.
+    pub fn google() -> Store {
+        Store::Google(GcsEmulator::shared().bucket())
+    }
+
     /// The option that names the provider, where the default one is another.
     pub fn provider(&self) -> Option<&'static str> {
         match self {
             Store::Directory(_) | Store::S3(_) => None,
             Store::Azure(_) => Some("--cloud-provider=azure-blob-storage"),
+            Store::Google(_) => Some("--cloud-provider=google-cloud-storage"),
         }
     }
 
@@ -51,6 +58,7 @@ impl Store {
             Store::Directory(scratch) => format!("file://{}", scratch.join("archive").display()),
             Store::S3(bucket) => format!("s3://{}/some/folder", bucket.name()),
             Store::Azure(container) => format!("{}/some/folder", container.url()),
+            Store::Google(bucket) => format!("gs://{}/some/folder", bucket.name()),
         }
     }
 
@@ -60,6 +68,7 @@ impl Store {
             Store::Directory(_) => Vec::new(),
             Store::S3(bucket) => bucket.environment().to_vec(),
             Store::Azure(container) => container.environment(),
+            Store::Google(bucket) => bucket.environment(),
         }
     }
 
@@ -69,6 +78,7 @@ impl Store {
             Store::Directory(_) => Vec::new(),
             Store::S3(bucket) => bucket.keys(),
             Store::Azure(container) => container.keys(),
+            Store::Google(bucket) => bucket.keys(),
         }
     }
 
