@@ -96,9 +96,9 @@ class Object:
 
 
 class Upload:
-    def __init__(self, bucket, name, fields, only_create=False):
+    def __init__(self, bucket, name, fields, generation=None):
         self.bucket, self.name, self.fields = bucket, name, fields
-        self.only_create, self.parts, self.content = only_create, {}, Content()
+        self.generation, self.parts, self.content = generation, {}, Content()
 
 
 def objects_of(bucket):
@@ -114,10 +114,12 @@ def object_of(bucket, name):
     return objects[name]
 
 
-def store(bucket, name, content, fields, only_create):
+def store(bucket, name, content, fields, generation=None):
+    """Stores an object, if the one there is of this generation; 0 means none, None any."""
     with LOCK:
         objects = objects_of(bucket)
-        if only_create and name in objects:
+        there = objects[name].generation if name in objects else 0
+        if generation not in (None, str(there)):
             os.unlink(content.path)
             raise Refusal("PreconditionFailed")
         replaced = objects.get(name)
@@ -337,9 +339,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def put_object(self, bucket, name):
         objects_of(bucket)
-        only_create = self.headers.get("x-goog-if-generation-match") == "0"
+        generation = self.headers.get("x-goog-if-generation-match")
         content = self.receive(Content()).end()
-        made = store(bucket, name, content, self.fields_in_headers(), only_create)
+        made = store(bucket, name, content, self.fields_in_headers(), generation)
         self.answer(200, headers=self.headers_of(made))
 
     def headers_of(self, made):
@@ -393,7 +395,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with open(it.parts[number].path, "rb") as file:
                 for data in iter(lambda: file.read(CHUNK), b""):
                     it.content.add(data)
-        made = store(it.bucket, it.name, it.content.end(), it.fields, False)
+        made = store(it.bucket, it.name, it.content.end(), it.fields)
         for part in it.parts.values():
             os.unlink(part.path)
         self.answer(200, "<?xml version='1.0' encoding='UTF-8'?><CompleteMultipartUploadResult>"
@@ -473,7 +475,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def json_upload(self, bucket):
         objects_of(bucket)
-        only_create = self.query.get("ifGenerationMatch") == "0"
+        generation = self.query.get("ifGenerationMatch")
         kind = self.query.get("uploadType")
         session = self.query.get("upload_id")
         if session:
@@ -493,7 +495,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             session = uuid.uuid4().hex
             fields.update({"kmsKeyName": self.query["kmsKeyName"]}
                           if "kmsKeyName" in self.query else {})
-            SESSIONS[session] = Upload(bucket, name, fields, only_create)
+            SESSIONS[session] = Upload(bucket, name, fields, generation)
             host = self.headers["Host"]
             place = f"http://{host}{self.raw_path}?uploadType=resumable&upload_id={session}"
             return self.answer(200, headers=[("Location", place)])
@@ -501,7 +503,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refusal("NotImplemented")
         if "kmsKeyName" in self.query:
             fields["kmsKeyName"] = self.query["kmsKeyName"]
-        made = store(bucket, name, content, fields, only_create)
+        made = store(bucket, name, content, fields, generation)
         self.answer_json(made.as_json(bucket, name))
 
     def related(self):
@@ -528,7 +530,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers = [("Range", f"bytes=0-{size - 1}")] if size else []
             return self.answer(308, headers=headers)
         del SESSIONS[session]
-        made = store(it.bucket, it.name, it.content.end(), it.fields, it.only_create)
+        made = store(it.bucket, it.name, it.content.end(), it.fields, it.generation)
         self.answer_json(made.as_json(it.bucket, it.name))
 
     def batch(self):
