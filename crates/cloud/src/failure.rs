@@ -1,9 +1,9 @@
 //! What went wrong with a store, in the five kinds that exit codes and retries tell apart.
 //!
 //! `object_store`'s errors come in layers: its own enum, a retry error, an HTTP error, then those
-//! of TLS, TCP and DNS; and a cloud says what it means in a `<Code>` of the answer's body. The whole
-//! chain is read here, so an error of the engine with a store's error inside can be given as it is.
-//! Words and exit codes are the command line's.
+//! of TLS, TCP and DNS; and a cloud says what it means in a `<Code>` of the answer's body. The
+//! whole chain is read here, so an error of the engine with a store's error inside can be given as
+//! it is. Words and exit codes are the command line's.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -28,8 +28,8 @@ pub struct Common {
     /// Only check that the bucket can be reached and exists: exit 0, 1 (no bucket) or 2
     #[arg(short, long)]
     pub test: bool,
-    /// Whose object store it is: s3://BUCKET/PATH, https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH
-    /// or gs://BUCKET/PATH; a file:// URL needs no provider
+    /// Whose object store it is: s3://BUCKET/PATH, gs://BUCKET/PATH or
+    /// https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH; a file:// URL needs no provider
     #[arg(long, value_name = "PROVIDER", default_value = Provider::AwsS3.name())]
     #[arg(value_parser = PossibleValuesParser::new(Provider::ALL.map(Provider::name)))]
     cloud_provider: String,

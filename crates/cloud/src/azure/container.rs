@@ -158,11 +158,10 @@ mod tests {
     fn a_payload_is_cut_into_blocks_of_one_size_and_a_rest() {
         let sizes = |length, size| {
             let payload = PutPayload::from(vec![7u8; length]);
-            let sizes = blocks(&payload, size)
+            blocks(&payload, size)
                 .iter()
                 .map(Bytes::len)
-                .collect::<Vec<_>>();
-            sizes
+                .collect::<Vec<_>>()
         };
         assert_eq!(sizes(10, 4), [4, 4, 2]);
         assert_eq!(sizes(8, 4), [4, 4]);

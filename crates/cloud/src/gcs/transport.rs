@@ -1,5 +1,5 @@
-//! What `object_store` cannot say to Google itself: the KMS key of a new object, and the creation of
-//! a bucket. Emulators get no credentials.
+//! What `object_store` cannot say to Google itself: the KMS key of a new object, and the creation
+//! of a bucket. Emulators get no credentials.
 
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};

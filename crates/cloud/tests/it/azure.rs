@@ -24,9 +24,9 @@ fn token() -> &'static str {
     // "exp":4102444800} . x
     concat!(
         "eyJhbGciOiJub25lIn0.",
-        "eyJhdWQiOiJodHRwczovL3N0b3JhZ2UuYXp1cmUuY29tIiwiaXNzIjoiaHR0cHM6Ly9zdHMud2luZG93cy5uZXQvMTEx",
-        "MTExMTEtMTExMS0xMTExLTExMTEtMTExMTExMTExMTExLyIsImlhdCI6MTcwMDAwMDAwMCwibmJmIjoxNzAwMDAwMDAw",
-        "LCJleHAiOjQxMDI0NDQ4MDB9.x"
+        "eyJhdWQiOiJodHRwczovL3N0b3JhZ2UuYXp1cmUuY29tIiwiaXNzIjoiaHR0cHM6Ly9zdHMud2luZG93",
+        "cy5uZXQvMTExMTExMTEtMTExMS0xMTExLTExMTEtMTExMTExMTExMTExLyIsImlhdCI6MTcwMDAwMDAw",
+        "MCwibmJmIjoxNzAwMDAwMDAwLCJleHAiOjQxMDI0NDQ4MDB9.x",
     )
 }
 
@@ -352,8 +352,8 @@ async fn the_encryption_scope_and_tags_are_on_every_write_and_nowhere_else() {
 fn the_azure_cli_is_asked_for_a_token() {
     let folder = Scratch::new("az");
     let script = format!(
-        "#!/bin/sh\n[ \"$2\" = get-access-token ] || exit 1\ncat <<end\n{{\"accessToken\": \"{}\",\n\
-         \"expiresOn\": \"2099-12-31 00:00:00.000000\", \"tokenType\": \"Bearer\"}}\nend\n",
+        "#!/bin/sh\n[ \"$2\" = get-access-token ] || exit 1\ncat <<end\n\
+         {{\"accessToken\": \"{}\", \"expiresOn\": \"2099-12-31 00:00:00.000000\", \"tokenType\": \"Bearer\"}}\nend\n",
         token()
     );
     let az = folder.write("az", &script);

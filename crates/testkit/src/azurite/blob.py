@@ -1,4 +1,5 @@
-"""One operation on a container: blob.py CONTAINER create|keys|put KEY|tags KEY|blocks KEY|sas P S."""
+"""One operation on a container: blob.py CONTAINER create|keys|put KEY|tags KEY|blocks KEY|sas P S.
+"""
 import datetime
 import os
 import sys

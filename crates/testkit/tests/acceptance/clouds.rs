@@ -4,11 +4,11 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use testkit::azurite::KEY;
+use testkit::azurite::{ACCOUNT, KEY};
 use testkit::postgres::Cluster;
 use testkit::process::Program;
 use testkit::scratch::Scratch;
-use testkit::{Azurite, Container};
+use testkit::{Azurite, GcsEmulator};
 
 use crate::product::{SERVER, Store};
 use crate::seen::refused;
@@ -91,13 +91,72 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// A listing, or a test of connectivity, in Azure with just these variables.
-fn list_azure(container: &Container, options: &[&str], variables: &[(&str, &str)]) -> Program {
+/// A listing, or a test of connectivity, with just these variables.
+fn list(url: &str, options: &[&str], variables: &[(&str, &str)]) -> Program {
+    let provider = match url.starts_with("gs:") {
+        true => "google-cloud-storage",
+        false => "azure-blob-storage",
+    };
     Program::new(testkit::program::barman_program("barman-cloud-backup-list"))
         .envs(variables.iter().copied())
-        .args(["--cloud-provider", "azure-blob-storage"])
+        .args(["--cloud-provider", provider])
         .args(options)
-        .args([&container.url(), SERVER])
+        .args([url, SERVER])
+}
+
+/// The statuses are Barman's: with `-t` a missing bucket is 1, no answer is 2; without credentials
+/// it is 4.
+#[test]
+fn google_that_says_no_has_its_status_and_hint() {
+    let there = GcsEmulator::shared().bucket();
+    let url = format!("gs://{}/x", there.name());
+    let host = there.environment();
+    let host = ("STORAGE_EMULATOR_HOST", host[0].1.as_str());
+    let nowhere = format!("127.0.0.1:{}", free_port());
+    let silent = ("STORAGE_EMULATOR_HOST", nowhere.as_str());
+    let nobody = ("GCE_METADATA_HOST", nowhere.as_str());
+    let no_home = ("HOME", "/nonexistent");
+    let no_file = ("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json");
+    for (url, options, variable, status, words) in [
+        (url.as_str(), &["-t"][..], host, 0, &[][..]),
+        (
+            "gs://missing",
+            &["-t"],
+            host,
+            1,
+            &["NoSuchBucket", "create the bucket"],
+        ),
+        (
+            "gs://missing",
+            &[],
+            host,
+            4,
+            &["NoSuchBucket", "create the bucket"],
+        ),
+        (&url, &["-t"], silent, 2, &["127.0.0.1"]),
+        (&url, &[], silent, 2, &["127.0.0.1"]),
+        (
+            &url,
+            &["-t"],
+            nobody,
+            4,
+            &["no credentials", "GOOGLE_APPLICATION_CREDENTIALS"],
+        ),
+        (
+            &url,
+            &[],
+            nobody,
+            4,
+            &["no credentials", "GOOGLE_APPLICATION_CREDENTIALS"],
+        ),
+        (&url, &["-t"], no_file, 4, &["/nonexistent/key.json"]),
+    ] {
+        refused(
+            list(url, options, &[variable, no_home]).run(),
+            status,
+            words,
+        );
+    }
 }
 
 /// The statuses are Barman's: with `-t` every refusal of Azure is a store out of reach.
@@ -155,17 +214,16 @@ fn azure_that_says_no_has_its_status_and_hint() {
         ),
     ] {
         let said = refused(
-            list_azure(container, options, &[variable]).run(),
+            list(&container.url(), options, &[variable]).run(),
             status,
             words,
         );
         assert!(!said.stderr.contains(KEY), "{}", said.stderr);
     }
-    let string =
-        format!("AccountName=testaccount;AccountKey={KEY};BlobEndpoint={nowhere}/testaccount");
+    let string = format!("AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={nowhere}/{ACCOUNT}");
     let variables = [("AZURE_STORAGE_CONNECTION_STRING", string.as_str())];
     for options in [&["-t"][..], &[]] {
-        let said = list_azure(&there, options, &variables).run();
+        let said = list(&there.url(), options, &variables).run();
         let said = refused(said, 2, &["127.0.0.1"]);
         assert!(!said.stderr.contains(KEY), "{}", said.stderr);
     }
