@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::credentials::CredentialSource;
+use super::endpoint::Endpoint;
 use super::settings::GcsSettings;
 use super::tokens;
 use crate::transport::{self, Connector, Scheme};
@@ -62,6 +63,21 @@ impl Server {
     fn seen(&self, number: usize) -> String {
         self.seen.lock().unwrap()[number].clone()
     }
+}
+
+/// A store at the server, for whom the key file names.
+fn bucket_at(server: &Server, key_file: &str) -> engine::store::Bucket {
+    let (credentials, _folder) = source(key_file);
+    let settings = GcsSettings {
+        endpoint: Endpoint::Google {
+            url: server.url.clone(),
+        },
+        credentials,
+        ca_bundle: None,
+        read_timeout: Duration::from_secs(5),
+        kms_key_name: None,
+    };
+    super::open("backups", "gs://backups".into(), &settings).unwrap()
 }
 
 fn source(key_file: &str) -> (CredentialSource, tempfile::TempDir) {
@@ -195,4 +211,41 @@ async fn a_refused_token_is_denied_with_the_cause_and_without_secrets() {
         "{diagnosis:?}"
     );
     assert!(!format!("{error:?}").contains("hunter"), "{error:?}");
+}
+
+const REFUSED: &str = "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_accounts_key_signs_a_token_that_goes_to_the_store() {
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+    let key_file = serde_json::json!({
+        "type": "service_account", "client_email": "me@example.org", "private_key_id": "1",
+        "private_key": key.unwrap().serialize_pem(), "project_id": "p",
+    });
+    let store = serve(vec![(403, REFUSED)]);
+    let bucket = bucket_at(&store, &key_file.to_string());
+    let error = crate::check_connectivity(&bucket).await.unwrap_err();
+    assert_eq!(error.diagnosis.kind, ErrorKind::Denied, "{error:?}");
+    assert_eq!(error.diagnosis.code.as_deref(), Some("AccessDenied"));
+    let asked = store.seen(0);
+    let token = asked.split("uthorization: Bearer ").nth(1).unwrap();
+    let token = token.lines().next().unwrap();
+    assert_eq!(token.split('.').count(), 3, "a signed JWT: {token}");
+    assert!(!format!("{error:?}").contains(token), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetched_token_goes_to_the_store() {
+    let tokens = serve(vec![(200, GRANTED)]);
+    let store = serve(vec![(403, REFUSED)]);
+    let key_file = format!(
+        r#"{{"type": "authorized_user", "client_id": "me", "client_secret": "s",
+        "refresh_token": "r", "token_uri": "{}/token"}}"#,
+        tokens.url
+    );
+    crate::check_connectivity(&bucket_at(&store, &key_file))
+        .await
+        .unwrap_err();
+    let asked = store.seen(0).to_lowercase();
+    assert!(asked.contains("authorization: bearer granted"), "{asked}");
 }

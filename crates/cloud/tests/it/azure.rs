@@ -353,7 +353,8 @@ fn the_azure_cli_is_asked_for_a_token() {
     let folder = Scratch::new("az");
     let script = format!(
         "#!/bin/sh\n[ \"$2\" = get-access-token ] || exit 1\ncat <<end\n\
-         {{\"accessToken\": \"{}\", \"expiresOn\": \"2099-12-31 00:00:00.000000\", \"tokenType\": \"Bearer\"}}\nend\n",
+         {{\"accessToken\": \"{}\", \"expiresOn\": \"2099-12-31 00:00:00.000000\", \
+         \"tokenType\": \"Bearer\"}}\nend\n",
         token()
     );
     let az = folder.write("az", &script);
