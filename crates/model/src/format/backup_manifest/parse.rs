@@ -1,26 +1,35 @@
-//! Reading a manifest, ours or PostgreSQL's, for a verifier. Nothing is believed before the
-//! manifest's own checksum was found right.
+//! Reading a manifest, ours or PostgreSQL's, for a verifier.
+//!
+//! A manifest can have a million files, so they are shown one by one and not kept. Whoever looks at
+//! them must believe nothing before [`read`] has returned: only then was the manifest's own
+//! checksum found right.
+
+mod digest;
+
+use std::fmt;
+use std::io::{BufReader, Read};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use super::{WalRange, hex};
+use super::WalRange;
 use crate::postgres::SystemId;
 use crate::wal::timeline::TimelineId;
+use digest::Digested;
 
-/// A manifest whose own checksum was right.
+/// A manifest whose own checksum was right, less its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// 1 or 2.
     pub version: u32,
     /// Present exactly in version 2.
     pub system_id: Option<SystemId>,
-    /// In the order of the manifest.
-    pub files: Vec<ManifestFile>,
+    /// How many files it lists.
+    pub file_count: usize,
     /// In the order of the manifest.
     pub wal_ranges: Vec<WalRange>,
 }
@@ -100,10 +109,38 @@ pub enum BadManifest {
     },
 }
 
-/// Reads a whole manifest, after its own checksum has been found right.
-pub fn parse(bytes: &[u8]) -> Result<Manifest, BadManifest> {
-    let expected = digest(bytes).ok_or(BadManifest::Cut)?;
-    let raw: RawManifest = serde_json::from_slice(bytes)?;
+/// Reads a manifest and shows each of its files, in its order.
+///
+/// # Errors
+/// When it is damaged, cut short, or of an unknown version; what was shown then means nothing.
+pub fn read(
+    source: impl Read,
+    mut show: impl FnMut(ManifestFile),
+) -> Result<Manifest, BadManifest> {
+    let mut source = Digested::new(source);
+    let mut problem = None;
+    let mut file_count = 0;
+    let reader = BufReader::with_capacity(64 * 1024, &mut source);
+    let mut json = serde_json::Deserializer::from_reader(reader);
+    let files = |raw: RawFile| {
+        file_count += 1;
+        match read_file(file_count, raw) {
+            Ok(file) => show(file),
+            Err(bad) => {
+                problem.get_or_insert(bad);
+            }
+        }
+    };
+    let raw = json
+        .deserialize_map(ManifestVisitor { files })
+        .and_then(|raw| json.end().map(|()| raw));
+    drop(json);
+    let raw = match raw {
+        Ok(raw) => raw,
+        Err(error) if error.is_eof() => return Err(BadManifest::Cut),
+        Err(error) => return Err(BadManifest::Json(error)),
+    };
+    let expected = source.digest().ok_or(BadManifest::Cut)?;
     if raw.checksum != expected {
         return Err(BadManifest::Checksum {
             expected,
@@ -117,40 +154,106 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, BadManifest> {
     if raw.system_id.is_some() != (version == 2) {
         return Err(BadManifest::SystemIdentifier { version });
     }
+    if let Some(bad) = problem {
+        return Err(bad);
+    }
+    let ranges = raw.wal_ranges.into_iter().enumerate();
+    let ranges = ranges.map(|(index, range)| read_range(index + 1, range));
     Ok(Manifest {
         version,
         system_id: raw.system_id.map(SystemId::new),
-        files: read_all(raw.files, read_file)?,
-        wal_ranges: read_all(raw.wal_ranges, read_range)?,
+        file_count,
+        wal_ranges: ranges.collect::<Result<_, _>>()?,
     })
 }
 
-/// The SHA-256 of everything before the last line; `None` if that line has no checksum.
-fn digest(bytes: &[u8]) -> Option<String> {
-    let without_end = bytes.strip_suffix(b"\n")?;
-    let last_line = without_end.iter().rposition(|byte| *byte == b'\n')? + 1;
-    if !bytes[last_line..]
-        .trim_ascii_start()
-        .starts_with(b"\"Manifest-Checksum\"")
-    {
-        return None;
-    }
-    Some(hex(&Sha256::digest(&bytes[..last_line])))
+/// What stands in a manifest beside the files.
+struct RawManifest {
+    version: u32,
+    system_id: Option<u64>,
+    wal_ranges: Vec<RawRange>,
+    checksum: String,
 }
 
+/// The keys of a manifest.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawManifest {
+enum Key {
     #[serde(rename = "PostgreSQL-Backup-Manifest-Version")]
-    version: u32,
+    Version,
     #[serde(rename = "System-Identifier")]
-    system_id: Option<u64>,
+    SystemId,
     #[serde(rename = "Files")]
-    files: Vec<RawFile>,
+    Files,
     #[serde(rename = "WAL-Ranges")]
-    wal_ranges: Vec<RawRange>,
+    WalRanges,
     #[serde(rename = "Manifest-Checksum")]
-    checksum: String,
+    Checksum,
+}
+
+/// Takes a manifest apart while it is read.
+struct ManifestVisitor<F> {
+    files: F,
+}
+
+impl<'de, F: FnMut(RawFile)> Visitor<'de> for ManifestVisitor<F> {
+    type Value = RawManifest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a backup manifest")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<RawManifest, A::Error> {
+        let (mut version, mut system_id, mut wal_ranges, mut checksum) = (None, None, None, None);
+        let mut has_files = false;
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Version => version = Some(map.next_value()?),
+                Key::SystemId => system_id = Some(map.next_value()?),
+                Key::Files => {
+                    has_files = true;
+                    map.next_value_seed(FileList(&mut self.files))?;
+                }
+                Key::WalRanges => wal_ranges = Some(map.next_value()?),
+                Key::Checksum => checksum = Some(map.next_value()?),
+            }
+        }
+        let missing = |name| A::Error::missing_field(name);
+        if !has_files {
+            return Err(missing("Files"));
+        }
+        Ok(RawManifest {
+            version: version.ok_or_else(|| missing("PostgreSQL-Backup-Manifest-Version"))?,
+            system_id,
+            wal_ranges: wal_ranges.ok_or_else(|| missing("WAL-Ranges"))?,
+            checksum: checksum.ok_or_else(|| missing("Manifest-Checksum"))?,
+        })
+    }
+}
+
+/// The list of files, let go one by one.
+struct FileList<'f, F>(&'f mut F);
+
+impl<'de, F: FnMut(RawFile)> DeserializeSeed<'de> for FileList<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(RawFile)> Visitor<'de> for FileList<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of files")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(file) = list.next_element()? {
+            (self.0)(file);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -179,17 +282,6 @@ struct RawRange {
     start: String,
     #[serde(rename = "End-LSN")]
     end: String,
-}
-
-/// Reads each item with its number, counted from 1; the raw ones are let go one by one.
-fn read_all<R, T>(
-    raw: Vec<R>,
-    read: impl Fn(usize, R) -> Result<T, BadManifest>,
-) -> Result<Vec<T>, BadManifest> {
-    raw.into_iter()
-        .enumerate()
-        .map(|(index, item)| read(index + 1, item))
-        .collect()
 }
 
 fn read_file(number: usize, raw: RawFile) -> Result<ManifestFile, BadManifest> {

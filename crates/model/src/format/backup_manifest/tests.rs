@@ -42,6 +42,20 @@ fn render(version: u32, entries: &[FileEntry], wal_ranges: Vec<WalRange>) -> Str
     text + &stream.finish(&ManifestTrailer { wal_ranges })
 }
 
+/// A whole manifest: what is read, and the files that were shown.
+#[derive(Debug)]
+struct Parsed {
+    files: Vec<ManifestFile>,
+    manifest: Manifest,
+}
+
+fn parse(bytes: &[u8]) -> Result<Parsed, BadManifest> {
+    let mut files = Vec::new();
+    let manifest = read(bytes, |file| files.push(file))?;
+    assert_eq!(manifest.file_count, files.len());
+    Ok(Parsed { files, manifest })
+}
+
 /// Replaces text in a manifest and gives it the right checksum again.
 fn sealed(text: &str, from: &str, to: &str) -> Vec<u8> {
     assert!(text.contains(from), "{from}");
@@ -100,19 +114,19 @@ fn what_is_written_is_read() {
         (180_006, 2, Some(77)),
     ] {
         let text = render(version, &entries(), vec![range(), range()]);
-        let manifest = parse(text.as_bytes()).unwrap();
+        let Parsed { files, manifest } = parse(text.as_bytes()).unwrap();
         assert_eq!(manifest.version, manifest_version);
         assert_eq!(manifest.system_id, system_id.map(SystemId::new));
         assert_eq!(manifest.wal_ranges, [range(), range()]);
-        assert_eq!(manifest.files[1].path, b"base/1/\xe9");
-        assert_eq!(manifest.files[1].checksum, FileChecksum::Crc32c(0));
+        assert_eq!(files[1].path, b"base/1/\xe9");
+        assert_eq!(files[1].checksum, FileChecksum::Crc32c(0));
     }
 }
 
 #[test]
 fn a_manifest_without_files_is_written_and_read() {
-    let manifest = parse(render(170_010, &[], vec![]).as_bytes()).unwrap();
-    assert_eq!((manifest.files, manifest.wal_ranges), (vec![], vec![]));
+    let Parsed { files, manifest } = parse(render(170_010, &[], vec![]).as_bytes()).unwrap();
+    assert_eq!((files, manifest.wal_ranges), (vec![], vec![]));
 }
 
 #[test]
@@ -156,6 +170,21 @@ fn a_manifest_cut_anywhere_is_refused() {
         assert!(parse(&ACCEPTED[..length]).is_err(), "{length} bytes");
     }
     assert!(matches!(parse(b""), Err(BadManifest::Cut)));
+}
+
+#[test]
+fn a_manifest_is_read_in_pieces_of_any_size() {
+    /// Gives one byte at a time.
+    struct Slow<'a>(&'a [u8]);
+    impl std::io::Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.0.len().min(buffer.len()).min(1);
+            std::io::Read::read(&mut self.0, &mut buffer[..count])
+        }
+    }
+    let mut count = 0;
+    read(Slow(ACCEPTED), |_| count += 1).unwrap();
+    assert!(count > 0);
 }
 
 #[test]
