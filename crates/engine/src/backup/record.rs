@@ -17,7 +17,7 @@ use model::wal::name::SegmentName;
 
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
-use super::{BackupError, World};
+use super::{BackupError, World, cancellable};
 use crate::causes;
 use crate::store::{StoreError, Written};
 
@@ -96,14 +96,11 @@ impl Record {
             };
             record.begin(&began);
             let prefix = format!("{}/", world.layout.base(&id));
-            if !world.bucket.any(&prefix).await? && record.create(world).await? == Written::Created
-            {
+            let is_free = !cancellable(world, world.bucket.any(&prefix)).await??;
+            if is_free && record.create(world).await? == Written::Created {
                 return Ok(record);
             }
-            if *world.cancel.borrow() {
-                return Err(BackupError::Cancelled);
-            }
-            tokio::time::sleep(PAUSE).await;
+            cancellable(world, tokio::time::sleep(PAUSE)).await?;
         }
     }
 

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
+use model::backup::BackupStatus;
+use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
-use model::backup::{BackupInfo, BackupStatus};
 use model::format::backup_info;
 use model::wal::name::SegmentName;
 
 use super::{World, step};
-use crate::catalogue::read_catalogue;
+use crate::catalogue::{backup_ids, read_backup};
 use crate::progress::Event;
 use crate::store::StoreError;
 use crate::wal::presence::{WalRange, missing_segments};
@@ -44,8 +45,11 @@ pub async fn wait_for_wal(world: &World, range: &WalRange, patience: Duration) -
     missing
 }
 
-/// Makes earlier backups DONE whose last WAL has arrived since they were taken. A failure is only
-/// worth a warning: the next backup looks again.
+/// How many earlier backups are looked at: a catalogue may hold thousands.
+const LOOK_BACK: usize = 8;
+
+/// Makes the backups before this one DONE whose last WAL has arrived since they were taken. A
+/// failure is only worth a warning: the next backup looks again.
 pub async fn settle_waiting(world: &World, but: &BackupId) {
     if let Err(error) = settle_each(world, but).await {
         let text = format!("cannot look after backups that wait for WAL: {error}");
@@ -54,12 +58,15 @@ pub async fn settle_waiting(world: &World, but: &BackupId) {
 }
 
 async fn settle_each(world: &World, but: &BackupId) -> Result<(), StoreError> {
-    let found = read_catalogue(&world.bucket, &world.layout).await?;
-    let waits = |info: &BackupInfo| info.status == BackupStatus::WaitingForWals;
-    let waiting = found.backups.readable();
-    let waiting = waiting.filter(|(id, info)| *id != but && waits(info));
-    for (id, info) in waiting {
-        let Some(range) = WalRange::of(info) else {
+    let known = backup_ids(&world.bucket, &world.layout).await?;
+    let earlier = known.iter().rev().filter(|id| *id < but);
+    for id in earlier.take(LOOK_BACK) {
+        let Some(Entry::Readable(info)) = read_backup(&world.bucket, &world.layout, id).await?
+        else {
+            continue;
+        };
+        let range = WalRange::of(&info);
+        let Some(range) = range.filter(|_| info.status == BackupStatus::WaitingForWals) else {
             continue;
         };
         let segments = range.segments();

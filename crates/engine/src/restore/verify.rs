@@ -5,10 +5,12 @@
 //! written whole is an error.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use model::format::backup_manifest::{self, FileChecksum, ManifestFile};
+use model::format::backup_manifest::{
+    self, BadManifest, FileChecksum, Manifest, ManifestDigest, ManifestFile,
+};
 use model::wal::lsn::Lsn;
 
 use super::extract::{WrittenFile, path_hash};
@@ -59,7 +61,7 @@ pub fn compare(
         })?,
     };
     let mut comparison = Comparison::with(written);
-    let manifest = backup_manifest::read(file, |file| comparison.look_at(&file));
+    let manifest = read_manifest(file, |file| comparison.look_at(&file));
     let manifest = manifest.map_err(|error| VerifyError::Manifest {
         path: path.clone(),
         cause: error.to_string(),
@@ -80,6 +82,35 @@ pub fn compare(
             first,
             cause,
         }),
+    }
+}
+
+/// Reads a manifest once; a million files need not be in memory for it.
+fn read_manifest(file: File, show: impl FnMut(ManifestFile)) -> Result<Manifest, BadManifest> {
+    let mut digested = Digested {
+        file,
+        digest: ManifestDigest::default(),
+    };
+    let reader = BufReader::with_capacity(READ_BYTES, &mut digested);
+    let mut json = serde_json::Deserializer::from_reader(reader);
+    let unchecked = backup_manifest::read(&mut json, show)?;
+    json.end()?;
+    unchecked.check(digested.digest)
+}
+
+const READ_BYTES: usize = 64 * 1024;
+
+/// Digests what is read through it.
+struct Digested {
+    file: File,
+    digest: ManifestDigest,
+}
+
+impl Read for Digested {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.digest.update(&buffer[..count]);
+        Ok(count)
     }
 }
 

@@ -98,7 +98,11 @@ fn a_backup_ends_failed_on_sigterm_at_every_step() {
             // Before the first record; and after the last archive nothing is left to stop.
             Some(143) if steps == 1 => assert_eq!(status, None),
             Some(143) => assert_eq!(status, Some("FAILED"), "step {steps}: {newest:?}"),
-            Some(0) => assert_eq!(status, Some("DONE"), "step {steps}: {newest:?}"),
+            // What was still missing of its WAL when the signal came is not waited for.
+            Some(0) => assert!(
+                matches!(status, Some("DONE" | "WAITING_FOR_WALS")),
+                "step {steps}: {newest:?}"
+            ),
             _ => panic!("step {steps} ends with {finished:?}"),
         }
         assert!(finished.stderr.contains("SIGTERM"), "{}", finished.stderr);

@@ -1,13 +1,12 @@
 //! Reading a manifest, ours or PostgreSQL's, for a verifier.
 //!
 //! A manifest can have a million files, so they are shown one by one and not kept. Whoever looks at
-//! them must believe nothing before [`read`] has returned: only then was the manifest's own
-//! checksum found right.
+//! them must believe nothing before [`Unchecked::check`]: only then was the manifest's own checksum
+//! found right.
 
 mod digest;
 
 use std::fmt;
-use std::io::{BufReader, Read};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -19,7 +18,7 @@ use thiserror::Error;
 use super::WalRange;
 use crate::postgres::SystemId;
 use crate::wal::timeline::TimelineId;
-use digest::Digested;
+pub use digest::ManifestDigest;
 
 /// A manifest whose own checksum was right, less its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +79,7 @@ pub enum BadManifest {
     },
     /// Not the JSON that a manifest is made of.
     #[error("backup manifest cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[source] serde_json::Error),
     /// Written by a PostgreSQL that is newer than we are.
     #[error("backup manifest has the unknown version {version}")]
     Version {
@@ -109,19 +108,22 @@ pub enum BadManifest {
     },
 }
 
+/// A manifest that was read to its end, but not compared with its checksum.
+pub struct Unchecked {
+    raw: RawManifest,
+    file_count: usize,
+    problem: Option<BadManifest>,
+}
+
 /// Reads a manifest and shows each of its files, in its order.
 ///
 /// # Errors
-/// When it is damaged, cut short, or of an unknown version; what was shown then means nothing.
-pub fn read(
-    source: impl Read,
+/// When the text is not the JSON that a manifest is made of.
+pub fn read<'de, D: Deserializer<'de>>(
+    json: D,
     mut show: impl FnMut(ManifestFile),
-) -> Result<Manifest, BadManifest> {
-    let mut source = Digested::new(source);
-    let mut problem = None;
-    let mut file_count = 0;
-    let reader = BufReader::with_capacity(64 * 1024, &mut source);
-    let mut json = serde_json::Deserializer::from_reader(reader);
+) -> Result<Unchecked, D::Error> {
+    let (mut file_count, mut problem) = (0, None);
     let files = |raw: RawFile| {
         file_count += 1;
         match read_file(file_count, raw) {
@@ -131,40 +133,57 @@ pub fn read(
             }
         }
     };
-    let raw = json
-        .deserialize_map(ManifestVisitor { files })
-        .and_then(|raw| json.end().map(|()| raw));
-    drop(json);
-    let raw = match raw {
-        Ok(raw) => raw,
-        Err(error) if error.is_eof() => return Err(BadManifest::Cut),
-        Err(error) => return Err(BadManifest::Json(error)),
-    };
-    let expected = source.digest().ok_or(BadManifest::Cut)?;
-    if raw.checksum != expected {
-        return Err(BadManifest::Checksum {
-            expected,
-            found: raw.checksum,
-        });
-    }
-    let version = raw.version;
-    if !(1..=2).contains(&version) {
-        return Err(BadManifest::Version { version });
-    }
-    if raw.system_id.is_some() != (version == 2) {
-        return Err(BadManifest::SystemIdentifier { version });
-    }
-    if let Some(bad) = problem {
-        return Err(bad);
-    }
-    let ranges = raw.wal_ranges.into_iter().enumerate();
-    let ranges = ranges.map(|(index, range)| read_range(index + 1, range));
-    Ok(Manifest {
-        version,
-        system_id: raw.system_id.map(SystemId::new),
+    let raw = json.deserialize_map(ManifestVisitor { files })?;
+    Ok(Unchecked {
+        raw,
         file_count,
-        wal_ranges: ranges.collect::<Result<_, _>>()?,
+        problem,
     })
+}
+
+impl Unchecked {
+    /// Compares the manifest with what a [`ManifestDigest`] made of the same bytes.
+    ///
+    /// # Errors
+    /// When it was damaged or cut short, is of an unknown version, or has a value that cannot be
+    /// read; what was shown then means nothing.
+    pub fn check(self, digest: ManifestDigest) -> Result<Manifest, BadManifest> {
+        let raw = self.raw;
+        let expected = digest.finish().ok_or(BadManifest::Cut)?;
+        if raw.checksum != expected {
+            return Err(BadManifest::Checksum {
+                expected,
+                found: raw.checksum,
+            });
+        }
+        let version = raw.version;
+        if !(1..=2).contains(&version) {
+            return Err(BadManifest::Version { version });
+        }
+        if raw.system_id.is_some() != (version == 2) {
+            return Err(BadManifest::SystemIdentifier { version });
+        }
+        if let Some(bad) = self.problem {
+            return Err(bad);
+        }
+        let ranges = raw.wal_ranges.into_iter().enumerate();
+        let ranges = ranges.map(|(index, range)| read_range(index + 1, range));
+        Ok(Manifest {
+            version,
+            system_id: raw.system_id.map(SystemId::new),
+            file_count: self.file_count,
+            wal_ranges: ranges.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<serde_json::Error> for BadManifest {
+    fn from(error: serde_json::Error) -> BadManifest {
+        match error.is_eof() {
+            true => BadManifest::Cut,
+            false => BadManifest::Json(error),
+        }
+    }
 }
 
 /// What stands in a manifest beside the files.
