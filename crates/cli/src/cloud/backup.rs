@@ -18,7 +18,8 @@ use model::size::parse_size;
 use postgres::ConnectOptions;
 
 use super::flags::{Common, Place};
-use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
+use super::later::{CUSTOMER_KEY, ENCRYPTION, TAGS};
+use super::providers::AtRestFlags;
 use super::{CloudCommand, hook};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
@@ -47,6 +48,8 @@ pub struct Args {
     connection: Connection,
     #[command(flatten)]
     effort: Effort,
+    #[command(flatten)]
+    at_rest: AtRestFlags,
 }
 
 /// How archives are compressed: at most one.
@@ -343,8 +346,7 @@ fn report(outcome: &BackupOutcome, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] =
-        &[UPLOAD, ENCRYPTION, CUSTOMER_KEY, TAGS, SNAPSHOTS, AZURE];
+    const LATER: &'static [&'static [Later]] = &[UPLOAD, ENCRYPTION, CUSTOMER_KEY, TAGS, SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -353,7 +355,8 @@ impl CloudCommand for Args {
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self
             .common
-            .place(&self.destination_url, &self.server_name)?;
+            .place(&self.destination_url, &self.server_name)?
+            .encrypted_at_rest(&self.at_rest)?;
         if self.common.test {
             return place.test();
         }

@@ -14,7 +14,7 @@ use model::retention::Policy;
 
 use super::CloudCommand;
 use super::flags::{self, Common};
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::CUSTOMER_KEY;
 use crate::failure::Failure;
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -71,7 +71,7 @@ const LOCKS: &[Later] = &[Later::option(
 )];
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[LOCKS, CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[LOCKS, CUSTOMER_KEY];
 
     fn common(&self) -> &Common {
         &self.common

@@ -8,7 +8,7 @@ use model::keep::KeepTarget;
 
 use super::CloudCommand;
 use super::flags::{self, Common};
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::CUSTOMER_KEY;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::Log;
@@ -69,7 +69,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY];
 
     fn common(&self) -> &Common {
         &self.common

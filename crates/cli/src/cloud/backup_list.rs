@@ -5,7 +5,7 @@ use engine::catalogue::read_catalogue;
 
 use super::CloudCommand;
 use super::flags::{self, Common, Format};
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::CUSTOMER_KEY;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -39,7 +39,7 @@ Exit status:
   2  the object store is unreachable 4  something else, such as a bucket that does not exist";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY];
 
     fn common(&self) -> &Common {
         &self.common

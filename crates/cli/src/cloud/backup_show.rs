@@ -6,7 +6,7 @@ use model::backup::reference::BackupRef;
 
 use super::CloudCommand;
 use super::flags::{self, Common, Format};
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::CUSTOMER_KEY;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -40,7 +40,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY];
 
     fn common(&self) -> &Common {
         &self.common

@@ -2,14 +2,6 @@
 
 use crate::later::{Later, Takes};
 
-/// Credentials of Azure: every command.
-pub const AZURE: &[Later] = &[Later::option(
-    "azure-credential",
-    Takes::Value("KIND"),
-    "Credential for Azure: azure-cli, managed-identity or default",
-)
-.aliases(&["credential", "default"])];
-
 /// A customer's own encryption key: every command but barman-cloud-check-wal-archive.
 pub const CUSTOMER_KEY: &[Later] = &[Later::option(
     "sse-customer-key",
@@ -29,16 +21,6 @@ pub const ENCRYPTION: &[Later] = &[
         "sse-kms-key-id",
         Takes::Value("ID"),
         "KMS key for --encryption aws:kms",
-    ),
-    Later::option(
-        "kms-key-name",
-        Takes::Value("NAME"),
-        "KMS key of Google Cloud Storage",
-    ),
-    Later::option(
-        "encryption-scope",
-        Takes::Value("SCOPE"),
-        "Encryption scope of Azure",
     ),
 ];
 

@@ -12,6 +12,7 @@ pub mod check_wal_archive;
 pub mod flags;
 mod hook;
 pub mod later;
+pub mod providers;
 pub mod restore;
 pub mod wal_archive;
 pub mod wal_restore;

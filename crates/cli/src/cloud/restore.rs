@@ -23,7 +23,7 @@ use model::wal::name::SegmentName;
 
 use super::CloudCommand;
 use super::flags::Common;
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::CUSTOMER_KEY;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -234,7 +234,7 @@ fn warn_of_configuration(restored: &Restored, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, CUSTOMER_KEY];
 
     fn common(&self) -> &Common {
         &self.common

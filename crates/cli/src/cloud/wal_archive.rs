@@ -8,7 +8,8 @@ use model::codec::Codec;
 
 use super::CloudCommand;
 use super::flags::Common;
-use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
+use super::later::{CUSTOMER_KEY, ENCRYPTION, TAGS};
+use super::providers::{AtRestFlags, BlockFlags};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -32,6 +33,10 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
     #[arg(help_heading = "Compression (at most one)")]
     compression_level: Option<String>,
+    #[command(flatten)]
+    at_rest: AtRestFlags,
+    #[command(flatten)]
+    blocks: BlockFlags,
 }
 
 /// How the file is compressed: at most one.
@@ -84,24 +89,6 @@ const HISTORY_TAGS: &[Later] = &[
         "history-tags",
         Takes::Values("KEY,VALUE"),
         "Older form of --history-tag",
-    ),
-];
-
-const AZURE_UPLOAD: &[Later] = &[
-    Later::option(
-        "max-block-size",
-        Takes::Value("SIZE"),
-        "Size of a block in Azure",
-    ),
-    Later::option(
-        "max-concurrency",
-        Takes::Value("N"),
-        "Blocks sent to Azure at the same time",
-    ),
-    Later::option(
-        "max-single-put-size",
-        Takes::Value("SIZE"),
-        "Largest upload without blocks",
     ),
 ];
 
@@ -174,14 +161,7 @@ fn parse_level(codec: Codec, word: &str) -> Result<Option<i32>, Failure> {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[
-        ENCRYPTION,
-        CUSTOMER_KEY,
-        TAGS,
-        HISTORY_TAGS,
-        AZURE,
-        AZURE_UPLOAD,
-    ];
+    const LATER: &'static [&'static [Later]] = &[ENCRYPTION, CUSTOMER_KEY, TAGS, HISTORY_TAGS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -190,7 +170,9 @@ impl CloudCommand for Args {
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self
             .common
-            .place(&self.destination_url, &self.server_name)?;
+            .place(&self.destination_url, &self.server_name)?
+            .encrypted_at_rest(&self.at_rest)?
+            .in_blocks(&self.blocks)?;
         if self.common.test {
             return place.test();
         }

@@ -8,7 +8,7 @@ use engine::wal::fetch::{FetchRequest, PartialPolicy, fetch_wal};
 
 use super::CloudCommand;
 use super::flags::Common;
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::CUSTOMER_KEY;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::Log;
@@ -95,7 +95,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[PARALLEL, CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[PARALLEL, CUSTOMER_KEY];
 
     fn usage_exit(words: &[OsString]) -> Exit {
         let is_asked = |word: &OsString| {
