@@ -33,8 +33,6 @@ pub enum Takes {
     Nothing,
     /// One value, called this in the help.
     Value(&'static str),
-    /// Any number of values, as Barman's old `--tags` does.
-    Values(&'static str),
 }
 
 impl Later {
@@ -78,7 +76,6 @@ impl Later {
                 .value_name(name)
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true),
-            Takes::Values(name) => arg.value_name(name).action(ArgAction::Append).num_args(0..),
         }
     }
 

@@ -5,18 +5,22 @@
 //! error was. Settings are resolved from values ([`Environment`], [`StoreOptions`], AWS's files),
 //! never from globals.
 
+mod bandwidth;
 mod create;
 mod directory;
+mod encryption;
 mod environment;
 mod failure;
 mod hint;
 mod location;
 mod options;
 pub mod s3;
+mod tags;
 
 use engine::store::Bucket;
 
 pub use create::{CreateError, Creation, open_or_create};
+pub use encryption::{BadCustomerKey, CustomerKey, Encryption};
 pub use environment::Environment;
 pub use failure::{
     ConnectivityError, Diagnosis, ErrorKind, MissingDirectory, check_connectivity, classify,
@@ -25,6 +29,7 @@ pub use failure::{
 pub use location::{BadLocation, Location, Provider};
 pub use options::{DEFAULT_READ_TIMEOUT, StoreOptions};
 pub use s3::AddressingStyle;
+pub use tags::{BadTag, Tag, tag_set};
 
 /// A bucket that could not be opened. For S3 no request was sent yet.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,8 @@ pub enum OpenError {
     },
     #[error(transparent)]
     Directory(#[from] MissingDirectory),
+    #[error("cannot open {url}: nothing is encrypted there")]
+    NoEncryption { url: String },
 }
 
 impl OpenError {
@@ -48,6 +55,7 @@ impl OpenError {
             } => error.kind(),
             OpenError::S3 { .. } => ErrorKind::Other,
             OpenError::Directory(_) => ErrorKind::MissingBucket,
+            OpenError::NoEncryption { .. } => ErrorKind::Other,
         }
     }
 
@@ -60,6 +68,9 @@ impl OpenError {
             } => error.hint(),
             OpenError::S3 { .. } => None,
             OpenError::Directory(_) => Some("Create the directory first: mkdir -p."),
+            OpenError::NoEncryption { .. } => {
+                Some("Leave --encryption and --sse-customer-key out, or use s3://BUCKET/PATH.")
+            }
         }
     }
 }
@@ -68,6 +79,19 @@ impl OpenError {
 /// put before them. Whether an S3 bucket exists shows at the first request or in
 /// [`check_connectivity`]; a directory must exist.
 pub async fn open(
+    location: &Location,
+    options: &StoreOptions,
+    environment: &Environment,
+) -> Result<Bucket, OpenError> {
+    let mut bucket = open_as_it_is(location, options, environment)?;
+    bucket.min_part_size = bucket.min_part_size.max(options.min_part_size);
+    if let Some(rate) = options.max_bandwidth {
+        bucket.objects = bandwidth::limit(bucket.objects, rate);
+    }
+    Ok(bucket)
+}
+
+fn open_as_it_is(
     location: &Location,
     options: &StoreOptions,
     environment: &Environment,
@@ -81,6 +105,9 @@ pub async fn open(
             };
             let settings = read_s3_settings(options, environment).map_err(failed)?;
             s3::open(bucket, url, &settings).map_err(failed)
+        }
+        Location::Directory { .. } if options.encryption != Encryption::OfBucket => {
+            Err(OpenError::NoEncryption { url })
         }
         Location::Directory { path } => Ok(directory::open(path, url)?),
     }

@@ -13,6 +13,9 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
+/// What an object is tagged with, as the storage trait takes it.
+pub use object_store::TagSet;
+
 /// One bucket, open. Cheap to clone.
 #[derive(Clone)]
 pub struct Bucket {
@@ -98,14 +101,28 @@ impl Bucket {
         got.bytes().await.map_err(self.error("read", key))
     }
 
-    /// Writes a whole small object, replacing what was there.
+    /// Writes a whole small object without tags, replacing what was there.
     ///
     /// # Errors
     /// When the store did not confirm the write.
     pub async fn write(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
+        self.write_tagged(key, content, &TagSet::default()).await
+    }
+
+    /// Writes a whole small object, replacing what was there.
+    ///
+    /// # Errors
+    /// When the store did not confirm the write.
+    pub async fn write_tagged(
+        &self,
+        key: &str,
+        content: Bytes,
+        tags: &TagSet,
+    ) -> Result<(), StoreError> {
         let path = self.path(key)?;
+        let options = PutOptions::from(tags.clone());
         self.objects
-            .put(&path, content.into())
+            .put_opts(&path, content.into(), options)
             .await
             .map_err(self.error("write", key))?;
         Ok(())
@@ -115,9 +132,18 @@ impl Bucket {
     ///
     /// # Errors
     /// When the store did not confirm the write, or cannot write conditionally.
-    pub async fn create(&self, key: &str, content: PutPayload) -> Result<Written, StoreError> {
+    pub async fn create(
+        &self,
+        key: &str,
+        content: PutPayload,
+        tags: &TagSet,
+    ) -> Result<Written, StoreError> {
         let path = self.path(key)?;
-        let options = PutOptions::from(PutMode::Create);
+        let options = PutOptions {
+            mode: PutMode::Create,
+            tags: tags.clone(),
+            ..PutOptions::default()
+        };
         match self.objects.put_opts(&path, content, options).await {
             Ok(_) => Ok(Written::Created),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Written::AlreadyExists),

@@ -1,6 +1,6 @@
 //! `barman-cloud-backup`: a backup of a running PostgreSQL goes to an object store.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,11 @@ use model::size::parse_size;
 use postgres::ConnectOptions;
 
 use super::CloudCommand;
+use super::encryption::EncryptionFlags;
 use super::flags::Common;
-use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
-use crate::failure::Failure;
+use super::later::{AZURE, ENCRYPTION};
+use super::tags::TagFlags;
+use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
 use crate::progress::Reporter;
@@ -41,6 +43,12 @@ pub struct Args {
     connection: Connection,
     #[command(flatten)]
     effort: Effort,
+    #[command(flatten)]
+    upload: Upload,
+    #[command(flatten)]
+    encryption: EncryptionFlags,
+    #[command(flatten)]
+    tags: TagFlags,
 }
 
 /// How archives are compressed: at most one.
@@ -107,6 +115,36 @@ struct Effort {
     fail_on_damage: bool,
 }
 
+/// How archives are sent.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Uploading")]
+struct Upload {
+    /// Send archives in parts of at least this size, such as 20MB; each job holds four of them
+    #[arg(long, value_name = "SIZE")]
+    min_chunk_size: Option<String>,
+    /// Upload at most this much in a second, over all jobs together, such as 50MB
+    #[arg(long, value_name = "SIZE")]
+    max_bandwidth: Option<String>,
+}
+
+impl Upload {
+    /// In bytes; 0 leaves it to the store.
+    fn min_part_size(&self) -> Result<u64, Failure> {
+        let size = self.min_chunk_size.as_deref().map_or(Ok(0), parse_size)?;
+        if size > MAX_PART_BYTES {
+            let what = "the smallest part of an upload may not be larger than 5GB";
+            return Err(Failure::new(Exit::Usage, what));
+        }
+        Ok(size)
+    }
+
+    /// In bytes a second; 0 is no limit.
+    fn max_bandwidth(&self) -> Result<Option<NonZeroU64>, Failure> {
+        let rate = self.max_bandwidth.as_deref().map_or(Ok(0), parse_size)?;
+        Ok(NonZeroU64::new(rate))
+    }
+}
+
 const AFTER_HELP: &str = "\
 What happens: PostgreSQL is asked to start a backup, the data directory and every tablespace are \
 read once while the server goes on working, packed into tar archives, checked, compressed and \
@@ -125,19 +163,6 @@ Exit status:
   0  the backup is complete          3  the command line is wrong
   1  the backup failed               4  something else, such as a bucket that does not exist
   2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM";
-
-const UPLOAD: &[Later] = &[
-    Later::option(
-        "min-chunk-size",
-        Takes::Value("SIZE"),
-        "Smallest part of an upload",
-    ),
-    Later::option(
-        "max-bandwidth",
-        Takes::Value("SIZE"),
-        "Bytes to upload in a second at most",
-    ),
-];
 
 const SNAPSHOTS: &[Later] = &[
     Later::option(
@@ -204,6 +229,8 @@ const SNAPSHOTS: &[Later] = &[
     .aliases(&["snapshot-zone"]),
 ];
 
+/// The largest part that any provider takes, in bytes (AWS, "Amazon S3 multipart upload limits").
+const MAX_PART_BYTES: u64 = 5 << 30;
 /// The largest archive that any provider takes, in bytes.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 40;
 /// How long to wait until the WAL that a backup needs has arrived next to it.
@@ -230,6 +257,7 @@ impl Args {
                 false => OnDamage::Warn,
             },
             wal_patience: WAL_PATIENCE,
+            tags: self.tags.read()?,
         })
     }
 }
@@ -290,8 +318,7 @@ fn report(outcome: &BackupOutcome, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] =
-        &[UPLOAD, ENCRYPTION, CUSTOMER_KEY, TAGS, SNAPSHOTS, AZURE];
+    const LATER: &'static [&'static [Later]] = &[ENCRYPTION, SNAPSHOTS, AZURE];
 
     fn common(&self) -> &Common {
         &self.common
@@ -305,7 +332,9 @@ impl CloudCommand for Args {
         }
         let place = self
             .common
-            .place(&self.destination_url, &self.server_name)?;
+            .place(&self.destination_url, &self.server_name)?
+            .encrypted(self.encryption.read()?)
+            .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);
         if self.common.test {
             return place.test();
         }
@@ -350,6 +379,7 @@ mod tests {
         assert_eq!(request.keepalive, Some(Duration::from_secs(60)));
         assert_eq!(request.on_damage, OnDamage::Warn);
         assert_eq!(request.name, None);
+        assert!(request.tags.is_empty());
     }
 
     #[test]

@@ -13,8 +13,9 @@ use model::deletion::{CannotDelete, Choice, DeletionPlan, DeletionRequest, Facts
 use model::retention::Policy;
 
 use super::CloudCommand;
+use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common};
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::AZURE;
 use crate::failure::Failure;
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -48,6 +49,8 @@ pub struct Args {
     batch_size: NonZeroUsize,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    customer_key: CustomerKeyFlag,
 }
 
 const AFTER_HELP: &str = "\
@@ -71,7 +74,7 @@ const LOCKS: &[Later] = &[Later::option(
 )];
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[LOCKS, CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[LOCKS, AZURE];
 
     fn common(&self) -> &Common {
         &self.common
@@ -79,6 +82,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.encrypted(self.customer_key.read()?);
         let wish = self.wish()?;
         if self.common.test {
             return place.test();

@@ -10,26 +10,8 @@ pub const AZURE: &[Later] = &[Later::option(
 )
 .aliases(&["credential", "default"])];
 
-/// A customer's own encryption key: every command but barman-cloud-check-wal-archive.
-pub const CUSTOMER_KEY: &[Later] = &[Later::option(
-    "sse-customer-key",
-    Takes::Value("URI"),
-    "Key that S3 encrypts with and does not keep, as file:///path",
-)];
-
-/// Encryption at the provider: the commands that write.
+/// Encryption at providers other than S3: the commands that write.
 pub const ENCRYPTION: &[Later] = &[
-    Later::option(
-        "encryption",
-        Takes::Value("ALGORITHM"),
-        "Encryption in S3: AES256 or aws:kms",
-    )
-    .short('e'),
-    Later::option(
-        "sse-kms-key-id",
-        Takes::Value("ID"),
-        "KMS key for --encryption aws:kms",
-    ),
     Later::option(
         "kms-key-name",
         Takes::Value("NAME"),
@@ -40,14 +22,4 @@ pub const ENCRYPTION: &[Later] = &[
         Takes::Value("SCOPE"),
         "Encryption scope of Azure",
     ),
-];
-
-/// Tags on what is uploaded: the commands that write.
-pub const TAGS: &[Later] = &[
-    Later::option(
-        "tag",
-        Takes::Value("KEY,VALUE"),
-        "Tag on every uploaded object; repeatable",
-    ),
-    Later::option("tags", Takes::Values("KEY,VALUE"), "Older form of --tag"),
 ];

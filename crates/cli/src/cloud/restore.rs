@@ -20,8 +20,9 @@ use model::restore::target::TimelineChoice;
 use model::restore::time::parse_target_time;
 
 use super::CloudCommand;
+use super::encryption::CustomerKeyFlag;
 use super::flags::Common;
-use super::later::{AZURE, CUSTOMER_KEY};
+use super::later::AZURE;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -51,6 +52,8 @@ pub struct Args {
     skip_links: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    customer_key: CustomerKeyFlag,
     #[command(flatten)]
     target: Target,
 }
@@ -206,7 +209,7 @@ fn warn_of_configuration(restored: &Restored, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, CUSTOMER_KEY, AZURE];
+    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, AZURE];
 
     fn common(&self) -> &Common {
         &self.common
@@ -214,6 +217,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();
         }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use engine::wal::archive::{ArchiveRequest, Archived, archive_wal};
+use engine::wal::archive::{ArchiveRequest, Archived, WalTags, archive_wal};
 use model::codec::Codec;
 
 use super::CloudCommand;
+use super::encryption::EncryptionFlags;
 use super::flags::Common;
-use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
+use super::later::{AZURE, ENCRYPTION};
+use super::tags::{HistoryTagFlags, TagFlags};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -32,6 +34,12 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
     #[arg(help_heading = "Compression (at most one)")]
     compression_level: Option<String>,
+    #[command(flatten)]
+    encryption: EncryptionFlags,
+    #[command(flatten)]
+    tags: TagFlags,
+    #[command(flatten)]
+    history_tags: HistoryTagFlags,
 }
 
 /// How the file is compressed: at most one.
@@ -74,19 +82,6 @@ Exit status:
   2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM
 PostgreSQL keeps the file and tries again after every status but 0.";
 
-const HISTORY_TAGS: &[Later] = &[
-    Later::option(
-        "history-tag",
-        Takes::Value("KEY,VALUE"),
-        "Tag on history files; repeatable",
-    ),
-    Later::option(
-        "history-tags",
-        Takes::Values("KEY,VALUE"),
-        "Older form of --history-tag",
-    ),
-];
-
 const AZURE_UPLOAD: &[Later] = &[
     Later::option(
         "max-block-size",
@@ -119,6 +114,10 @@ impl Args {
             path,
             codec,
             level: level.flatten(),
+            tags: WalTags {
+                all: self.tags.read()?,
+                history: self.history_tags.read()?,
+            },
         })
     }
 }
@@ -174,14 +173,7 @@ fn parse_level(codec: Codec, word: &str) -> Result<Option<i32>, Failure> {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[
-        ENCRYPTION,
-        CUSTOMER_KEY,
-        TAGS,
-        HISTORY_TAGS,
-        AZURE,
-        AZURE_UPLOAD,
-    ];
+    const LATER: &'static [&'static [Later]] = &[ENCRYPTION, AZURE, AZURE_UPLOAD];
 
     fn common(&self) -> &Common {
         &self.common
@@ -190,7 +182,8 @@ impl CloudCommand for Args {
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self
             .common
-            .place(&self.destination_url, &self.server_name)?;
+            .place(&self.destination_url, &self.server_name)?
+            .encrypted(self.encryption.read()?);
         if self.common.test {
             return place.test();
         }

@@ -58,6 +58,12 @@ impl From<cloud::BadLocation> for Failure {
     }
 }
 
+impl From<cloud::BadCustomerKey> for Failure {
+    fn from(error: cloud::BadCustomerKey) -> Failure {
+        Failure::new(Exit::Other, chain(&error)).with_hint(error.hint())
+    }
+}
+
 impl From<cloud::OpenError> for Failure {
     fn from(error: cloud::OpenError) -> Failure {
         let hint = error.hint().map(str::to_owned);

@@ -22,6 +22,8 @@ use engine::store::Bucket;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
 
+use crate::encryption::Encryption;
+
 pub use aws_file::{AwsFile, BadAwsFile};
 pub use credentials::{CredentialSource, Secret};
 pub use endpoint::{AddressingStyle, Endpoint};
@@ -79,6 +81,7 @@ pub(crate) fn open(
         .with_retry(retries())
         .with_http_connector(connector);
     let builder = with_credentials(builder, &settings.credentials);
+    let builder = with_encryption(builder, &settings.encryption);
     let store = builder.build();
     let store = store.map_err(|source| S3OpenError::Client {
         bucket: bucket.into(),
@@ -135,6 +138,19 @@ fn metadata_host(credentials: &CredentialSource) -> Option<String> {
         url.port()
             .map_or(host.clone(), |port| format!("{host}:{port}")),
     )
+}
+
+fn with_encryption(builder: AmazonS3Builder, encryption: &Encryption) -> AmazonS3Builder {
+    let kind: AmazonS3ConfigKey = "aws_server_side_encryption"
+        .parse()
+        .expect("object_store documents this key");
+    match encryption {
+        Encryption::OfBucket => builder,
+        Encryption::Managed => builder.with_config(kind, "AES256"),
+        Encryption::Kms { key_id: None } => builder.with_config(kind, "aws:kms"),
+        Encryption::Kms { key_id: Some(id) } => builder.with_sse_kms_encryption(id),
+        Encryption::Customer(key) => builder.with_ssec_encryption(key.reveal()),
+    }
 }
 
 fn with_credentials(builder: AmazonS3Builder, source: &CredentialSource) -> AmazonS3Builder {

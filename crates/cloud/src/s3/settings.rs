@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::credentials::{self, ChosenBy, CredentialSource};
 use super::endpoint::{AddressingStyle, Endpoint, HostVariant};
 use super::profile::{AwsFiles, AwsFilesError, Profile};
+use crate::encryption::Encryption;
 use crate::environment::Environment;
 use crate::failure::ErrorKind;
 use crate::options::StoreOptions;
@@ -27,6 +28,8 @@ pub struct S3Settings {
     pub ca_bundle: Option<PathBuf>,
     /// How long a connection may be silent.
     pub read_timeout: Duration,
+    /// How the store encrypts what is uploaded.
+    pub encryption: Encryption,
 }
 
 /// Settings that cannot be used; never with a secret in its text.
@@ -114,12 +117,25 @@ impl S3Settings {
         let ca_bundle = ca_bundle.or_else(|| environment.get("REQUESTS_CA_BUNDLE"));
         Ok(S3Settings {
             region,
-            endpoint,
             credentials: credentials::find(environment, profile, chosen_by)?,
             ca_bundle: ca_bundle.map(|path| environment.expand_home(path)),
             read_timeout: options.read_timeout,
+            encryption: encryption(options, &endpoint)?,
+            endpoint,
         })
     }
+}
+
+/// The encryption that was asked for; a customer's key leaves this machine only through TLS.
+fn encryption(options: &StoreOptions, endpoint: &Endpoint) -> Result<Encryption, SettingsError> {
+    let is_key = matches!(options.encryption, Encryption::Customer(_));
+    if is_key && !endpoint.is_tls() && !endpoint.is_this_machine() {
+        return Err(SettingsError::BadValue {
+            name: "endpoint".into(),
+            cause: "a customer key is sent through TLS only, so it must begin with https://",
+        });
+    }
+    Ok(options.encryption.clone())
 }
 
 /// The chosen profile; `None` when the default one is in no file.

@@ -12,6 +12,7 @@ use model::format::backup_info;
 use model::format::backup_label::BackupLabel;
 use model::format::python_literal::Value;
 use model::wal::name::SegmentName;
+use object_store::TagSet;
 
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
@@ -37,6 +38,7 @@ pub struct Record {
     pub info: BackupInfo,
     jobs: usize,
     begun: Instant,
+    tags: TagSet,
 }
 
 /// An id that no backup of this server has: the local time, to the second.
@@ -93,6 +95,7 @@ impl Record {
             info,
             jobs: request.jobs.get(),
             begun: Instant::now(),
+            tags: request.tags.clone(),
         }
     }
 
@@ -102,7 +105,8 @@ impl Record {
     /// When the store refuses, or a backup of that id has appeared meanwhile.
     pub async fn create(&self, world: &World) -> Result<(), BackupError> {
         let key = world.layout.backup_info(&self.id);
-        match world.bucket.create(&key, self.text().into()).await? {
+        let created = world.bucket.create(&key, self.text().into(), &self.tags);
+        match created.await? {
             Written::Created => Ok(()),
             // The store's answer to our own first attempt may have been lost.
             Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => Ok(()),
@@ -117,7 +121,7 @@ impl Record {
     pub async fn save(&self, world: &World) -> Result<(), StoreError> {
         world
             .bucket
-            .write(&world.layout.backup_info(&self.id), self.text())
+            .write_tagged(&world.layout.backup_info(&self.id), self.text(), &self.tags)
             .await
     }
 
@@ -140,7 +144,7 @@ impl Record {
         let body = Bytes::from(damage::render(damaged));
         world
             .bucket
-            .write(&world.layout.annotation_damage(&self.id), body)
+            .write_tagged(&world.layout.annotation_damage(&self.id), body, &self.tags)
             .await
     }
 
