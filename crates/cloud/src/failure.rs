@@ -15,6 +15,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 use object_store::list::PaginatedListOptions;
 
 use crate::hint;
+use crate::s3::IdentityError;
 
 /// The kinds of failure that a caller branches on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,8 @@ pub fn diagnose(error: &(dyn StdError + 'static)) -> Diagnosis {
         None => found.cause.clone(),
     };
     let code = found.answer.map(|answer| answer.code);
-    let hint = hint::for_failure(kind, code.as_deref(), &found.text);
+    let by_words = || hint::for_failure(kind, code.as_deref(), &found.text);
+    let hint = found.hint.or_else(by_words);
     Diagnosis {
         kind,
         code,
@@ -143,6 +145,8 @@ struct Found {
     denied: bool,
     not_found: bool,
     cause: String,
+    /// The hint of an error that has its own.
+    hint: Option<&'static str>,
     /// Every layer's text, for hints that go by words.
     text: String,
 }
@@ -184,6 +188,13 @@ impl Found {
         } else if let Some(none) = error.downcast_ref::<NoMetadataService>() {
             self.no_credentials = true;
             self.cause = none.to_string();
+        } else if let Some(identity) = error.downcast_ref::<IdentityError>() {
+            match identity {
+                IdentityError::NoAnswer { .. } => self.transport = true,
+                _ => self.no_credentials = true,
+            }
+            self.hint = Some(identity.hint());
+            self.cause = chain_of(identity);
         } else if error.is::<MissingDirectory>() {
             self.missing_directory = true;
         }
@@ -201,7 +212,7 @@ impl Found {
             && error
                 .downcast_ref::<io::Error>()
                 .is_none_or(|io| io.get_ref().is_none());
-        if self.no_credentials || !last {
+        if self.no_credentials || self.hint.is_some() || !last {
             return;
         }
         match self.cause.is_empty() {
@@ -234,6 +245,19 @@ impl Found {
         } else {
             ErrorKind::Other
         }
+    }
+}
+
+/// An error's text and that of its innermost source.
+fn chain_of(error: &dyn StdError) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let (text, inner) = (error.to_string(), innermost.to_string());
+    match text == inner {
+        true => text,
+        false => format!("{text}: {inner}"),
     }
 }
 
@@ -274,7 +298,7 @@ fn read_answer(text: &str) -> Option<Answer> {
     })
 }
 
-fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let rest = &text[text.find(start)? + start.len()..];
     Some(&rest[..rest.find(end)?])
 }

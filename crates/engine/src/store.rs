@@ -8,7 +8,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -29,6 +31,24 @@ pub struct Bucket {
     pub min_part_size: u64,
     /// How many parts one multipart upload may have.
     pub max_parts: u64,
+    /// Who can say which objects are locked; `None` where objects cannot be locked.
+    pub locks: Option<Arc<dyn Locks>>,
+}
+
+/// What keeps an object from being deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Until this moment.
+    Until(Timestamp),
+    /// Until somebody takes it away.
+    Held,
+}
+
+/// A store that can lock objects.
+#[async_trait]
+pub trait Locks: std::fmt::Debug + Send + Sync {
+    /// The lock on an object, if there is one that still holds.
+    async fn lock_of(&self, key: &Path) -> object_store::Result<Option<Lock>>;
 }
 
 /// A store's refusal, with the object it is about.

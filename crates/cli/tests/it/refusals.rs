@@ -13,7 +13,10 @@ fn an_option_that_is_not_there_yet_is_refused_by_name() {
 fn the_older_form_of_tags_takes_all_words_that_follow() {
     let said = start("barman-cloud-backup", "--tags a,1 b,2 s3://b/p main");
     assert_eq!(said.status, 3, "{}", said.stderr);
-    let said = start("barman-cloud-backup", "--tags a,1 b,2 -t file:///nonexistent main");
+    let said = start(
+        "barman-cloud-backup",
+        "--tags a,1 b,2 -t file:///nonexistent main",
+    );
     assert_ne!(said.status, 3, "{}", said.stderr);
 }
 
