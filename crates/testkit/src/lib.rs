@@ -1,5 +1,5 @@
 //! The worlds that tests run in: real PostgreSQL servers of every supported major, a real S3
-//! server, Python Barman as an independent peer, a proxy that spoils HTTP on purpose, and a disk
+//! server, an imitation of Amazon's other services, Python Barman as an independent peer, a proxy that spoils HTTP on purpose, and a disk
 //! that is soon full.
 //!
 //! `scripts/setup test` puts the programs in place; this crate finds, starts and stops them. It
@@ -11,6 +11,7 @@
 
 pub mod barman_peer;
 pub mod full_disk;
+pub mod moto;
 pub mod postgres;
 pub mod process;
 pub mod program;
@@ -22,6 +23,7 @@ pub mod user;
 
 pub use barman_peer::Peer;
 pub use full_disk::SmallDisk;
+pub use moto::Moto;
 pub use postgres::Cluster;
 pub use process::{Finished, Program, Running};
 pub use program::barman_binary;

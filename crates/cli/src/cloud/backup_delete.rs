@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::{ArgGroup, Parser};
-use engine::deletion::{execute, gather};
+use engine::deletion::{check_locks, execute, gather};
 use engine::store::Bucket;
 use jiff::Timestamp;
 use model::backup::catalogue::ResolveError;
@@ -17,7 +17,7 @@ use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common};
 use super::later::AZURE;
 use crate::failure::Failure;
-use crate::later::{Later, Takes};
+use crate::later::Later;
 use crate::log::{Level, Log};
 use crate::runtime;
 
@@ -47,6 +47,9 @@ pub struct Args {
     /// Objects deleted by one request
     #[arg(long, value_name = "N", default_value = "1000")]
     batch_size: NonZeroUsize,
+    /// Delete nothing while an object of a backup is locked (S3 Object Lock, legal hold)
+    #[arg(long)]
+    check_object_lock: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -67,14 +70,8 @@ Exit status:
   1  what was asked for is refused   4  something else, such as a name that no backup has
   2  the object store is unreachable";
 
-const LOCKS: &[Later] = &[Later::option(
-    "check-object-lock",
-    Takes::Nothing,
-    "Look for locks of objects first",
-)];
-
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[LOCKS, AZURE];
+    const LATER: &'static [&'static [Later]] = &[AZURE];
 
     fn common(&self) -> &Common {
         &self.common
@@ -93,6 +90,10 @@ impl CloudCommand for Args {
             let Some(plan) = self.plan(&wish, &facts, log)? else {
                 return Ok(None);
             };
+            if self.check_object_lock {
+                warn_without_locks(&bucket, log);
+                check_locks(&plan, &bucket, layout).await?;
+            }
             if !self.dry_run {
                 self.carry_out(&plan, &bucket, layout, log).await?;
             }
@@ -102,6 +103,16 @@ impl CloudCommand for Args {
             Some(plan) if self.dry_run => flags::print(&plan.to_string()),
             _ => Ok(()),
         }
+    }
+}
+
+fn warn_without_locks(bucket: &Bucket, log: &Log) {
+    if bucket.locks.is_none() {
+        let text = format!(
+            "--check-object-lock means nothing for {}: objects cannot be locked there",
+            bucket.url
+        );
+        log.line(Level::Warning, &text);
     }
 }
 

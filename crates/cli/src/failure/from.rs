@@ -158,6 +158,10 @@ impl From<DeletionError> for Failure {
         match error {
             DeletionError::Store(error) => of_store(&error),
             DeletionError::KeptMeanwhile(_) => Failure::new(Exit::Failed, error.to_string()),
+            DeletionError::Locked { .. } => Failure::new(Exit::Failed, error.to_string())
+                .with_hint(
+                    "Wait until the lock ends, or have somebody who may take the legal hold away.",
+                ),
         }
     }
 }

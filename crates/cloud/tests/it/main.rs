@@ -8,6 +8,7 @@
 mod conformance;
 mod directory;
 mod fake_endpoint;
+mod identity;
 mod memory;
 mod s3;
 mod seaweed;

@@ -20,4 +20,5 @@ mod kit;
 mod memory;
 mod ownership;
 mod product;
+mod s3;
 mod seen;

@@ -116,7 +116,7 @@ pub(super) fn of_xml(service: &'static str, text: &str) -> Result<Temporary, Ide
     };
     let expires = needed("Expiration")?.parse().ok();
     let (key_id, secret) = (needed("AccessKeyId")?, needed("SecretAccessKey")?);
-    let token = Some(needed("SessionToken")?);
+    let token = Some(needed("SessionToken")?).filter(|token| !token.is_empty());
     Ok(temporary(key_id, secret, token, expires))
 }
 
