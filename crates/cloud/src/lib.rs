@@ -56,7 +56,7 @@ pub enum OpenError {
     },
     #[error(transparent)]
     Directory(#[from] MissingDirectory),
-    #[error("cannot open {url}: nothing is encrypted there")]
+    #[error("cannot open {url}: the encryption that was asked for is that of S3")]
     NoEncryption { url: String },
 }
 
