@@ -29,12 +29,8 @@ pub struct Later {
 /// What an option that is not built yet takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Takes {
-    /// Nothing.
-    Nothing,
     /// One value, called this in the help.
     Value(&'static str),
-    /// Any number of values, as Barman's old `--tags` does.
-    Values(&'static str),
 }
 
 impl Later {
@@ -73,12 +69,10 @@ impl Later {
             None => arg,
         };
         match self.takes {
-            Takes::Nothing => arg.action(ArgAction::SetTrue),
             Takes::Value(name) => arg
                 .value_name(name)
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true),
-            Takes::Values(name) => arg.value_name(name).action(ArgAction::Append).num_args(0..),
         }
     }
 

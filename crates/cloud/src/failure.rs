@@ -17,6 +17,7 @@ use object_store::list::PaginatedListOptions;
 
 use crate::hint;
 use crate::location::Provider;
+use crate::s3::IdentityError;
 
 /// The kinds of failure that a caller branches on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,8 @@ pub fn diagnose(error: &(dyn StdError + 'static)) -> Diagnosis {
         None => found.cause.clone(),
     };
     let code = found.answer.map(|answer| answer.code);
-    let hint = hint::for_failure(kind, code.as_deref(), &found.text);
+    let by_words = || hint::for_failure(kind, code.as_deref(), &found.text);
+    let hint = found.hint.or_else(by_words);
     Diagnosis {
         kind,
         code,
@@ -165,6 +167,8 @@ struct Found {
     denied: bool,
     not_found: bool,
     cause: String,
+    /// The hint of an error that has its own.
+    hint: Option<&'static str>,
     /// Every layer's text, for hints that go by words.
     text: String,
 }
@@ -209,6 +213,13 @@ impl Found {
         {
             self.no_credentials = true;
             self.cause = text.clone();
+        } else if let Some(identity) = error.downcast_ref::<IdentityError>() {
+            match identity {
+                IdentityError::NoAnswer { .. } => self.transport = true,
+                _ => self.no_credentials = true,
+            }
+            self.hint = Some(identity.hint());
+            self.cause = chain_of(identity);
         } else if error.is::<MissingDirectory>() {
             self.missing_directory = true;
         }
@@ -226,7 +237,7 @@ impl Found {
             && error
                 .downcast_ref::<io::Error>()
                 .is_none_or(|io| io.get_ref().is_none());
-        if self.no_credentials || !last {
+        if self.no_credentials || self.hint.is_some() || !last {
             return;
         }
         match self.cause.is_empty() {
@@ -259,6 +270,19 @@ impl Found {
         } else {
             ErrorKind::Other
         }
+    }
+}
+
+/// An error's text and that of its innermost source.
+fn chain_of(error: &dyn StdError) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let (text, inner) = (error.to_string(), innermost.to_string());
+    match text == inner {
+        true => text,
+        false => format!("{text}: {inner}"),
     }
 }
 
@@ -319,7 +343,7 @@ fn read_answer(text: &str) -> Option<Answer> {
     })
 }
 
-fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let rest = &text[text.find(start)? + start.len()..];
     Some(&rest[..rest.find(end)?])
 }

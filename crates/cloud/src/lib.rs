@@ -7,8 +7,10 @@
 
 mod absent;
 pub mod azure;
+mod bandwidth;
 mod create;
 mod directory;
+mod encryption;
 mod environment;
 mod failure;
 pub mod gcs;
@@ -17,11 +19,13 @@ mod location;
 mod options;
 pub mod s3;
 mod secret;
+mod tags;
 mod transport;
 
 use engine::store::Bucket;
 
 pub use create::{CreateError, Creation, open_or_create};
+pub use encryption::{BadCustomerKey, CustomerKey, Encryption};
 pub use environment::Environment;
 pub use failure::{
     ConnectivityError, Diagnosis, ErrorKind, MissingDirectory, check_connectivity, classify,
@@ -30,6 +34,7 @@ pub use failure::{
 pub use location::{BadLocation, Location, Provider};
 pub use options::{AzureOptions, DEFAULT_READ_TIMEOUT, StoreOptions};
 pub use s3::AddressingStyle;
+pub use tags::{BadTag, Tag, tag_set};
 
 /// A bucket that could not be opened. Of a cloud nothing was asked yet.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,8 @@ pub enum OpenError {
     },
     #[error(transparent)]
     Directory(#[from] MissingDirectory),
+    #[error("cannot open {url}: the encryption that was asked for is that of S3")]
+    NoEncryption { url: String },
 }
 
 impl OpenError {
@@ -73,6 +80,7 @@ impl OpenError {
                 ErrorKind::Other
             }
             OpenError::Directory(_) => ErrorKind::MissingBucket,
+            OpenError::NoEncryption { .. } => ErrorKind::Other,
         }
     }
 
@@ -93,6 +101,9 @@ impl OpenError {
             } => error.hint(),
             OpenError::S3 { .. } | OpenError::Azure { .. } | OpenError::Google { .. } => None,
             OpenError::Directory(_) => Some("Create the directory first: mkdir -p."),
+            OpenError::NoEncryption { .. } => {
+                Some("Leave --encryption and --sse-customer-key out, or use s3://BUCKET/PATH.")
+            }
         }
     }
 }
@@ -101,6 +112,19 @@ impl OpenError {
 /// put before them. Whether a cloud's bucket exists shows at the first request or in
 /// [`check_connectivity`]; a directory must exist.
 pub async fn open(
+    location: &Location,
+    options: &StoreOptions,
+    environment: &Environment,
+) -> Result<Bucket, OpenError> {
+    let mut bucket = open_as_it_is(location, options, environment)?;
+    bucket.min_part_size = bucket.min_part_size.max(options.min_part_size);
+    if let Some(rate) = options.max_bandwidth {
+        bucket.objects = bandwidth::limit(bucket.objects, rate);
+    }
+    Ok(bucket)
+}
+
+fn open_as_it_is(
     location: &Location,
     options: &StoreOptions,
     environment: &Environment,
@@ -115,6 +139,7 @@ pub async fn open(
             let settings = read_s3_settings(options, environment).map_err(failed)?;
             s3::open(bucket, url, &settings).map_err(failed)
         }
+        _ if options.encryption != Encryption::OfBucket => Err(OpenError::NoEncryption { url }),
         Location::Azure {
             account, container, ..
         } => {

@@ -1,8 +1,10 @@
 //! The command line's options about stores, before environment and files are asked.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::azure::CredentialKind;
+use crate::encryption::Encryption;
 use crate::s3::AddressingStyle;
 
 /// boto3's default, which Barman's `--read-timeout` changes.
@@ -23,6 +25,12 @@ pub struct StoreOptions {
     pub azure: AzureOptions,
     /// `--kms-key-name` of Google Cloud Storage.
     pub kms_key_name: Option<String>,
+    /// `--encryption`, `--sse-kms-key-id`, `--sse-customer-key`.
+    pub encryption: Encryption,
+    /// `--min-chunk-size`: no part is smaller, in bytes, but the last one.
+    pub min_part_size: u64,
+    /// `--max-bandwidth`: bytes uploaded in a second, over all uploads together.
+    pub max_bandwidth: Option<NonZeroU64>,
 }
 
 /// The options that only Azure knows. The sizes are those of Barman's `barman-cloud-wal-archive`.
@@ -61,6 +69,9 @@ impl Default for StoreOptions {
             addressing_style: None,
             azure: AzureOptions::default(),
             kms_key_name: None,
+            encryption: Encryption::OfBucket,
+            min_part_size: 0,
+            max_bandwidth: None,
         }
     }
 }

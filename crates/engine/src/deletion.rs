@@ -17,15 +17,28 @@ use model::deletion::{DeletionPlan, Facts, Going, Target, is_being_deleted, mark
 use model::format::backup_info;
 
 use crate::catalogue::read_catalogue;
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, Lock, StoreError};
 
 /// Why a deletion was not finished.
 #[derive(Debug, thiserror::Error)]
 pub enum DeletionError {
     #[error("nothing is deleted: backup {0} is kept since a moment ago")]
     KeptMeanwhile(BackupId),
+    #[error("nothing is deleted: {object} of backup {id} is {}", words(lock))]
+    Locked {
+        id: BackupId,
+        object: String,
+        lock: Lock,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn words(lock: &Lock) -> String {
+    match lock {
+        Lock::Until(moment) => format!("locked until {moment}"),
+        Lock::Held => "under a legal hold".to_owned(),
+    }
 }
 
 /// What was deleted.
@@ -62,6 +75,41 @@ pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreErro
     let wal = format!("{}/", layout.wals());
     bucket.list_each(&wal, see_wal).await?;
     Ok(facts)
+}
+
+/// How many objects are asked about at the same time.
+const QUESTIONS: usize = 8;
+
+/// Looks whether any object of the backups that are to go is locked. WAL files are not looked at.
+///
+/// # Errors
+/// With the first lock that is found, or when the store cannot be asked.
+pub async fn check_locks(
+    plan: &DeletionPlan,
+    bucket: &Bucket,
+    layout: &Layout,
+) -> Result<(), DeletionError> {
+    let Some(locks) = &bucket.locks else {
+        return Ok(());
+    };
+    let objects = plan.going().flat_map(|(id, going)| {
+        let names = going.data.iter().chain(&going.annotations);
+        let names = names.map(String::as_str).chain(["backup.info"]);
+        names.map(move |name| (*id, name.to_owned()))
+    });
+    let questions = objects.map(|(id, object)| async move {
+        let key = format!("{}/{object}", layout.base(&id));
+        let lock = locks.lock_of(&bucket.path(&key)?).await;
+        match lock.map_err(bucket.error("read", &key))? {
+            Some(lock) => Err(DeletionError::Locked { id, object, lock }),
+            None => Ok(()),
+        }
+    });
+    let mut answers = stream::iter(questions.collect::<Vec<_>>()).buffered(QUESTIONS);
+    while let Some(answer) = answers.next().await {
+        answer?;
+    }
+    Ok(())
 }
 
 /// Carries a plan out, with at most `batch` objects in one request to the store.

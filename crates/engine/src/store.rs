@@ -8,12 +8,17 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
 };
+
+/// What an object is tagged with, as the storage trait takes it.
+pub use object_store::TagSet;
 
 /// One bucket, open. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +33,24 @@ pub struct Bucket {
     pub min_part_size: u64,
     /// How many parts one multipart upload may have.
     pub max_parts: u64,
+    /// Who can say which objects are locked; `None` where objects cannot be locked.
+    pub locks: Option<Arc<dyn Locks>>,
+}
+
+/// What keeps an object from being deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Until this moment.
+    Until(Timestamp),
+    /// Until somebody takes it away.
+    Held,
+}
+
+/// A store that can lock objects.
+#[async_trait]
+pub trait Locks: std::fmt::Debug + Send + Sync {
+    /// The lock on an object, if there is one that still holds.
+    async fn lock_of(&self, key: &Path) -> object_store::Result<Option<Lock>>;
 }
 
 /// A store's refusal, with the object it is about.
@@ -100,14 +123,28 @@ impl Bucket {
         got.bytes().await.map_err(self.error("read", key))
     }
 
-    /// Writes a whole small object, replacing what was there.
+    /// Writes a whole small object without tags, replacing what was there.
     ///
     /// # Errors
     /// When the store did not confirm the write.
     pub async fn write(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
+        self.write_tagged(key, content, &TagSet::default()).await
+    }
+
+    /// Writes a whole small object, replacing what was there.
+    ///
+    /// # Errors
+    /// When the store did not confirm the write.
+    pub async fn write_tagged(
+        &self,
+        key: &str,
+        content: Bytes,
+        tags: &TagSet,
+    ) -> Result<(), StoreError> {
         let path = self.path(key)?;
+        let options = PutOptions::from(tags.clone());
         self.objects
-            .put(&path, content.into())
+            .put_opts(&path, content.into(), options)
             .await
             .map_err(self.error("write", key))?;
         Ok(())
@@ -117,9 +154,18 @@ impl Bucket {
     ///
     /// # Errors
     /// When the store did not confirm the write, or cannot write conditionally.
-    pub async fn create(&self, key: &str, content: PutPayload) -> Result<Written, StoreError> {
+    pub async fn create(
+        &self,
+        key: &str,
+        content: PutPayload,
+        tags: &TagSet,
+    ) -> Result<Written, StoreError> {
         let path = self.path(key)?;
-        let options = PutOptions::from(PutMode::Create);
+        let options = PutOptions {
+            mode: PutMode::Create,
+            tags: tags.clone(),
+            ..PutOptions::default()
+        };
         match self.objects.put_opts(&path, content, options).await {
             Ok(_) => Ok(Written::Created),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Written::AlreadyExists),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use object_store::{MultipartUpload, ObjectStoreExt};
+use object_store::{MultipartUpload, PutMultipartOptions, TagSet};
 use tokio::sync::{mpsc, watch};
 
 use crate::store::{Bucket, StoreError};
@@ -122,7 +122,14 @@ pub enum Uploaded {
     Abandoned,
 }
 
-/// Sends everything from the queue to `key`, then makes the object visible.
+/// Where an upload goes, and what it carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    pub key: &'a str,
+    pub tags: &'a TagSet,
+}
+
+/// Sends everything from the queue to its destination, then makes the object visible.
 ///
 /// A raised `stop` ends it at once, whatever the store is doing.
 ///
@@ -130,18 +137,20 @@ pub enum Uploaded {
 /// When the store refuses a part or the completion; the upload is then aborted.
 pub async fn upload(
     bucket: &Bucket,
-    key: &str,
+    destination: Destination<'_>,
     mut queue: PartQueue,
     stop: &StopFlag,
 ) -> Result<Uploaded, StoreError> {
+    let key = destination.key;
     let path = bucket.path(key)?;
+    let options = PutMultipartOptions::from(destination.tags.clone());
     // Only an upload whose id is known can be aborted: its beginning gets a moment to finish.
     let out_of_patience = async {
         stop.raised().await;
         tokio::time::sleep(ABORT_PATIENCE).await;
     };
     let started = tokio::select! {
-        started = bucket.objects.put_multipart(&path) => started,
+        started = bucket.objects.put_multipart_opts(&path, options) => started,
         () = out_of_patience => return Ok(Uploaded::Abandoned),
     };
     let mut upload = started.map_err(bucket.error("upload", key))?;

@@ -1,6 +1,6 @@
 //! The worlds that tests run in: real PostgreSQL servers of every supported major, a real S3
-//! server, emulators of Azure and Google, Python Barman as an independent peer, a proxy that spoils
-//! HTTP on purpose, and a disk that is soon full.
+//! server, imitations of Amazon's other services, of Azure and of Google, Python Barman as an
+//! independent peer, a proxy that spoils HTTP on purpose, and a disk that is soon full.
 //!
 //! `scripts/setup test` puts the programs in place; this crate finds, starts and stops them. It
 //! knows nothing of what barman does: tests say what should be seen.
@@ -14,6 +14,7 @@ pub mod barman_peer;
 mod certificate;
 pub mod full_disk;
 pub mod gcs;
+pub mod moto;
 pub mod postgres;
 pub mod process;
 pub mod program;
@@ -27,6 +28,7 @@ pub use azurite::{Azurite, Container};
 pub use barman_peer::Peer;
 pub use full_disk::SmallDisk;
 pub use gcs::{GcsBucket, GcsEmulator};
+pub use moto::Moto;
 pub use postgres::Cluster;
 pub use process::{Finished, Program, Running};
 pub use program::barman_binary;

@@ -1,6 +1,6 @@
 //! `barman-cloud-backup`: a backup of a running PostgreSQL goes to an object store.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ use model::codec::Codec;
 use model::size::parse_size;
 use postgres::ConnectOptions;
 
+use super::encryption::EncryptionFlags;
 use super::flags::{Common, Place};
-use super::later::{CUSTOMER_KEY, ENCRYPTION, TAGS};
 use super::providers::AtRestFlags;
+use super::tags::TagFlags;
 use super::{CloudCommand, hook};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
@@ -48,6 +49,12 @@ pub struct Args {
     connection: Connection,
     #[command(flatten)]
     effort: Effort,
+    #[command(flatten)]
+    upload: Upload,
+    #[command(flatten)]
+    encryption: EncryptionFlags,
+    #[command(flatten)]
+    tags: TagFlags,
     #[command(flatten)]
     at_rest: AtRestFlags,
 }
@@ -116,6 +123,36 @@ struct Effort {
     fail_on_damage: bool,
 }
 
+/// How archives are sent.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Uploading")]
+struct Upload {
+    /// Send archives in parts of at least this size, such as 20MB; each job holds four of them
+    #[arg(long, value_name = "SIZE")]
+    min_chunk_size: Option<String>,
+    /// Upload at most this much in a second, over all jobs together, such as 50MB
+    #[arg(long, value_name = "SIZE")]
+    max_bandwidth: Option<String>,
+}
+
+impl Upload {
+    /// In bytes; 0 leaves it to the store.
+    fn min_part_size(&self) -> Result<u64, Failure> {
+        let size = self.min_chunk_size.as_deref().map_or(Ok(0), parse_size)?;
+        if size > MAX_PART_BYTES {
+            let what = "the smallest part of an upload may not be larger than 5GB";
+            return Err(Failure::new(Exit::Usage, what));
+        }
+        Ok(size)
+    }
+
+    /// In bytes a second; 0 is no limit.
+    fn max_bandwidth(&self) -> Result<Option<NonZeroU64>, Failure> {
+        let rate = self.max_bandwidth.as_deref().map_or(Ok(0), parse_size)?;
+        Ok(NonZeroU64::new(rate))
+    }
+}
+
 const AFTER_HELP: &str = "\
 What happens: PostgreSQL is asked to start a backup, the data directory and every tablespace are \
 read once while the server goes on working, packed into tar archives, checked, compressed and \
@@ -141,19 +178,6 @@ Exit status:
   1  the backup failed               4  something else, such as a bucket that does not exist
   2  the object store is unreachable 63 as a hook: the backup is not DONE
   130, 143  stopped by SIGINT or SIGTERM";
-
-const UPLOAD: &[Later] = &[
-    Later::option(
-        "min-chunk-size",
-        Takes::Value("SIZE"),
-        "Smallest part of an upload",
-    ),
-    Later::option(
-        "max-bandwidth",
-        Takes::Value("SIZE"),
-        "Bytes to upload in a second at most",
-    ),
-];
 
 const SNAPSHOTS: &[Later] = &[
     Later::option(
@@ -220,6 +244,8 @@ const SNAPSHOTS: &[Later] = &[
     .aliases(&["snapshot-zone"]),
 ];
 
+/// The largest part that any provider takes, in bytes (AWS, "Amazon S3 multipart upload limits").
+const MAX_PART_BYTES: u64 = 5 << 30;
 /// The largest archive that any provider takes, in bytes.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 40;
 /// How long to wait until the WAL that a backup needs has arrived next to it.
@@ -259,6 +285,7 @@ impl Args {
                 "--name has no meaning in a hook script: the backup has its name already",
             ));
         }
+        let tags = self.tags.read()?;
         let request = self.into_request()?;
         let rules = CuttingRules {
             jobs: request.jobs.get(),
@@ -273,6 +300,7 @@ impl Args {
                 bucket,
                 layout,
                 progress,
+                tags,
                 cancel,
             };
             Ok(send_taken(&taken, request.codec, rules, &world).await?)
@@ -346,7 +374,7 @@ fn report(outcome: &BackupOutcome, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[UPLOAD, ENCRYPTION, CUSTOMER_KEY, TAGS, SNAPSHOTS];
+    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -356,7 +384,9 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
-            .encrypted_at_rest(&self.at_rest)?;
+            .encrypted_at_rest(&self.at_rest)?
+            .encrypted(self.encryption.read()?)
+            .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);
         if self.common.test {
             return place.test();
         }
@@ -367,6 +397,7 @@ impl CloudCommand for Args {
             .connection
             .options()
             .resolve(&postgres::Environment::gather())?;
+        let tags = self.tags.read()?;
         let request = self.into_request()?;
         let progress = Arc::new(Reporter::new(log, "backing up"));
         let outcome = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
@@ -376,6 +407,7 @@ impl CloudCommand for Args {
                 bucket,
                 layout,
                 progress,
+                tags,
                 cancel,
             };
             Ok(take_backup(request, &postgres, &world).await?)

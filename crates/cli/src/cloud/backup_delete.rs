@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::{ArgGroup, Parser};
-use engine::deletion::{execute, gather};
+use engine::deletion::{check_locks, execute, gather};
 use engine::store::Bucket;
 use jiff::Timestamp;
 use model::backup::catalogue::ResolveError;
@@ -13,10 +13,10 @@ use model::deletion::{CannotDelete, Choice, DeletionPlan, DeletionRequest, Facts
 use model::retention::Policy;
 
 use super::CloudCommand;
+use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common};
-use super::later::CUSTOMER_KEY;
 use crate::failure::Failure;
-use crate::later::{Later, Takes};
+use crate::later::Later;
 use crate::log::{Level, Log};
 use crate::runtime;
 
@@ -46,8 +46,13 @@ pub struct Args {
     /// Objects deleted by one request
     #[arg(long, value_name = "N", default_value = "1000")]
     batch_size: NonZeroUsize,
+    /// Delete nothing while an object of a backup is locked (S3 Object Lock, legal hold)
+    #[arg(long)]
+    check_object_lock: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    customer_key: CustomerKeyFlag,
 }
 
 const AFTER_HELP: &str = "\
@@ -64,14 +69,8 @@ Exit status:
   1  what was asked for is refused   4  something else, such as a name that no backup has
   2  the object store is unreachable";
 
-const LOCKS: &[Later] = &[Later::option(
-    "check-object-lock",
-    Takes::Nothing,
-    "Look for locks of objects first",
-)];
-
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[LOCKS, CUSTOMER_KEY];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -79,6 +78,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.encrypted(self.customer_key.read()?);
         let wish = self.wish()?;
         if self.common.test {
             return place.test();
@@ -89,6 +89,10 @@ impl CloudCommand for Args {
             let Some(plan) = self.plan(&wish, &facts, log)? else {
                 return Ok(None);
             };
+            if self.check_object_lock {
+                warn_without_locks(&bucket, log);
+                check_locks(&plan, &bucket, layout).await?;
+            }
             if !self.dry_run {
                 self.carry_out(&plan, &bucket, layout, log).await?;
             }
@@ -98,6 +102,16 @@ impl CloudCommand for Args {
             Some(plan) if self.dry_run => flags::print(&plan.to_string()),
             _ => Ok(()),
         }
+    }
+}
+
+fn warn_without_locks(bucket: &Bucket, log: &Log) {
+    if bucket.locks.is_none() {
+        let text = format!(
+            "--check-object-lock means nothing for {}: objects cannot be locked there",
+            bucket.url
+        );
+        log.line(Level::Warning, &text);
     }
 }
 

@@ -7,8 +7,8 @@ use model::backup::reference::BackupRef;
 use model::keep::KeepTarget;
 
 use super::CloudCommand;
+use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common};
-use super::later::CUSTOMER_KEY;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::Log;
@@ -36,6 +36,8 @@ pub struct Args {
     target: Option<String>,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    customer_key: CustomerKeyFlag,
 }
 
 const AFTER_HELP: &str = "\
@@ -69,7 +71,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -77,6 +79,7 @@ impl CloudCommand for Args {
 
     fn run(self, _log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();
         }

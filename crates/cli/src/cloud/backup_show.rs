@@ -5,8 +5,8 @@ use engine::catalogue::read_catalogue;
 use model::backup::reference::BackupRef;
 
 use super::CloudCommand;
+use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common, Format};
-use super::later::CUSTOMER_KEY;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -28,6 +28,8 @@ pub struct Args {
     format: String,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    customer_key: CustomerKeyFlag,
 }
 
 const AFTER_HELP: &str = "\
@@ -40,7 +42,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[CUSTOMER_KEY];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -48,6 +50,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();
         }

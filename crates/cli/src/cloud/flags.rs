@@ -1,11 +1,12 @@
 //! The options that every cloud command has: verbosity, the provider, and how to reach it.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args};
-use cloud::{Creation, DEFAULT_READ_TIMEOUT, Environment, ErrorKind};
+use cloud::{Creation, DEFAULT_READ_TIMEOUT, Encryption, Environment, ErrorKind};
 use cloud::{Location, Provider, StoreOptions};
 use engine::store::Bucket;
 use model::cloud::Layout;
@@ -127,6 +128,19 @@ impl Place {
     pub fn in_blocks(mut self, flags: &BlockFlags) -> Result<Place, Failure> {
         flags.apply(&mut self.options)?;
         Ok(self)
+    }
+
+    /// The same place, where objects are encrypted like this.
+    pub fn encrypted(mut self, encryption: Encryption) -> Place {
+        self.options.encryption = encryption;
+        self
+    }
+
+    /// The same place, with limits on uploads: bytes of the smallest part, and bytes a second.
+    pub fn paced(mut self, min_part_size: u64, max_bandwidth: Option<NonZeroU64>) -> Place {
+        self.options.min_part_size = min_part_size;
+        self.options.max_bandwidth = max_bandwidth;
+        self
     }
 
     /// Where the server's objects lie in the bucket.

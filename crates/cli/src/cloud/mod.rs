@@ -9,11 +9,12 @@ pub mod backup_keep;
 pub mod backup_list;
 pub mod backup_show;
 pub mod check_wal_archive;
+pub mod encryption;
 pub mod flags;
 mod hook;
-pub mod later;
 pub mod providers;
 pub mod restore;
+pub mod tags;
 pub mod wal_archive;
 pub mod wal_restore;
 

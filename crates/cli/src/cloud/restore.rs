@@ -22,8 +22,8 @@ use model::restore::time::parse_target_time;
 use model::wal::name::SegmentName;
 
 use super::CloudCommand;
+use super::encryption::CustomerKeyFlag;
 use super::flags::Common;
-use super::later::CUSTOMER_KEY;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -53,6 +53,8 @@ pub struct Args {
     skip_links: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    customer_key: CustomerKeyFlag,
     #[command(flatten)]
     target: Target,
 }
@@ -234,7 +236,7 @@ fn warn_of_configuration(restored: &Restored, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, CUSTOMER_KEY];
+    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -242,6 +244,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();
         }

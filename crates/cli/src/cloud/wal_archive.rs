@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use engine::wal::archive::{ArchiveRequest, Archived, archive_wal};
+use engine::wal::archive::{ArchiveRequest, Archived, WalTags, archive_wal};
 use model::codec::Codec;
 
 use super::CloudCommand;
+use super::encryption::EncryptionFlags;
 use super::flags::Common;
-use super::later::{CUSTOMER_KEY, ENCRYPTION, TAGS};
 use super::providers::{AtRestFlags, BlockFlags};
+use super::tags::{HistoryTagFlags, TagFlags};
 use crate::failure::{Exit, Failure};
-use crate::later::{Later, Takes};
+use crate::later::Later;
 use crate::log::{Level, Log};
 use crate::runtime;
 
@@ -33,6 +34,12 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
     #[arg(help_heading = "Compression (at most one)")]
     compression_level: Option<String>,
+    #[command(flatten)]
+    encryption: EncryptionFlags,
+    #[command(flatten)]
+    tags: TagFlags,
+    #[command(flatten)]
+    history_tags: HistoryTagFlags,
     #[command(flatten)]
     at_rest: AtRestFlags,
     #[command(flatten)]
@@ -79,19 +86,6 @@ Exit status:
   2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM
 PostgreSQL keeps the file and tries again after every status but 0.";
 
-const HISTORY_TAGS: &[Later] = &[
-    Later::option(
-        "history-tag",
-        Takes::Value("KEY,VALUE"),
-        "Tag on history files; repeatable",
-    ),
-    Later::option(
-        "history-tags",
-        Takes::Values("KEY,VALUE"),
-        "Older form of --history-tag",
-    ),
-];
-
 impl Args {
     fn into_request(self) -> Result<ArchiveRequest, Failure> {
         let Some(path) = self.wal_path else {
@@ -106,6 +100,10 @@ impl Args {
             path,
             codec,
             level: level.flatten(),
+            tags: WalTags {
+                all: self.tags.read()?,
+                history: self.history_tags.read()?,
+            },
         })
     }
 }
@@ -161,7 +159,7 @@ fn parse_level(codec: Codec, word: &str) -> Result<Option<i32>, Failure> {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[ENCRYPTION, CUSTOMER_KEY, TAGS, HISTORY_TAGS];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -172,7 +170,8 @@ impl CloudCommand for Args {
             .common
             .place(&self.destination_url, &self.server_name)?
             .encrypted_at_rest(&self.at_rest)?
-            .in_blocks(&self.blocks)?;
+            .in_blocks(&self.blocks)?
+            .encrypted(self.encryption.read()?);
         if self.common.test {
             return place.test();
         }

@@ -7,8 +7,8 @@ use clap::Parser;
 use engine::wal::fetch::{FetchRequest, PartialPolicy, fetch_wal};
 
 use super::CloudCommand;
+use super::encryption::CustomerKeyFlag;
 use super::flags::Common;
-use super::later::CUSTOMER_KEY;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::Log;
@@ -34,6 +34,8 @@ pub struct Args {
     stop_recovery_on_failure: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    customer_key: CustomerKeyFlag,
 }
 
 const AFTER_HELP: &str = "\
@@ -82,6 +84,7 @@ impl Args {
 
     fn fetch(self) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();
         }
@@ -95,7 +98,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[PARALLEL, CUSTOMER_KEY];
+    const LATER: &'static [&'static [Later]] = &[PARALLEL];
 
     fn usage_exit(words: &[OsString]) -> Exit {
         let is_asked = |word: &OsString| {

@@ -60,6 +60,12 @@ impl From<cloud::BadLocation> for Failure {
     }
 }
 
+impl From<cloud::BadCustomerKey> for Failure {
+    fn from(error: cloud::BadCustomerKey) -> Failure {
+        Failure::new(Exit::Other, causes::in_one_line(&error)).with_hint(error.hint())
+    }
+}
+
 impl From<cloud::OpenError> for Failure {
     fn from(error: cloud::OpenError) -> Failure {
         let hint = error.hint().map(str::to_owned);
@@ -162,6 +168,10 @@ impl From<DeletionError> for Failure {
         match error {
             DeletionError::Store(error) => of_store(&error),
             DeletionError::KeptMeanwhile(_) => Failure::new(Exit::Failed, error.to_string()),
+            DeletionError::Locked { .. } => Failure::new(Exit::Failed, error.to_string())
+                .with_hint(
+                    "Wait until the lock ends, or have somebody who may take the legal hold away.",
+                ),
         }
     }
 }

@@ -100,7 +100,7 @@ fn what_is_not_deleted_is_said_with_the_cause() {
         "-b oldest -m 3",
         "-r 7d",
         "-r REDUNDANCY\u{a0}1 -b latest",
-        "-b oldest --check-object-lock",
+        "-b oldest --dry-run --check-object-lock",
         "-b oldest --batch-size 0",
         "",
     ];

@@ -92,6 +92,7 @@ pub(crate) fn open(
         url,
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,
+        locks: None,
     })
 }
 

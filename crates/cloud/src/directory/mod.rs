@@ -63,6 +63,7 @@ pub(crate) fn open(path: &FilePath, url: String) -> std::result::Result<Bucket, 
         url,
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,
+        locks: None,
     })
 }
 

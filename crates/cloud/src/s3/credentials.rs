@@ -1,12 +1,16 @@
 //! Who we are for S3: the first source that has credentials, in botocore's order.
 //!
-//! Environment variables, unless a profile was chosen by option; roles to assume; web identity;
+//! Environment variables, unless a profile was chosen by option; a role to assume; web identity;
 //! SSO; keys in the credentials file; `credential_process`; keys in the config file; the
-//! container's service; the machine's metadata service (IMDSv2). Roles, SSO and
-//! `credential_process` are not built yet: a profile that needs one is refused by name, for a
-//! silent fall through would act as somebody else. (Order: as botocore's resolver has it.)
+//! container's service; the machine's metadata service (IMDSv2). Only words are judged here:
+//! [`super::identity`] goes and asks. What is not built is refused by name, for a silent fall
+//! through would act as somebody else. (Order: as botocore's resolver has it.)
 
-use super::profile::{Profile, Settings};
+use std::path::PathBuf;
+
+use url::{Host, Url};
+
+use super::profile::{AwsFiles, Profile, Settings};
 use super::settings::SettingsError;
 use crate::environment::Environment;
 pub use crate::secret::Secret;
@@ -26,15 +30,56 @@ pub enum CredentialSource {
         role_arn: String,
         session_name: Option<String>,
     },
-    /// The credential service of an ECS task: a path on its fixed address.
-    EcsTask { relative_uri: String },
-    /// The credential service of an EKS pod.
-    EksPod {
-        full_uri: String,
-        token_file: String,
+    /// The credential service of a container (ECS, EKS).
+    Container {
+        url: String,
+        authorization: Authorization,
+    },
+    /// What a program of the user's prints.
+    Process { command: Secret, place: String },
+    /// A role's keys for the token of a login with `aws sso login`.
+    Sso(SsoLogin),
+    /// A role that the holder of other credentials takes on.
+    AssumedRole {
+        source: Box<CredentialSource>,
+        role: Role,
     },
     /// The metadata service of the machine (IMDSv2); `None` is its fixed address.
     InstanceMetadata { endpoint: Option<String> },
+}
+
+/// What the credential service of a container wants to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// Nothing.
+    None,
+    /// This token.
+    Token(Secret),
+    /// The token in this file, which changes from time to time.
+    File(String),
+}
+
+/// A login through IAM Identity Center, and the role to ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SsoLogin {
+    /// The profile, for `aws sso login --profile`.
+    pub profile: String,
+    /// What names the cached token: the session, or the start URL where there is none.
+    pub cache_name: String,
+    /// The directory of the cached tokens.
+    pub cache: PathBuf,
+    pub region: String,
+    pub account_id: String,
+    pub role_name: String,
+}
+
+/// A role to assume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    pub arn: String,
+    pub session_name: Option<String>,
+    pub external_id: Option<Secret>,
+    pub duration_seconds: Option<u32>,
 }
 
 /// How a profile came to be the chosen one.
@@ -44,36 +89,192 @@ pub(super) enum ChosenBy {
     EnvironmentOrDefault,
 }
 
-/// The first source that has credentials.
-pub(super) fn find(
-    environment: &Environment,
-    profile: Option<&Profile>,
-    chosen_by: ChosenBy,
-) -> Result<CredentialSource, SettingsError> {
-    let no_environment = Environment::default();
-    let of_user = match chosen_by {
-        ChosenBy::Option => &no_environment,
-        ChosenBy::EnvironmentOrDefault => environment,
-    };
-    if let Some(found) = from_environment(of_user)? {
-        return Ok(found);
+/// What the search looks at.
+#[derive(Clone, Copy)]
+pub(super) struct Search<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) files: &'a AwsFiles,
+    pub(super) chosen_by: ChosenBy,
+}
+
+impl Search<'_> {
+    /// The first source that has credentials.
+    pub(super) fn find(
+        &self,
+        profile: Option<&Profile>,
+    ) -> Result<CredentialSource, SettingsError> {
+        let no_environment = Environment::default();
+        let of_user = match self.chosen_by {
+            ChosenBy::Option => &no_environment,
+            ChosenBy::EnvironmentOrDefault => self.environment,
+        };
+        if let Some(found) = from_environment(of_user)? {
+            return Ok(found);
+        }
+        if let Some(profile) = profile
+            && let Some(found) = self.assumed_role(profile, &mut Vec::new())?
+        {
+            return Ok(found);
+        }
+        if let Some(found) = from_web_identity(of_user, profile)? {
+            return Ok(found);
+        }
+        if let Some(profile) = profile
+            && let Some(found) = self.from_profile(profile)?
+        {
+            return Ok(found);
+        }
+        from_surroundings(self.environment)
     }
-    if let Some(profile) = profile {
-        refuse_unless(
-            profile.get("web_identity_token_file").is_some(),
-            profile,
-            &["role_arn"],
-        )?;
+
+    /// The role of a profile that names one and whose credentials are to be used for that.
+    fn assumed_role(
+        &self,
+        profile: &Profile,
+        seen: &mut Vec<String>,
+    ) -> Result<Option<CredentialSource>, SettingsError> {
+        let Some(arn) = profile.value("role_arn") else {
+            return Ok(None);
+        };
+        if profile.get("web_identity_token_file").is_some() {
+            return Ok(None);
+        }
+        refuse(profile, &["mfa_serial"])?;
+        let role = read_role(arn, profile)?;
+        seen.push(profile.name.clone());
+        let source = match (
+            profile.value("source_profile"),
+            profile.value("credential_source"),
+        ) {
+            (Some(name), None) => self.source_profile(name, seen)?,
+            (None, Some(name)) => self.credential_source(name)?,
+            (Some(_), Some(_)) => {
+                return Err(SettingsError::BadValue {
+                    name: format!("profile {}", profile.name),
+                    cause: "source_profile and credential_source exclude each other",
+                });
+            }
+            (None, None) => {
+                return Err(SettingsError::Partial {
+                    has: format!("role_arn of profile {}", profile.name),
+                    lacks: "source_profile or credential_source",
+                });
+            }
+        };
+        let source = Box::new(source);
+        Ok(Some(CredentialSource::AssumedRole { source, role }))
     }
-    if let Some(found) = from_web_identity(of_user, profile)? {
-        return Ok(found);
+
+    fn source_profile(
+        &self,
+        name: &str,
+        seen: &mut Vec<String>,
+    ) -> Result<CredentialSource, SettingsError> {
+        let profile = self.files.profile(name);
+        let profile = profile.ok_or_else(|| SettingsError::NoSuchProfile { name: name.into() })?;
+        // A profile may be its own source: then its keys assume its role.
+        let is_itself = seen.last().is_some_and(|last| last == name);
+        if !is_itself {
+            if seen.iter().any(|other| other == name) {
+                return Err(SettingsError::BadValue {
+                    name: format!("source_profile {name}"),
+                    cause: "the profiles lead back to this one",
+                });
+            }
+            if let Some(role) = self.assumed_role(&profile, seen)? {
+                return Ok(role);
+            }
+        }
+        let found = match from_web_identity(&Environment::default(), Some(&profile)) {
+            Ok(Some(found)) if !is_itself => Some(found),
+            _ => self.from_profile(&profile)?,
+        };
+        found.ok_or_else(|| SettingsError::Partial {
+            has: format!("source_profile {name}"),
+            lacks: "credentials in that profile",
+        })
     }
-    if let Some(profile) = profile
-        && let Some(found) = from_profile(profile)?
-    {
-        return Ok(found);
+
+    fn credential_source(&self, name: &str) -> Result<CredentialSource, SettingsError> {
+        let partial = || SettingsError::Partial {
+            has: format!("credential_source {name}"),
+            lacks: "what it would read",
+        };
+        match name {
+            "Environment" => from_environment(self.environment)?.ok_or_else(partial),
+            "EcsContainer" => from_container(self.environment)?.ok_or_else(partial),
+            "Ec2InstanceMetadata" => from_machine(self.environment),
+            _ => Err(SettingsError::BadValue {
+                name: "credential_source".into(),
+                cause: "it must be Environment, EcsContainer or Ec2InstanceMetadata",
+            }),
+        }
     }
-    from_surroundings(environment)
+
+    fn from_profile(&self, profile: &Profile) -> Result<Option<CredentialSource>, SettingsError> {
+        if let Some(login) = self.sso(profile)? {
+            return Ok(Some(CredentialSource::Sso(login)));
+        }
+        if let Some(found) = static_keys(profile, &profile.credentials)? {
+            return Ok(Some(found));
+        }
+        refuse(profile, &["login_session"])?;
+        if let Some(setting) = profile.get("credential_process") {
+            return Ok(Some(CredentialSource::Process {
+                command: setting.value().into(),
+                place: setting.place.clone(),
+            }));
+        }
+        static_keys(profile, &profile.config)
+    }
+
+    fn sso(&self, profile: &Profile) -> Result<Option<SsoLogin>, SettingsError> {
+        let keys = [
+            "sso_session",
+            "sso_account_id",
+            "sso_role_name",
+            "sso_start_url",
+        ];
+        let Some(has) = keys.into_iter().find(|key| profile.value(key).is_some()) else {
+            return Ok(None);
+        };
+        let partial = |lacks| SettingsError::Partial {
+            has: format!("{has} of profile {}", profile.name),
+            lacks,
+        };
+        let session = profile.value("sso_session");
+        let region = match session {
+            Some(name) => self.files.sso_session(name, "sso_region"),
+            None => profile.value("sso_region").map(str::to_owned),
+        };
+        let start_url = profile.value("sso_start_url");
+        let cache_name = session
+            .or(start_url)
+            .ok_or_else(|| partial("sso_session"))?;
+        let value = |key| profile.value(key).ok_or_else(|| partial(key));
+        Ok(Some(SsoLogin {
+            profile: profile.name.clone(),
+            cache_name: cache_name.into(),
+            cache: self.environment.expand_home("~/.aws/sso/cache"),
+            region: region.ok_or_else(|| partial("sso_region"))?,
+            account_id: value("sso_account_id")?.into(),
+            role_name: value("sso_role_name")?.into(),
+        }))
+    }
+}
+
+fn read_role(arn: &str, profile: &Profile) -> Result<Role, SettingsError> {
+    let duration = profile.value("duration_seconds").map(str::parse);
+    let duration_seconds = duration.transpose().map_err(|_| SettingsError::BadValue {
+        name: format!("duration_seconds of profile {}", profile.name),
+        cause: "it must be a whole number",
+    })?;
+    Ok(Role {
+        arn: arn.into(),
+        session_name: profile.value("role_session_name").map(str::to_owned),
+        external_id: profile.value("external_id").map(Secret::from),
+        duration_seconds,
+    })
 }
 
 fn from_environment(environment: &Environment) -> Result<Option<CredentialSource>, SettingsError> {
@@ -121,19 +322,6 @@ fn from_web_identity(
     }))
 }
 
-fn from_profile(profile: &Profile) -> Result<Option<CredentialSource>, SettingsError> {
-    refuse_unless(
-        false,
-        profile,
-        &["sso_session", "sso_account_id", "sso_role_name"],
-    )?;
-    if let Some(found) = static_keys(profile, &profile.credentials)? {
-        return Ok(Some(found));
-    }
-    refuse_unless(false, profile, &["login_session", "credential_process"])?;
-    static_keys(profile, &profile.config)
-}
-
 fn static_keys(
     profile: &Profile,
     settings: &Settings,
@@ -154,34 +342,71 @@ fn static_keys(
     }))
 }
 
-fn refuse_unless(fine: bool, profile: &Profile, keys: &[&str]) -> Result<(), SettingsError> {
+fn refuse(profile: &Profile, keys: &[&str]) -> Result<(), SettingsError> {
     let found = keys.iter().find_map(|key| Some((key, profile.get(key)?)));
     match found {
-        Some((key, setting)) if !fine => Err(SettingsError::NotYet {
+        Some((key, setting)) => Err(SettingsError::NotYet {
             what: format!("{key} of profile {} ({})", profile.name, setting.place),
         }),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
 fn from_surroundings(environment: &Environment) -> Result<CredentialSource, SettingsError> {
-    if let Some(uri) = environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
-        return Ok(CredentialSource::EcsTask {
-            relative_uri: uri.into(),
-        });
+    match from_container(environment)? {
+        Some(found) => Ok(found),
+        None => from_machine(environment),
     }
-    if let Some(uri) = environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI") {
-        let token_file = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-        let token_file = token_file.ok_or_else(|| SettingsError::NotYet {
-            what: "AWS_CONTAINER_CREDENTIALS_FULL_URI without \
-                   AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
-                .into(),
-        })?;
-        return Ok(CredentialSource::EksPod {
-            full_uri: uri.into(),
-            token_file: token_file.into(),
-        });
+}
+
+/// AWS, "AWS SDKs and Tools Reference Guide", "Container credential provider".
+fn from_container(environment: &Environment) -> Result<Option<CredentialSource>, SettingsError> {
+    const OF_ECS: &str = "http://169.254.170.2";
+    let relative = environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    let full = environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    let url = match (relative, full) {
+        (Some(path), _) => format!("{OF_ECS}{path}"),
+        (None, Some(url)) => {
+            check_container_url(url)?;
+            url.to_owned()
+        }
+        (None, None) => return Ok(None),
+    };
+    let file = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    let token = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    let authorization = match (file, token) {
+        (Some(path), _) => Authorization::File(path.into()),
+        (None, Some(token)) => Authorization::Token(token.into()),
+        (None, None) => Authorization::None,
+    };
+    Ok(Some(CredentialSource::Container { url, authorization }))
+}
+
+/// Keys may come without TLS only from this machine or from the agents of ECS and EKS.
+fn check_container_url(text: &str) -> Result<(), SettingsError> {
+    const AGENTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
+    let bad = |cause| SettingsError::BadValue {
+        name: "AWS_CONTAINER_CREDENTIALS_FULL_URI".into(),
+        cause,
+    };
+    let url = Url::parse(text).map_err(|_| bad("it is not a URL"))?;
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let is_agent = url.host_str().is_some_and(|host| AGENTS.contains(&host));
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback || is_agent => Ok(()),
+        _ => Err(bad(
+            "without https:// it must be a loopback address or an agent's",
+        )),
     }
+}
+
+fn from_machine(environment: &Environment) -> Result<CredentialSource, SettingsError> {
     if environment.is_true("AWS_EC2_METADATA_DISABLED") {
         return Err(SettingsError::NoCredentials);
     }

@@ -111,6 +111,16 @@ impl Endpoint {
         self.url.scheme() == "https"
     }
 
+    /// Whether requests stay on this machine.
+    pub fn is_this_machine(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
     /// Whether a bucket goes into the host name.
     pub fn is_virtual_hosted(&self, bucket: &str) -> bool {
         match self.style {

@@ -5,22 +5,30 @@
 
 mod aws_file;
 mod credentials;
+mod deletion;
 mod endpoint;
+mod identity;
+mod locks;
 mod profile;
 mod settings;
 #[cfg(test)]
 mod settings_tests;
+mod wire;
 
 use std::sync::Arc;
 
 use engine::store::Bucket;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::ClientOptions;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
 
 use crate::transport::{self, BadCaBundle, Scheme};
 
+use crate::encryption::Encryption;
+
 pub use aws_file::{AwsFile, BadAwsFile};
-pub use credentials::{CredentialSource, Secret};
+pub use credentials::{Authorization, CredentialSource, Role, Secret, SsoLogin};
 pub use endpoint::{AddressingStyle, Endpoint};
+pub use identity::IdentityError;
 pub use profile::{AwsFiles, AwsFilesError};
 pub use settings::{S3Settings, SettingsError};
 
@@ -56,9 +64,19 @@ pub(crate) fn open(
         false => Scheme::Http,
     };
     let client = transport::client_options(scheme, settings.ca_bundle.as_deref())?;
-    let connector = transport::Connector {
+    let plain = transport::Connector {
         read_timeout: settings.read_timeout,
         metadata_host: metadata_host(&settings.credentials),
+    };
+    let failed = |source| S3OpenError::Client {
+        bucket: bucket.into(),
+        source,
+    };
+    let credentials = credentials_of(settings, &client, &plain).map_err(failed)?;
+    let connector = wire::WireConnector {
+        plain,
+        credentials: Arc::clone(&credentials),
+        region: settings.region.clone(),
     };
     let builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
@@ -68,27 +86,58 @@ pub(crate) fn open(
         .with_unsigned_payload(settings.endpoint.is_tls())
         .with_client_options(client)
         .with_retry(transport::retries())
-        .with_http_connector(connector);
-    let builder = with_credentials(builder, &settings.credentials);
-    let store = builder.build();
-    let store = store.map_err(|source| S3OpenError::Client {
-        bucket: bucket.into(),
-        source,
-    })?;
-    let store = Arc::new(store);
+        .with_http_connector(connector)
+        .with_credentials(credentials);
+    let builder = with_encryption(builder, &settings.encryption);
+    let single = deletion::SingleDeletions::new(builder.clone());
+    let many = Arc::new(builder.build().map_err(failed)?);
+    let objects = deletion::Deleting {
+        many: Arc::clone(&many),
+        single: Arc::new(single),
+    };
     Ok(Bucket {
-        objects: store.clone(),
-        lister: store,
+        objects: Arc::new(objects),
+        lister: Arc::clone(&many) as _,
         url,
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,
+        locks: Some(Arc::new(locks::Heads(many))),
     })
+}
+
+/// Who we are for S3. Nobody is asked yet.
+fn credentials_of(
+    settings: &S3Settings,
+    client: &ClientOptions,
+    plain: &transport::Connector,
+) -> object_store::Result<AwsCredentialProvider> {
+    let surroundings = identity::Surroundings {
+        region: settings.region.clone(),
+        sts_endpoint: settings.sts_endpoint.clone(),
+        sso_endpoint: settings.sso_endpoint.clone(),
+        client: client.clone(),
+    };
+    let machine = |endpoint: Option<&str>| {
+        let builder = AmazonS3Builder::new()
+            .with_bucket_name("none")
+            .with_region(&settings.region)
+            .with_client_options(client.clone())
+            .with_retry(transport::retries())
+            .with_http_connector(plain.clone());
+        match endpoint {
+            Some(endpoint) => builder.with_metadata_endpoint(endpoint.trim_end_matches('/')),
+            None => builder,
+        }
+    };
+    identity::provider(&settings.credentials, &surroundings, &machine)
 }
 
 /// The host of the metadata service, as requests to it name it.
 fn metadata_host(credentials: &CredentialSource) -> Option<String> {
-    let CredentialSource::InstanceMetadata { endpoint } = credentials else {
-        return None;
+    let endpoint = match credentials {
+        CredentialSource::InstanceMetadata { endpoint } => endpoint,
+        CredentialSource::AssumedRole { source, .. } => return metadata_host(source),
+        _ => return None,
     };
     let Some(endpoint) = endpoint else {
         return Some(METADATA_HOST.into());
@@ -96,50 +145,15 @@ fn metadata_host(credentials: &CredentialSource) -> Option<String> {
     transport::authority_of(endpoint)
 }
 
-fn with_credentials(builder: AmazonS3Builder, source: &CredentialSource) -> AmazonS3Builder {
-    match source {
-        CredentialSource::Static {
-            access_key_id,
-            secret_access_key,
-            session_token,
-        } => {
-            let builder = builder
-                .with_access_key_id(access_key_id)
-                .with_secret_access_key(secret_access_key.reveal());
-            match session_token {
-                Some(token) => builder.with_token(token.reveal()),
-                None => builder,
-            }
-        }
-        CredentialSource::WebIdentity {
-            token_file,
-            role_arn,
-            session_name,
-        } => {
-            let builder = builder
-                .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, token_file)
-                .with_config(AmazonS3ConfigKey::RoleArn, role_arn);
-            match session_name {
-                Some(name) => builder.with_config(AmazonS3ConfigKey::RoleSessionName, name),
-                None => builder,
-            }
-        }
-        CredentialSource::EcsTask { relative_uri } => builder.with_config(
-            AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
-            relative_uri,
-        ),
-        CredentialSource::EksPod {
-            full_uri,
-            token_file,
-        } => builder
-            .with_config(AmazonS3ConfigKey::ContainerCredentialsFullUri, full_uri)
-            .with_config(
-                AmazonS3ConfigKey::ContainerAuthorizationTokenFile,
-                token_file,
-            ),
-        CredentialSource::InstanceMetadata {
-            endpoint: Some(endpoint),
-        } => builder.with_metadata_endpoint(endpoint.trim_end_matches('/')),
-        CredentialSource::InstanceMetadata { endpoint: None } => builder,
+fn with_encryption(builder: AmazonS3Builder, encryption: &Encryption) -> AmazonS3Builder {
+    let kind: AmazonS3ConfigKey = "aws_server_side_encryption"
+        .parse()
+        .expect("object_store documents this key");
+    match encryption {
+        Encryption::OfBucket => builder,
+        Encryption::Managed => builder.with_config(kind, "AES256"),
+        Encryption::Kms { key_id: None } => builder.with_config(kind, "aws:kms"),
+        Encryption::Kms { key_id: Some(id) } => builder.with_sse_kms_encryption(id),
+        Encryption::Customer(key) => builder.with_ssec_encryption(key.reveal()),
     }
 }

@@ -81,6 +81,13 @@ impl AwsFiles {
         })
     }
 
+    /// A setting of `[sso-session name]`.
+    pub(super) fn sso_session(&self, name: &str, key: &str) -> Option<String> {
+        let section = self.config.section_of_kind("sso-session", name)?;
+        let value = &section.get(key)?.value;
+        Some(value.clone()).filter(|value| !value.is_empty())
+    }
+
     /// A setting of one service in the `[services name]` that a profile refers to.
     pub(super) fn service(&self, services: &str, service: &str, key: &str) -> Option<String> {
         let section = self.config.section_of_kind("services", services)?;

@@ -7,9 +7,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::credentials::{self, ChosenBy, CredentialSource};
+use super::credentials::{ChosenBy, CredentialSource, Search};
 use super::endpoint::{AddressingStyle, Endpoint, HostVariant};
 use super::profile::{AwsFiles, AwsFilesError, Profile};
+use crate::encryption::Encryption;
 use crate::environment::Environment;
 use crate::failure::ErrorKind;
 use crate::options::StoreOptions;
@@ -27,6 +28,12 @@ pub struct S3Settings {
     pub ca_bundle: Option<PathBuf>,
     /// How long a connection may be silent.
     pub read_timeout: Duration,
+    /// How the store encrypts what is uploaded.
+    pub encryption: Encryption,
+    /// Where the Security Token Service is.
+    pub sts_endpoint: String,
+    /// Where the portal of IAM Identity Center is, if not where AWS has it.
+    pub sso_endpoint: Option<String>,
 }
 
 /// Settings that cannot be used; never with a secret in its text.
@@ -65,8 +72,8 @@ impl SettingsError {
                 Some("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile.")
             }
             SettingsError::NotYet { .. } => Some(
-                "Use static keys, web identity, a container's or the machine's role; \
-                 `aws configure export-credentials` turns other sources into static keys.",
+                "Nobody is there to ask: use keys, a role, SSO, web identity or credential_process; \
+                 `aws configure export-credentials` turns other sources into keys.",
             ),
             SettingsError::BadValue { .. } | SettingsError::Files(_) => None,
         }
@@ -91,7 +98,10 @@ impl S3Settings {
             .unwrap_or("us-east-1")
             .to_owned();
         let style = addressing_style(options, profile)?;
-        let endpoint = match configured_endpoint(options, environment, files, profile) {
+        let of_option = options.endpoint_url.clone();
+        let of_option = of_option.map(|url| (url, "--endpoint-url".to_owned()));
+        let configured = || settings_of("s3").endpoint(environment, files, profile);
+        let endpoint = match of_option.or_else(configured) {
             Some((text, name)) => Endpoint::parse(&text, &name, style)?,
             None => {
                 let flag = |variable, key| {
@@ -112,14 +122,38 @@ impl S3Settings {
             .get("AWS_CA_BUNDLE")
             .or_else(|| value("ca_bundle"));
         let ca_bundle = ca_bundle.or_else(|| environment.get("REQUESTS_CA_BUNDLE"));
+        let search = Search {
+            environment,
+            files,
+            chosen_by,
+        };
+        let of_service = |service| {
+            let found = settings_of(service).endpoint(environment, files, profile);
+            found.map(|(url, _)| url.trim_end_matches('/').to_owned())
+        };
         Ok(S3Settings {
+            sts_endpoint: of_service("sts").unwrap_or_else(|| sts_of_region(&region)),
+            sso_endpoint: of_service("sso"),
             region,
-            endpoint,
-            credentials: credentials::find(environment, profile, chosen_by)?,
+            credentials: search.find(profile)?,
             ca_bundle: ca_bundle.map(|path| environment.expand_home(path)),
             read_timeout: options.read_timeout,
+            encryption: encryption(options, &endpoint)?,
+            endpoint,
         })
     }
+}
+
+/// The encryption that was asked for; a customer's key leaves this machine only through TLS.
+fn encryption(options: &StoreOptions, endpoint: &Endpoint) -> Result<Encryption, SettingsError> {
+    let is_key = matches!(options.encryption, Encryption::Customer(_));
+    if is_key && !endpoint.is_tls() && !endpoint.is_this_machine() {
+        return Err(SettingsError::BadValue {
+            name: "endpoint".into(),
+            cause: "a customer key is sent through TLS only, so it must begin with https://",
+        });
+    }
+    Ok(options.encryption.clone())
 }
 
 /// The chosen profile; `None` when the default one is in no file.
@@ -146,33 +180,56 @@ fn choose_profile(
     Ok((Some(profile), chosen_by))
 }
 
-/// The endpoint and the name of its setting; `None` is AWS's own.
-///
-/// AWS, "AWS SDKs and Tools Reference Guide", "Service-specific endpoints".
-fn configured_endpoint(
-    options: &StoreOptions,
-    environment: &Environment,
-    files: &AwsFiles,
-    profile: Option<&Profile>,
-) -> Option<(String, String)> {
-    if let Some(url) = &options.endpoint_url {
-        return Some((url.clone(), "--endpoint-url".into()));
+/// The Security Token Service of a region (AWS, "AWS STS Regions and endpoints").
+fn sts_of_region(region: &str) -> String {
+    let suffix = match region.starts_with("cn-") {
+        true => "amazonaws.com.cn",
+        false => "amazonaws.com",
+    };
+    format!("https://sts.{region}.{suffix}")
+}
+
+/// A service's name in `[services ...]` sections and in environment variables.
+struct Service {
+    key: &'static str,
+    variable: &'static str,
+}
+
+fn settings_of(key: &'static str) -> Service {
+    let variable = match key {
+        "s3" => "AWS_ENDPOINT_URL_S3",
+        "sts" => "AWS_ENDPOINT_URL_STS",
+        _ => "AWS_ENDPOINT_URL_SSO",
+    };
+    Service { key, variable }
+}
+
+impl Service {
+    /// The endpoint and the name of its setting; `None` is AWS's own.
+    ///
+    /// AWS, "AWS SDKs and Tools Reference Guide", "Service-specific endpoints".
+    fn endpoint(
+        &self,
+        environment: &Environment,
+        files: &AwsFiles,
+        profile: Option<&Profile>,
+    ) -> Option<(String, String)> {
+        let value = |key: &str| profile.and_then(|profile| profile.value(key));
+        let ignored = value("ignore_configured_endpoint_urls");
+        if environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+            || ignored.is_some_and(|it| it.eq_ignore_ascii_case("true"))
+        {
+            return None;
+        }
+        let variable = environment.first(&[self.variable, "AWS_ENDPOINT_URL"]);
+        if let Some((name, url)) = variable {
+            return Some((url.into(), name.into()));
+        }
+        let services = value("services").map(str::to_owned);
+        let of_service = services.and_then(|name| files.service(&name, self.key, "endpoint_url"));
+        let url = of_service.or_else(|| value("endpoint_url").map(str::to_owned))?;
+        Some((url, format!("profile {}", profile?.name)))
     }
-    let value = |key: &str| profile.and_then(|profile| profile.value(key));
-    let ignored = value("ignore_configured_endpoint_urls");
-    if environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-        || ignored.is_some_and(|it| it.eq_ignore_ascii_case("true"))
-    {
-        return None;
-    }
-    let variable = environment.first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
-    if let Some((name, url)) = variable {
-        return Some((url.into(), name.into()));
-    }
-    let services = value("services").map(str::to_owned);
-    let of_service = services.and_then(|name| files.service(&name, "s3", "endpoint_url"));
-    let url = of_service.or_else(|| value("endpoint_url").map(str::to_owned))?;
-    Some((url, format!("profile {}", profile?.name)))
 }
 
 fn addressing_style(

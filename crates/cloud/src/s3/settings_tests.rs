@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+
 use crate::environment::Environment;
 use crate::options::StoreOptions;
+use crate::{CustomerKey, Encryption};
 
 const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "ENVKEY"),
@@ -185,55 +187,208 @@ fn a_private_authority_comes_from_the_environment_or_the_profile() {
     }
 }
 
+/// The source that a profile of these files comes to, with nothing in the environment.
+fn source(config: &str, credentials: &str) -> Result<CredentialSource, SettingsError> {
+    let options = profile_option("p");
+    let home = environment(&[("HOME", "/home/me")]);
+    resolve(&options, &home, config, credentials).map(|settings| settings.credentials)
+}
+
+fn keys(id: &str) -> CredentialSource {
+    CredentialSource::Static {
+        access_key_id: id.into(),
+        secret_access_key: "s".into(),
+        session_token: None,
+    }
+}
+
+fn role(source: CredentialSource, arn: &str) -> CredentialSource {
+    CredentialSource::AssumedRole {
+        source: Box::new(source),
+        role: Role {
+            arn: arn.into(),
+            session_name: None,
+            external_id: None,
+            duration_seconds: None,
+        },
+    }
+}
+
+const K: &str = "aws_access_key_id = K\naws_secret_access_key = s\n";
+
 #[test]
-fn a_source_that_is_not_built_yet_is_refused_by_key_and_place() {
-    let keys = "[default]\naws_access_key_id=K\naws_secret_access_key=k\n";
-    for (config, credentials, named) in [
+fn a_role_is_assumed_with_the_credentials_of_its_source() {
+    let chain = format!(
+        "[profile p]\nrole_arn = a\nsource_profile = q\n\
+         [profile q]\nrole_arn = b\nsource_profile = r\n[profile r]\n{K}"
+    );
+    assert_eq!(source(&chain, "").unwrap(), role(role(keys("K"), "b"), "a"));
+    let own = format!("[profile p]\nrole_arn = a\nsource_profile = p\n{K}");
+    assert_eq!(source(&own, "").unwrap(), role(keys("K"), "a"));
+    // A role comes before keys of the same profile, as botocore has it.
+    let both = "[profile p]\nrole_arn = a\nsource_profile = q\n";
+    let credentials = format!("[q]\n{K}[p]\n{K}");
+    assert_eq!(source(both, &credentials).unwrap(), role(keys("K"), "a"));
+    let details = format!(
+        "[profile p]\nrole_arn = a\nsource_profile = p\nrole_session_name = n\n\
+         external_id = x\nduration_seconds = 900\n{K}"
+    );
+    let CredentialSource::AssumedRole { role, .. } = source(&details, "").unwrap() else {
+        panic!("it is a role");
+    };
+    assert_eq!(role.session_name.as_deref(), Some("n"));
+    assert_eq!(role.external_id, Some("x".into()));
+    assert_eq!(role.duration_seconds, Some(900));
+}
+
+#[test]
+fn a_role_may_take_the_credentials_of_its_surroundings() {
+    let config = |name| format!("[profile p]\nrole_arn = a\ncredential_source = {name}\n");
+    let with = |name, extra: &[(&str, &str)]| {
+        let found = resolve(&profile_option("p"), &with_keys(extra), &config(name), "");
+        found.map(|settings| settings.credentials)
+    };
+    let machine = CredentialSource::InstanceMetadata { endpoint: None };
+    assert_eq!(
+        with("Ec2InstanceMetadata", &[]).unwrap(),
+        role(machine, "a")
+    );
+    let CredentialSource::AssumedRole { source, .. } = with("Environment", &[]).unwrap() else {
+        panic!("it is a role");
+    };
+    assert!(matches!(*source, CredentialSource::Static { .. }));
+    let task = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x");
+    assert!(with("EcsContainer", &[task]).is_ok());
+    assert!(matches!(
+        with("EcsContainer", &[]),
+        Err(SettingsError::Partial { .. })
+    ));
+    assert!(matches!(
+        with("Elsewhere", &[]),
+        Err(SettingsError::BadValue { .. })
+    ));
+}
+
+#[test]
+fn a_role_without_a_usable_source_is_refused() {
+    for (config, named) in [
         (
-            "[default]\nsource_profile=b\nrole_arn=arn:x\n",
-            keys,
-            "role_arn of profile default",
+            "[profile p]\nrole_arn = a\n",
+            "role_arn of profile p without source_profile",
         ),
-        ("[default]\nrole_arn=arn:x\n", "", "(config:2)"),
-        ("[default]\nregion=x\nsso_session=s\n", keys, "(config:3)"),
         (
-            "[default]\ncredential_process=/bin/x\n",
-            "",
-            "credential_process",
+            "[profile p]\nrole_arn = a\nsource_profile = q\n",
+            "profile q is in neither",
         ),
         (
-            "",
-            "[default]\ncredential_process=/bin/x\n",
-            "(credentials:2)",
+            "[profile p]\nrole_arn = a\nsource_profile = q\n[profile q]\n",
+            "source_profile q without credentials",
+        ),
+        (
+            "[profile p]\nrole_arn = a\nsource_profile = q\n\
+             [profile q]\nrole_arn = b\nsource_profile = p\n",
+            "lead back",
+        ),
+        (
+            "[profile p]\nrole_arn = a\nsource_profile = q\ncredential_source = Environment\n",
+            "exclude each other",
+        ),
+        (
+            "[profile p]\nrole_arn = a\nsource_profile = q\nmfa_serial = m\n",
+            "mfa_serial of profile p (config:4) is not supported",
+        ),
+        (
+            "[profile p]\nlogin_session = x\n",
+            "login_session of profile p (config:2)",
         ),
     ] {
-        let refused = resolve(
-            &StoreOptions::default(),
-            &environment(&[]),
-            config,
-            credentials,
-        );
-        let error = refused.unwrap_err();
-        assert!(matches!(error, SettingsError::NotYet { .. }), "{error}");
-        assert!(error.to_string().contains(named), "{error}");
-        // Keys in the environment come first, so there the profile's source is not needed.
-        let settings = resolve(
-            &StoreOptions::default(),
-            &with_keys(&[]),
-            config,
-            credentials,
-        )
-        .unwrap();
-        assert_eq!(key_of(&settings), "ENVKEY");
+        let error = source(config, "").unwrap_err().to_string();
+        assert!(error.contains(named), "{config}: {error}");
     }
-    // Keys in the credentials file come before credential_process.
-    let settings = resolve(
-        &StoreOptions::default(),
-        &environment(&[]),
-        "[default]\ncredential_process=/bin/x\n",
-        keys,
+}
+
+#[test]
+fn single_sign_on_comes_from_a_session_or_from_the_profile_itself() {
+    let session = "[profile p]\nsso_session = s\nsso_account_id = 1\nsso_role_name = R\n\
+                   [sso-session s]\nsso_region = eu-west-1\nsso_start_url = https://u\n";
+    let old = "[profile p]\nsso_start_url = https://u\nsso_region = eu-west-1\n\
+               sso_account_id = 1\nsso_role_name = R\n";
+    for (config, cache_name) in [(session, "s"), (old, "https://u")] {
+        let expected = SsoLogin {
+            profile: "p".into(),
+            cache_name: cache_name.into(),
+            cache: "/home/me/.aws/sso/cache".into(),
+            region: "eu-west-1".into(),
+            account_id: "1".into(),
+            role_name: "R".into(),
+        };
+        let found = source(config, &format!("[p]\n{K}")).unwrap();
+        assert_eq!(found, CredentialSource::Sso(expected));
+    }
+    let half = "[profile p]\nsso_session = s\nsso_account_id = 1\n[sso-session s]\n";
+    let error = source(half, "").unwrap_err().to_string();
+    assert!(
+        error.contains("sso_session of profile p without sso_region"),
+        "{error}"
     );
-    assert_eq!(key_of(&settings.unwrap()), "K");
+}
+
+#[test]
+fn a_program_comes_after_keys_of_the_credentials_file() {
+    let config = format!("[profile p]\ncredential_process = /bin/x --key hunter2\n{K}");
+    let found = source(&config, "").unwrap();
+    assert!(matches!(&found, CredentialSource::Process { place, .. } if place == "config:2"));
+    assert!(!format!("{found:?}").contains("hunter2"));
+    assert_eq!(source(&config, &format!("[p]\n{K}")).unwrap(), keys("K"));
+}
+
+#[test]
+fn the_token_service_is_the_regions_or_the_one_that_is_set() {
+    for (extra, expected) in [
+        (vec![], "https://sts.us-east-1.amazonaws.com"),
+        (
+            vec![("AWS_REGION", "cn-north-1")],
+            "https://sts.cn-north-1.amazonaws.com.cn",
+        ),
+        (
+            vec![("AWS_ENDPOINT_URL_S3", "http://s3")],
+            "https://sts.us-east-1.amazonaws.com",
+        ),
+        (vec![("AWS_ENDPOINT_URL", "http://all/")], "http://all"),
+        (
+            vec![
+                ("AWS_ENDPOINT_URL", "http://all"),
+                ("AWS_ENDPOINT_URL_STS", "http://sts"),
+            ],
+            "http://sts",
+        ),
+    ] {
+        let settings = resolve(&StoreOptions::default(), &with_keys(&extra), "", "").unwrap();
+        assert_eq!(settings.sts_endpoint, expected, "{extra:?}");
+    }
+}
+
+#[test]
+fn a_customers_key_goes_through_tls_or_stays_on_this_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    std::fs::write(&path, "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=").unwrap();
+    let key = CustomerKey::read(&format!("file://{}", path.display())).unwrap();
+    for (endpoint, fine) in [
+        ("https://s3.example.org", true),
+        ("http://127.0.0.1:8333", true),
+        ("http://localhost:8333", true),
+        ("http://s3.example.org", false),
+        ("http://10.0.0.1", false),
+    ] {
+        let options = StoreOptions {
+            endpoint_url: Some(endpoint.into()),
+            encryption: Encryption::Customer(key.clone()),
+            ..StoreOptions::default()
+        };
+        let settings = resolve(&options, &with_keys(&[]), "", "");
+        assert_eq!(settings.is_ok(), fine, "{endpoint}");
+    }
 }
 
 #[test]
@@ -256,8 +411,9 @@ fn web_identity_container_and_machine_follow_in_order() {
     assert!(matches!(find(&[web]), Err(SettingsError::Partial { .. })));
     assert_eq!(
         find(&[task]).unwrap(),
-        CredentialSource::EcsTask {
-            relative_uri: "/v2/x".into()
+        CredentialSource::Container {
+            url: "http://169.254.170.2/v2/x".into(),
+            authorization: Authorization::None,
         }
     );
     assert_eq!(
@@ -266,11 +422,30 @@ fn web_identity_container_and_machine_follow_in_order() {
     );
     let disabled = find(&[("AWS_EC2_METADATA_DISABLED", "true")]);
     assert!(matches!(disabled, Err(SettingsError::NoCredentials)));
-    let pod = (
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "http://169.254.170.23/v1/credentials",
-    );
-    assert!(matches!(find(&[pod]), Err(SettingsError::NotYet { .. })));
+    let at = |url| ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url);
+    let pod = at("http://169.254.170.23/v1/credentials");
+    let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2");
+    let file = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/token");
+    for (extra, expected) in [
+        (vec![pod], Authorization::None),
+        (vec![pod, token], Authorization::Token("hunter2".into())),
+        (vec![pod, token, file], Authorization::File("/token".into())),
+    ] {
+        let Ok(CredentialSource::Container { authorization, .. }) = find(&extra) else {
+            panic!("{extra:?}");
+        };
+        assert_eq!(authorization, expected);
+    }
+    for (url, fine) in [
+        ("https://example.org/x", true),
+        ("http://localhost:1/x", true),
+        ("http://[::1]/x", true),
+        ("http://example.org/x", false),
+        ("http://169.254.169.254/x", false),
+        ("x", false),
+    ] {
+        assert_eq!(find(&[at(url)]).is_ok(), fine, "{url}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod conformance;
 mod directory;
 mod fake_endpoint;
 mod gcs;
+mod identity;
 mod memory;
 mod s3;
 mod seaweed;

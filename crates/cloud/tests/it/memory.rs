@@ -49,6 +49,7 @@ async fn memory_behaves_as_a_bucket() {
         url: "memory".into(),
         min_part_size: 5 * 1024 * 1024,
         max_parts: 10_000,
+        locks: None,
     };
     super::conformance::check_bucket(&bucket, "conformance").await;
 }

@@ -17,7 +17,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
 use super::session::Session;
 use super::{BackupError, World, cancellable};
-use crate::upload::{Uploaded, part_channel, part_size, upload};
+use crate::upload::{Destination, Uploaded, part_channel, part_size, upload};
 
 /// Seconds spent per item, added up over its archives.
 type Seconds = Arc<Mutex<BTreeMap<String, f64>>>;
@@ -71,12 +71,18 @@ pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: 
         let world = world.clone();
         let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
         let seconds = Arc::clone(&seconds);
+        let tags = world.tags.clone();
         workers.spawn(async move {
             while let Some((archive, slot)) = { queue.lock().expect("no panic").pop_front() } {
                 let began = Instant::now();
                 let key = world.layout.archive(&id, &archive.name, shared.codec);
                 let item = item_name(archive.name.set);
-                run_archive(&world, &shared, &key, archive, slot).await?;
+                let work = Work { archive, slot };
+                let destination = Destination {
+                    key: &key,
+                    tags: &tags,
+                };
+                run_archive(&world, &shared, destination, work).await?;
                 let spent = began.elapsed().as_secs_f64();
                 *seconds.lock().expect("no panic").entry(item).or_default() += spent;
             }
@@ -99,18 +105,24 @@ fn item_name(set: ArchiveSet) -> String {
     }
 }
 
+/// What goes into one archive.
+struct Work {
+    archive: PlannedArchive,
+    slot: Option<TailSlot>,
+}
+
 /// Writes and uploads one archive.
 async fn run_archive(
     world: &World,
     shared: &Arc<Shared>,
-    key: &str,
-    archive: PlannedArchive,
-    slot: Option<TailSlot>,
+    destination: Destination<'_>,
+    Work { archive, slot }: Work,
 ) -> Result<(), BackupError> {
+    let key = destination.key;
     let (writer, queue) = part_channel(part_size(&world.bucket, archive.size_bytes));
     let work = Arc::clone(shared);
     let write = spawn_blocking(move || write_archive(&work, &archive, writer, slot));
-    let uploading = upload(&world.bucket, key, queue, &shared.stop);
+    let uploading = upload(&world.bucket, destination, queue, &shared.stop);
     let (uploaded, written) = tokio::join!(uploading, write);
     // A refused part makes the writer fail too: the store's words are the cause.
     let uploaded = uploaded.map_err(BackupError::Upload)?;

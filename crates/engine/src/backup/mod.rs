@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::cloud::Layout;
+use object_store::TagSet;
 use tokio::sync::watch;
 
 pub use archive::ArchiveError;
@@ -45,6 +46,8 @@ pub struct World {
     pub bucket: Bucket,
     pub layout: Layout,
     pub progress: Arc<dyn Progress>,
+    /// Put on every object that the backup consists of.
+    pub tags: TagSet,
     /// Becomes true when the backup is to be given up.
     pub cancel: watch::Receiver<bool>,
 }

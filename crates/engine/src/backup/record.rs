@@ -14,6 +14,7 @@ use model::format::python_literal::Value;
 use model::moment::Moment;
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
+use object_store::TagSet;
 
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
@@ -40,6 +41,7 @@ pub struct Record {
     pub info: BackupInfo,
     jobs: usize,
     begun: Instant,
+    tags: TagSet,
 }
 
 /// How often a free id is looked for while others have theirs.
@@ -93,6 +95,7 @@ impl Record {
                 info: started_info(request, facts),
                 jobs: request.jobs.get(),
                 begun,
+                tags: world.tags.clone(),
             };
             record.begin(&began);
             let prefix = format!("{}/", world.layout.base(&id));
@@ -114,7 +117,8 @@ impl Record {
     /// Writes the record for the first time; never over another backup's.
     async fn create(&self, world: &World) -> Result<Written, StoreError> {
         let key = world.layout.backup_info(&self.id);
-        match world.bucket.create(&key, self.text().into()).await? {
+        let created = world.bucket.create(&key, self.text().into(), &self.tags);
+        match created.await? {
             // The store's answer to our own first attempt may have been lost.
             Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => {
                 Ok(Written::Created)
@@ -130,7 +134,7 @@ impl Record {
     pub async fn save(&self, world: &World) -> Result<(), StoreError> {
         world
             .bucket
-            .write(&world.layout.backup_info(&self.id), self.text())
+            .write_tagged(&world.layout.backup_info(&self.id), self.text(), &self.tags)
             .await
     }
 
@@ -205,5 +209,5 @@ pub async fn note_damage(
     }
     let key = world.layout.annotation_damage(id);
     let body = Bytes::from(damage::render(damaged));
-    world.bucket.write(&key, body).await
+    world.bucket.write_tagged(&key, body, &world.tags).await
 }

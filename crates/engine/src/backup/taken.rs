@@ -69,7 +69,10 @@ pub async fn send_taken(
     wait_for_all(world, &mut jobs).await?;
     let damaged = std::mem::take(&mut *shared.damaged.lock().expect("no thread panicked"));
     note_damage(world, &taken.id, &damaged).await?;
-    world.bucket.write(&key, content).await?;
+    world
+        .bucket
+        .write_tagged(&key, content, &world.tags)
+        .await?;
     Ok(damaged)
 }
 

@@ -17,12 +17,12 @@ use model::postgres::SystemId;
 use model::wal::name::{SegmentName, WalName};
 use model::wal::segment::{BadSegment, check_segment};
 use model::wal::timeline::TimelineHistory;
-use object_store::PutPayload;
+use object_store::{PutPayload, TagSet};
 use tokio::task::spawn_blocking;
 
 use crate::codec::Encoder;
 use crate::store::{Bucket, StoreError, Written};
-use crate::upload::{StopFlag, Uploaded, part_channel, part_size, upload};
+use crate::upload::{Destination, StopFlag, Uploaded, part_channel, part_size, upload};
 use crate::wal::fetch::{find, open_decoded};
 
 /// A WAL file to archive.
@@ -33,6 +33,25 @@ pub struct ArchiveRequest {
     pub codec: Codec,
     /// The codec's own level, `None` for its default.
     pub level: Option<i32>,
+    pub tags: WalTags,
+}
+
+/// The tags that WAL files get.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WalTags {
+    pub all: TagSet,
+    /// What history files get instead.
+    pub history: Option<TagSet>,
+}
+
+impl WalTags {
+    /// The tags of one file.
+    pub fn of(&self, name: &WalName) -> &TagSet {
+        match (name, &self.history) {
+            (WalName::History(_), Some(tags)) => tags,
+            _ => &self.all,
+        }
+    }
 }
 
 /// What became of the file.
@@ -91,11 +110,13 @@ pub async fn archive_wal(
         return confirm(bucket, key, codec, request).await;
     }
     let key = layout.wal(&name, request.codec);
+    let tags = request.tags.of(&name);
     let written = if length > WHOLE_LIMIT_BYTES {
-        store_in_parts(bucket, &key, request, length).await?
+        let destination = Destination { key: &key, tags };
+        store_in_parts(bucket, destination, request, length).await?
     } else {
         let payload = blocking(request, compress).await?;
-        bucket.create(&key, payload).await?
+        bucket.create(&key, payload, tags).await?
     };
     match written {
         Written::Created => Ok(Archived::Stored(key)),
@@ -242,10 +263,11 @@ fn copy(source: &mut impl Read, sink: &mut impl Write) -> io::Result<()> {
 /// Multipart uploads cannot be conditional everywhere, so existence is asked for first.
 async fn store_in_parts(
     bucket: &Bucket,
-    key: &str,
+    destination: Destination<'_>,
     request: &ArchiveRequest,
     length: u64,
 ) -> Result<Written, ArchiveError> {
+    let key = destination.key;
     if bucket.exists(key).await? {
         return Ok(Written::AlreadyExists);
     }
@@ -259,7 +281,7 @@ async fn store_in_parts(
         writer.finish()
     });
     let never = StopFlag::default();
-    let (uploaded, written) = tokio::join!(upload(bucket, key, queue, &never), write);
+    let (uploaded, written) = tokio::join!(upload(bucket, destination, queue, &never), write);
     let uploaded = uploaded?;
     let written = written.map_err(|error| ArchiveError::Worker(error.to_string()))?;
     written.map_err(|source| ArchiveError::Read {

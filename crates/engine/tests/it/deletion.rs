@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use engine::deletion::{DeletionError, execute, gather};
-use engine::store::Bucket;
+use async_trait::async_trait;
+use engine::deletion::{DeletionError, check_locks, execute, gather};
+use engine::store::{Bucket, Lock, Locks};
 use jiff::Timestamp;
 use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
 use model::cloud::Layout;
 use model::deletion::{BEING_DELETED, Choice, DeletionRequest, plan_delete};
 use object_store::memory::InMemory;
+use object_store::path::Path;
 
 use crate::stores::{Fault, bucket_on};
 
@@ -95,6 +97,7 @@ async fn delete(bucket: &Bucket, choice: Choice) -> Result<(), DeletionError> {
         return Ok(());
     };
     let batch = NonZeroUsize::new(2).unwrap();
+    check_locks(&plan, bucket, &layout()).await?;
     execute(&plan, bucket, &layout(), batch).await.map(|_| ())
 }
 
@@ -216,5 +219,46 @@ async fn a_backup_that_is_kept_meanwhile_gets_its_record_back() {
     let facts = gather(&bucket, &layout()).await.unwrap();
     for (_, entry) in facts.backups.iter() {
         assert!(matches!(entry, Entry::Readable(info) if info.status == BackupStatus::Done));
+    }
+}
+
+/// Locks the objects whose key ends like this.
+#[derive(Debug)]
+struct Ending(&'static str, Lock);
+
+#[async_trait]
+impl Locks for Ending {
+    async fn lock_of(&self, key: &Path) -> object_store::Result<Option<Lock>> {
+        Ok(key.as_ref().ends_with(self.0).then_some(self.1))
+    }
+}
+
+#[tokio::test]
+async fn a_locked_object_stops_the_deletion_before_anything_is_touched() {
+    let until = "2100-01-01T00:00:00Z".parse().unwrap();
+    for (ending, lock, words) in [
+        (
+            "data.tar.gz",
+            Lock::Until(until),
+            "locked until 2100-01-01T00:00:00Z",
+        ),
+        ("backup.info", Lock::Held, "under a legal hold"),
+        ("annotations/damage", Lock::Held, "under a legal hold"),
+    ] {
+        let inner = filled().await;
+        let before = keys(&inner).await;
+        let (mut bucket, store) = bucket_on(Arc::clone(&inner), Fault::None);
+        bucket.locks = Some(Arc::new(Ending(ending, lock)));
+        let error = delete(&bucket, by_id(OLD)).await.unwrap_err().to_string();
+        assert!(error.contains(ending) && error.ends_with(words), "{error}");
+        assert_eq!(keys(&inner).await, before);
+        let calls = store.calls.lock().unwrap().clone();
+        assert!(
+            !calls.iter().any(|call| call.starts_with("put")),
+            "{calls:?}"
+        );
+        bucket.locks = Some(Arc::new(Ending("something else", lock)));
+        delete(&bucket, by_id(OLD)).await.unwrap();
+        assert!(keys(&inner).await.len() < before.len());
     }
 }

@@ -62,6 +62,7 @@ pub fn bucket_on(inner: Arc<InMemory>, fault: Fault) -> (Bucket, Arc<FaultyStore
         url: "memory://bucket".to_owned(),
         min_part_size: 5 * 1024 * 1024,
         max_parts: 10_000,
+        locks: None,
     };
     (bucket, store)
 }

@@ -1,13 +1,23 @@
 //! Multipart uploads: an object appears whole or not at all.
 
 use std::io::Write;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use engine::upload::{StopFlag, Uploaded, part_channel, upload};
+use engine::upload::{Destination, StopFlag, Uploaded, part_channel, upload};
+use object_store::TagSet;
 
 use crate::stores::{Fault, bucket};
 
 const PART: usize = 64 * 1024;
+
+fn untagged(key: &str) -> Destination<'_> {
+    static NO_TAGS: LazyLock<TagSet> = LazyLock::new(TagSet::default);
+    Destination {
+        key,
+        tags: &NO_TAGS,
+    }
+}
 
 async fn upload_bytes(
     fault: Fault,
@@ -21,7 +31,7 @@ async fn upload_bytes(
         if finish { writer.finish() } else { Ok(()) }
     });
     let never = StopFlag::default();
-    let (uploaded, _written) = tokio::join!(upload(&bucket, "k", queue, &never), write);
+    let (uploaded, _written) = tokio::join!(upload(&bucket, untagged("k"), queue, &never), write);
     let complete =
         matches!(uploaded, Ok(Uploaded::Complete { bytes: sent }) if sent == bytes as u64);
     let calls = store.calls.lock().unwrap().clone();
@@ -70,7 +80,7 @@ async fn a_raised_flag_ends_an_upload_that_gets_no_answer() {
             stop.raise();
         };
         let (uploaded, _written, ()) =
-            tokio::join!(upload(&bucket, "k", queue, &stop), write, raise);
+            tokio::join!(upload(&bucket, untagged("k"), queue, &stop), write, raise);
         assert_eq!(uploaded.unwrap(), Uploaded::Abandoned);
         assert!(store.keys().await.is_empty());
         assert!(store.calls.lock().unwrap().contains(&"abort".to_owned()));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use engine::store::Bucket;
-use engine::wal::archive::{ArchiveError, ArchiveRequest, Archived, archive_wal};
+use engine::wal::archive::{ArchiveError, ArchiveRequest, Archived, WalTags, archive_wal};
 use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
 use model::cloud::Layout;
 use model::codec::Codec;
@@ -58,6 +58,7 @@ impl Place {
             path: path.to_path_buf(),
             codec,
             level: None,
+            tags: WalTags::default(),
         };
         archive_wal(&self.bucket, &self.layout, &request).await
     }

@@ -90,6 +90,11 @@ impl FaultProxy {
         lock(&self.shared.seen).clone()
     }
 
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        lock(&self.shared.seen).clear();
+    }
+
     /// How many requests had this method and this text in their target.
     pub fn count(&self, method: &str, target_has: &str) -> usize {
         let seen = lock(&self.shared.seen);
@@ -128,7 +133,8 @@ impl Shared {
         let fault = self.judge(&request);
         match fault {
             Some(Fault::Drop) => return client.shutdown(Shutdown::Both),
-            Some(Fault::Answer(status)) => return answer(client, status),
+            Some(Fault::Answer(status)) => return answer(client, status, "SlowDown"),
+            Some(Fault::Refuse(status, code)) => return answer(client, status, code),
             Some(Fault::Delay(time)) => std::thread::sleep(time),
             Some(Fault::LoseAnswer | Fault::CutAnswerAfter(_)) | None => {}
         }
@@ -161,9 +167,10 @@ impl Shared {
     }
 }
 
-fn answer(mut client: &TcpStream, status: u16) -> io::Result<()> {
-    let body =
-        "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>spoilt</Message></Error>";
+fn answer(mut client: &TcpStream, status: u16, code: &str) -> io::Result<()> {
+    let body = format!(
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>spoilt</Message></Error>"
+    );
     write!(
         client,
         "HTTP/1.1 {status} Spoilt\r\ncontent-type: application/xml\r\nconnection: close\r\n\

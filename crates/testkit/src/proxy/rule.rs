@@ -9,6 +9,8 @@ pub enum Fault {
     Drop,
     /// This HTTP status; the store sees nothing.
     Answer(u16),
+    /// This status with this code of S3 in the answer; the store sees nothing.
+    Refuse(u16, &'static str),
     /// It is forwarded after this time.
     Delay(Duration),
     /// The store carries it out, and the connection ends without an answer.

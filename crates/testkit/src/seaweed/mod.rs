@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::barman_peer::Peer;
 use crate::certificate;
+use crate::moto::Moto;
 use crate::postgres::free_port;
 use crate::process::{Finished, Program, Service, ServiceFiles};
 use crate::scratch::{Scratch, keep_files};
@@ -38,7 +39,12 @@ impl SeaweedFs {
     /// The server that this test process shares; the first call starts it.
     pub fn shared() -> &'static SeaweedFs {
         static SERVER: OnceLock<SeaweedFs> = OnceLock::new();
-        SERVER.get_or_init(SeaweedFs::start)
+        SERVER.get_or_init(|| SeaweedFs::start(None))
+    }
+
+    /// One that asks this Key Management Service for keys. It ends with the test process.
+    pub fn with_kms(moto: &Moto) -> SeaweedFs {
+        SeaweedFs::start(Some(moto))
     }
 
     /// Where it speaks TLS.
@@ -77,16 +83,27 @@ impl SeaweedFs {
 
     /// A new empty bucket.
     pub fn bucket(&self) -> Bucket {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let bucket = Bucket {
-            name: format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-            environment: self.environment(),
-        };
+        let bucket = self.unmade_bucket();
         bucket.boto3(&["create"], Vec::new()).success();
         bucket
     }
 
-    fn start() -> SeaweedFs {
+    /// A new empty bucket whose objects have versions and can be locked.
+    pub fn bucket_with_locks(&self) -> Bucket {
+        let bucket = self.unmade_bucket();
+        bucket.more(&["create-with-locks"]);
+        bucket
+    }
+
+    fn unmade_bucket(&self) -> Bucket {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        Bucket {
+            name: format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+            environment: self.environment(),
+        }
+    }
+
+    fn start(kms: Option<&Moto>) -> SeaweedFs {
         let weed = cached("seaweedfs/weed");
         // The value lives in a static, which is never dropped: the guard removes the folder.
         let scratch = Scratch::new("s3");
@@ -95,12 +112,15 @@ impl SeaweedFs {
         let identities = folder.join("s3.json");
         let text = format!(
             r#"{{"identities":[{{"name":"tests","credentials":[{{"accessKey":"{ACCESS_KEY}",
-            "secretKey":"{SECRET_KEY}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
+            "secretKey":"{SECRET_KEY}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]{}}}"#,
+            kms.map(kms_settings).unwrap_or_default()
         );
         std::fs::write(&identities, text)
             .unwrap_or_else(|error| panic!("cannot write {}: {error}", identities.display()));
         let (https_port, http_port) = (free_port(), free_port());
         let mut server = Program::new(weed).current_dir(&folder);
+        // Without a key of its own the server answers SSE-S3 with an internal error.
+        server = server.env("WEED_S3_SSE_KEY", "any secret");
         server = server.args(["-logtostderr=true", "server", "-master.telemetry=false"]);
         server = server.args([
             "-ip=127.0.0.1",
@@ -156,6 +176,14 @@ impl SeaweedFs {
     }
 }
 
+fn kms_settings(moto: &Moto) -> String {
+    format!(
+        r#","kms":{{"default_provider":"aws","providers":{{"aws":{{"type":"aws",
+        "region":"{REGION}","endpoint":"{}","access_key":"x","secret_key":"y"}}}}}}"#,
+        moto.endpoint()
+    )
+}
+
 /// A bucket of one test.
 #[derive(Debug, Clone)]
 pub struct Bucket {
@@ -200,6 +228,34 @@ impl Bucket {
     /// Deletes an object.
     pub fn delete(&self, key: &str) {
         self.boto3(&["delete", key], Vec::new()).success();
+    }
+
+    /// The tags of an object as `key=value`, sorted and joined with `&`.
+    pub fn tags(&self, key: &str) -> String {
+        self.more(&["tags", key])
+    }
+
+    /// The kind of encryption that S3 says an object has, and the key's id.
+    pub fn encryption(&self, key: &str) -> String {
+        self.more(&["head", key])
+    }
+
+    /// Puts an object under a legal hold (`ON`) or takes that away (`OFF`).
+    pub fn hold(&self, key: &str, status: &str) {
+        self.more(&["hold", key, status]);
+    }
+
+    /// Locks an object for so many seconds.
+    pub fn retain(&self, key: &str, seconds: &str) {
+        self.more(&["retain", key, seconds]);
+    }
+
+    fn more(&self, words: &[&str]) -> String {
+        let python = Peer::python()
+            .args(["-c", include_str!("more.py"), &self.name])
+            .args(words);
+        let python = python.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        python.run().success().stdout.trim().to_owned()
     }
 
     /// Runs one operation of `s3.py` on this bucket, with `variables` on top of the environment.

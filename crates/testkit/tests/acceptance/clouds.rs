@@ -14,10 +14,11 @@ use crate::product::{SERVER, Store};
 use crate::seen::refused;
 
 const MAJOR: u32 = 15;
+const OPTIONS: [&str; 5] = ["--zstd", "-J", "3", "--tag", "kind,base backup"];
 
 fn loaded_cluster(store: &Store) -> Cluster {
     let cluster = store
-        .archiving_cluster(MAJOR, "--gzip")
+        .archiving_cluster(MAJOR, "--gzip --tag kind,wal")
         .tablespace("ts1")
         .start();
     cluster.pgbench_init(2);
@@ -39,11 +40,12 @@ fn cycle(store: &Store) {
     for mark in 1..=3 {
         cluster.sql(&format!("INSERT INTO marks VALUES ({mark})"));
         let load = cluster.pgbench(Duration::from_secs(2));
-        ids.push(store.back_up(&cluster, &["--zstd", "-J", "3"]));
+        ids.push(store.back_up(&cluster, &OPTIONS));
         load.finish().success();
     }
     cluster.sql("INSERT INTO marks VALUES (4)");
     cluster.archive_now(Duration::from_secs(60));
+    every_object_is_tagged(store);
     let in_the_way = store.command("barman-cloud-check-wal-archive");
     in_the_way.args([&store.url(), SERVER]).run().exits_with(1);
 
@@ -73,6 +75,27 @@ fn cycle(store: &Store) {
         let found = restored.sql("SELECT count(*) FROM marks");
         assert_eq!(found, marks.to_string());
         restored.stop_and_check_data();
+    }
+}
+
+fn every_object_is_tagged(store: &Store) {
+    let keys = store.keys();
+    assert!(
+        keys.iter().any(|key| key.ends_with("16384.tar.zst")),
+        "{keys:#?}"
+    );
+    let newest = |part: &str| keys.iter().filter(|key| key.contains(part)).max().unwrap();
+    for (key, tag) in [
+        (newest("data.tar"), "kind=base backup"),
+        (newest("backup.info"), "kind=base backup"),
+        (newest("/wals/"), "kind=wal"),
+    ] {
+        let tags = match store {
+            Store::Azure(container) => container.tags(key),
+            Store::Google(bucket) => bucket.metadata(key),
+            Store::Directory(_) | Store::S3(_) => panic!("these are looked at elsewhere"),
+        };
+        assert_eq!(tags, [tag], "{key}");
     }
 }
 

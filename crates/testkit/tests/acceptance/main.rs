@@ -22,5 +22,6 @@ mod kit;
 mod memory;
 mod ownership;
 mod product;
+mod s3;
 mod seen;
 mod waiting;

@@ -1,0 +1,68 @@
+//! The credential service of a container: an ECS task's, or an EKS pod's.
+//!
+//! AWS, "AWS SDKs and Tools Reference Guide", "Container credential provider".
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
+use object_store::signer::{HeaderName, HeaderValue};
+
+use super::answer::{Names, exchange, of_json};
+use super::{IdentityError, Issuer, Temporary};
+use crate::s3::credentials::Authorization;
+
+const SERVICE: &str = "the container's credential service";
+const NAMES: Names = Names {
+    key_id: "AccessKeyId",
+    secret: "SecretAccessKey",
+    token: "Token",
+    expires: "Expiration",
+};
+
+/// The service at a URL from the environment.
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) http: HttpClient,
+    pub(super) url: String,
+    pub(super) authorization: Authorization,
+}
+
+#[async_trait]
+impl Issuer for Container {
+    async fn issue(&self) -> Result<Temporary, IdentityError> {
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = self.url.parse().map_err(|_| IdentityError::Address {
+            service: SERVICE,
+            endpoint: self.url.clone(),
+        })?;
+        if let Some(token) = self.token()? {
+            let value = HeaderValue::from_str(&token).map_err(|_| IdentityError::Answer {
+                service: SERVICE,
+                cause: "its authorization token is not one line of text".into(),
+            })?;
+            let name = HeaderName::from_static("authorization");
+            request.headers_mut().insert(name, value);
+        }
+        let text = exchange(&self.http, SERVICE, &request).await?;
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        of_json(SERVICE, &json, &NAMES)
+    }
+}
+
+impl Container {
+    fn token(&self) -> Result<Option<String>, IdentityError> {
+        match &self.authorization {
+            Authorization::None => Ok(None),
+            Authorization::Token(token) => Ok(Some(token.reveal().to_owned())),
+            // It is written anew from time to time.
+            Authorization::File(path) => match std::fs::read_to_string(path) {
+                Ok(token) => Ok(Some(token.trim_end().to_owned())),
+                Err(source) => Err(IdentityError::TokenFile {
+                    path: PathBuf::from(path),
+                    source,
+                }),
+            },
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What goes wrong on the way to credentials, and what the user can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use object_store::client::HttpError;
+
+/// Credentials that could not be had. Never with a secret in its text.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error("no credentials: no answer from {service} at {endpoint}")]
+    NoAnswer {
+        service: &'static str,
+        endpoint: String,
+        #[source]
+        source: HttpError,
+    },
+    #[error("no credentials: {service} refuses: {code}: {message}")]
+    Refused {
+        service: &'static str,
+        code: String,
+        message: String,
+    },
+    #[error("no credentials: {service} gives an answer without them: {cause}")]
+    Answer {
+        service: &'static str,
+        cause: String,
+    },
+    #[error("no credentials: cannot read the token file {}", path.display())]
+    TokenFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no credentials: credential_process ({place}) {cause}")]
+    Process { place: String, cause: String },
+    #[error("no credentials: nobody is logged in for profile {profile}: {cause}")]
+    Login { profile: String, cause: String },
+    #[error("invalid address of {service}: {endpoint}")]
+    Address {
+        service: &'static str,
+        endpoint: String,
+    },
+}
+
+impl IdentityError {
+    /// What the user can do.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            IdentityError::NoAnswer { .. } => {
+                "Check the network, the proxy variables, the region and AWS_ENDPOINT_URL_STS."
+            }
+            IdentityError::Refused { code, .. } => match code.as_str() {
+                "AccessDenied" => {
+                    "The role's trust policy must allow these credentials (or this token) to \
+                     assume it."
+                }
+                "ExpiredTokenException" | "ExpiredToken" => {
+                    "The token has expired: whoever writes it must write a new one."
+                }
+                "InvalidIdentityToken" => {
+                    "The token's issuer must be an identity provider of the AWS account."
+                }
+                "UnauthorizedException" => "The login has ended: run aws sso login.",
+                "ForbiddenException" | "ResourceNotFoundException" => {
+                    "Check sso_account_id and sso_role_name."
+                }
+                _ => "Check the keys, the role and the region of the profile.",
+            },
+            IdentityError::Answer { .. } => "Check the address: something else may listen there.",
+            IdentityError::TokenFile { .. } => {
+                "Check AWS_WEB_IDENTITY_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE."
+            }
+            IdentityError::Process { .. } => {
+                "Run the program by hand: it must print JSON with Version 1 and the keys."
+            }
+            IdentityError::Login { .. } => "Run aws sso login --profile NAME.",
+            IdentityError::Address { .. } => "Write it as https://HOST.",
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Getting credentials from where [`CredentialSource`] says, and getting new ones in time.
+//!
+//! `object_store` knows the machine's metadata service; the rest is here, as few small requests.
+//! Nothing is asked for before the first request to S3 needs it. Always true: what is about to
+//! expire is replaced before it does, and one that still holds is used when that fails.
+
+mod answer;
+mod container;
+mod error;
+mod process;
+mod sso;
+mod sts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
+use object_store::client::{HttpClient, HttpConnector, ReqwestConnector};
+use object_store::{ClientOptions, CredentialProvider, StaticCredentialProvider};
+use tokio::sync::Mutex;
+
+pub use error::IdentityError;
+
+use super::credentials::CredentialSource;
+
+/// Credentials are replaced when they hold no longer than this.
+const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
+/// How long one request for credentials may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is needed to ask for credentials.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    pub(super) region: String,
+    pub(super) sts_endpoint: String,
+    pub(super) sso_endpoint: Option<String>,
+    /// Certificates and the like, as for S3 itself.
+    pub(super) client: ClientOptions,
+}
+
+/// Credentials, and until when they hold.
+pub(super) struct Temporary {
+    credential: Arc<AwsCredential>,
+    expires: Option<Timestamp>,
+}
+
+/// Someone who gives out credentials that expire.
+#[async_trait]
+trait Issuer: std::fmt::Debug + Send + Sync {
+    async fn issue(&self) -> Result<Temporary, IdentityError>;
+}
+
+/// The provider for a source. `machine` is made for the metadata service alone.
+pub(super) fn provider(
+    source: &CredentialSource,
+    surroundings: &Surroundings,
+    machine: &dyn Fn(Option<&str>) -> AmazonS3Builder,
+) -> object_store::Result<AwsCredentialProvider> {
+    let http = || client(surroundings);
+    let issuer: Box<dyn Issuer> = match source {
+        CredentialSource::Static {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        } => {
+            return Ok(Arc::new(StaticCredentialProvider::new(AwsCredential {
+                key_id: access_key_id.clone(),
+                secret_key: secret_access_key.reveal().to_owned(),
+                token: session_token
+                    .as_ref()
+                    .map(|token| token.reveal().to_owned()),
+            })));
+        }
+        CredentialSource::InstanceMetadata { endpoint } => {
+            let store = machine(endpoint.as_deref()).build()?;
+            return Ok(Arc::clone(store.credentials()));
+        }
+        CredentialSource::WebIdentity {
+            token_file,
+            role_arn,
+            session_name,
+        } => Box::new(sts::WebIdentity {
+            http: http()?,
+            endpoint: surroundings.sts_endpoint.clone(),
+            token_file: token_file.into(),
+            role_arn: role_arn.clone(),
+            session_name: session_name.clone(),
+        }),
+        CredentialSource::Container { url, authorization } => Box::new(container::Container {
+            http: http()?,
+            url: url.clone(),
+            authorization: authorization.clone(),
+        }),
+        CredentialSource::Process { command, place } => Box::new(process::Process {
+            command: command.clone(),
+            place: place.clone(),
+        }),
+        CredentialSource::Sso(login) => Box::new(sso::Portal {
+            http: http()?,
+            endpoint: surroundings.sso_endpoint.clone(),
+            login: login.clone(),
+        }),
+        CredentialSource::AssumedRole { source, role } => Box::new(sts::AssumedRole {
+            http: http()?,
+            endpoint: surroundings.sts_endpoint.clone(),
+            region: surroundings.region.clone(),
+            source: provider(source, surroundings, machine)?,
+            role: role.clone(),
+        }),
+    };
+    let held = Mutex::new(None);
+    Ok(Arc::new(Renewing { issuer, held }))
+}
+
+fn client(surroundings: &Surroundings) -> object_store::Result<HttpClient> {
+    let options = surroundings.client.clone();
+    // An agent on this machine speaks no TLS; who may is judged with the settings.
+    let options = options.with_allow_http(true).with_timeout(PATIENCE);
+    ReqwestConnector::default().connect(&options)
+}
+
+/// Credentials that are replaced before they expire.
+#[derive(Debug)]
+struct Renewing {
+    issuer: Box<dyn Issuer>,
+    held: Mutex<Option<Temporary>>,
+}
+
+impl std::fmt::Debug for Temporary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Temporary {{ expires: {:?} }}", self.expires)
+    }
+}
+
+impl Temporary {
+    fn holds_for(&self, time: SignedDuration, now: Timestamp) -> bool {
+        self.expires
+            .is_none_or(|expires| expires.duration_since(now) > time)
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Renewing {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let mut held = self.held.lock().await;
+        let now = Timestamp::now();
+        if let Some(held) = &*held
+            && held.holds_for(RENEW_BEFORE, now)
+        {
+            return Ok(Arc::clone(&held.credential));
+        }
+        match (self.issuer.issue().await, &*held) {
+            (Ok(new), _) => {
+                let credential = Arc::clone(&new.credential);
+                *held = Some(new);
+                Ok(credential)
+            }
+            // It is tried again at the next request.
+            (Err(_), Some(old)) if old.holds_for(SignedDuration::from_secs(10), now) => {
+                Ok(Arc::clone(&old.credential))
+            }
+            (Err(error), _) => Err(object_store::Error::Generic {
+                store: "S3",
+                source: Box::new(error),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Counting {
+        asked: Arc<AtomicUsize>,
+        lifetime: SignedDuration,
+        fails_after: usize,
+    }
+
+    #[async_trait]
+    impl Issuer for Counting {
+        async fn issue(&self) -> Result<Temporary, IdentityError> {
+            let number = self.asked.fetch_add(1, Ordering::SeqCst);
+            if number >= self.fails_after {
+                return Err(IdentityError::Answer {
+                    service: "test",
+                    cause: "no more".into(),
+                });
+            }
+            let credential = AwsCredential {
+                key_id: format!("key{number}"),
+                secret_key: "hunter2".into(),
+                token: None,
+            };
+            Ok(Temporary {
+                credential: Arc::new(credential),
+                expires: Some(Timestamp::now() + self.lifetime),
+            })
+        }
+    }
+
+    async fn keys(lifetime_secs: i64, fails_after: usize) -> Vec<Option<String>> {
+        let asked = Arc::default();
+        let lifetime = SignedDuration::from_secs(lifetime_secs);
+        let issuer = Box::new(Counting {
+            asked: Arc::clone(&asked),
+            lifetime,
+            fails_after,
+        });
+        let held = Mutex::new(None);
+        let provider = Renewing { issuer, held };
+        let mut keys = Vec::new();
+        for _ in 0..3 {
+            let got = provider.get_credential().await;
+            keys.push(got.ok().map(|credential| credential.key_id.clone()));
+        }
+        assert!(!format!("{provider:?}").contains("hunter2"));
+        keys
+    }
+
+    #[tokio::test]
+    async fn credentials_are_renewed_before_they_expire_and_not_sooner() {
+        let some = |key: &str| Some(key.to_owned());
+        assert_eq!(
+            keys(3600, 9).await,
+            [some("key0"), some("key0"), some("key0")]
+        );
+        assert_eq!(
+            keys(200, 9).await,
+            [some("key0"), some("key1"), some("key2")]
+        );
+        // A renewal that fails does no harm while the old ones hold.
+        assert_eq!(
+            keys(200, 1).await,
+            [some("key0"), some("key0"), some("key0")]
+        );
+        assert_eq!(keys(5, 1).await, [some("key0"), None, None]);
+        assert_eq!(keys(5, 0).await, [None, None, None]);
+    }
+}

@@ -1,0 +1,219 @@
+//! Credentials from services on loopback that answer as Amazon's do, used on a real SeaweedFS.
+//!
+//! Each good answer holds the keys that SeaweedFS knows, so a bucket that can be listed proves
+//! that they were asked for, understood and used.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cloud::{ErrorKind, Location, Provider, StoreOptions, check_connectivity, open};
+use tempfile::TempDir;
+
+use super::fake_endpoint::{Answer, FakeEndpoint, serve};
+use super::seaweed::{ACCESS_KEY, BUCKET, SECRET_KEY, server};
+
+/// A home directory with AWS's files in it.
+struct Home {
+    directory: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Home {
+    fn new(config: &str) -> Home {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join(".aws/sso/cache")).unwrap();
+        fs::write(directory.path().join(".aws/config"), config).unwrap();
+        let home = directory.path().display().to_string();
+        let no_machine = ("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
+        Home {
+            directory,
+            variables: vec![("HOME".into(), home), no_machine],
+        }
+    }
+
+    fn with(mut self, name: &str, value: impl Into<String>) -> Home {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Lists the bucket; the kind, words and hint of what went wrong.
+    async fn list(&self) -> Result<(), (ErrorKind, String, String)> {
+        let location = Location::parse(&format!("s3://{BUCKET}"), Provider::AwsS3).unwrap();
+        let options = StoreOptions {
+            endpoint_url: Some(server().http.clone()),
+            ..StoreOptions::default()
+        };
+        let environment = self.variables.iter().cloned().collect();
+        let bucket = open(&location, &options, &environment).await.unwrap();
+        check_connectivity(&bucket).await.map_err(|error| {
+            let hint = error.diagnosis.hint.unwrap_or_default().to_owned();
+            (error.diagnosis.kind, error.to_string(), hint)
+        })
+    }
+}
+
+async fn answering(status: &'static str, body: String) -> FakeEndpoint {
+    serve(vec![Answer {
+        delay: Duration::ZERO,
+        status,
+        body: body.leak(),
+    }])
+    .await
+}
+
+fn json(token_name: &str) -> String {
+    format!(
+        r#"{{"AccessKeyId":"{ACCESS_KEY}","SecretAccessKey":"{SECRET_KEY}",
+        "{token_name}":"","Expiration":"2100-01-01T00:00:00Z","Version":1}}"#
+    )
+}
+
+/// As STS answers, but without a token, which SeaweedFS would want to look into.
+fn xml() -> String {
+    format!(
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials>\
+         <AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>\
+         <SessionToken></SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration>\
+         </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+    )
+}
+
+const ROLE: &str = "[default]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = base\n\
+                    [profile base]\naws_access_key_id = A\naws_secret_access_key = hunter2\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_assumed_once_and_used() {
+    let sts = answering("200 OK", xml()).await;
+    let home = Home::new(ROLE).with("AWS_ENDPOINT_URL_STS", &sts.url);
+    home.list().await.unwrap();
+    assert_eq!(sts.requests.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_is_exchanged_for_a_role() {
+    let sts = answering("200 OK", xml()).await;
+    let home = Home::new("").with("AWS_ENDPOINT_URL_STS", &sts.url);
+    let token = home.path().join("token");
+    fs::write(&token, "ey.hunter2.x\n").unwrap();
+    let token = token.display().to_string();
+    let home = home
+        .with("AWS_ROLE_ARN", "arn:aws:iam::1:role/x")
+        .with("AWS_WEB_IDENTITY_TOKEN_FILE", &token);
+    home.list().await.unwrap();
+    fs::remove_file(&token).unwrap();
+    let (kind, words, hint) = home.list().await.unwrap_err();
+    assert_eq!(kind, ErrorKind::Denied);
+    assert!(words.contains(&token), "{words}");
+    assert!(hint.contains("AWS_WEB_IDENTITY_TOKEN_FILE"), "{hint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_gets_its_keys_from_its_agent() {
+    let agent = answering("200 OK", json("Token")).await;
+    let url = format!("{}/v1/credentials", agent.url);
+    let home = Home::new("").with("AWS_CONTAINER_CREDENTIALS_FULL_URI", url);
+    home.list().await.unwrap();
+    let home = home.with("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/nonexistent/t");
+    let (kind, words, _) = home.list().await.unwrap_err();
+    assert_eq!(kind, ErrorKind::Denied);
+    assert!(words.contains("/nonexistent/t"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_prints_the_keys() {
+    let home = Home::new("");
+    let file = home.path().join("keys.json");
+    fs::write(&file, json("SessionToken")).unwrap();
+    let config = format!("[default]\ncredential_process = cat {}\n", file.display());
+    fs::write(home.path().join(".aws/config"), config).unwrap();
+    home.list().await.unwrap();
+    fs::remove_file(&file).unwrap();
+    let (kind, words, hint) = home.list().await.unwrap_err();
+    assert_eq!(kind, ErrorKind::Denied);
+    assert!(words.contains(".aws/config:2"), "{words}");
+    assert!(hint.contains("by hand"), "{hint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_used_while_it_holds() {
+    let portal = format!(
+        r#"{{"roleCredentials":{{"accessKeyId":"{ACCESS_KEY}","secretAccessKey":"{SECRET_KEY}",
+        "sessionToken":"","expiration":4102444800000}}}}"#
+    );
+    let portal = answering("200 OK", portal).await;
+    let home = Home::new(
+        "[default]\nsso_session = s\nsso_account_id = 1\nsso_role_name = R\n\
+         [sso-session s]\nsso_region = eu-west-1\nsso_start_url = https://u\n",
+    );
+    let home = home.with("AWS_ENDPOINT_URL_SSO", &portal.url);
+    let (_, words, hint) = home.list().await.unwrap_err();
+    assert!(words.contains("nobody is logged in"), "{words}");
+    assert!(hint.contains("aws sso login"), "{hint}");
+    // sha1sum of "s", as the AWS command line names the file.
+    let name = "a0f1490a20d0211c997b44bc357e1972deab8ae3.json";
+    let cached = home.path().join(".aws/sso/cache").join(name);
+    for (expires, fine) in [
+        ("2100-01-01T00:00:00Z", true),
+        ("2001-01-01T00:00:00Z", false),
+    ] {
+        let token = format!(r#"{{"accessToken":"hunter2","expiresAt":"{expires}"}}"#);
+        fs::write(&cached, token).unwrap();
+        let listed = home.list().await;
+        assert_eq!(listed.is_ok(), fine, "{listed:?}");
+        if let Err((kind, words, _)) = listed {
+            assert_eq!(kind, ErrorKind::Denied);
+            assert!(
+                words.contains("ended at 2001") && !words.contains("hunter2"),
+                "{words}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_failure_of_the_token_service_has_its_hint() {
+    for (status, body, kind, word, hinted) in [
+        (
+            "403 Forbidden",
+            "<ErrorResponse><Error><Code>AccessDenied</Code><Message>Not you.</Message>",
+            ErrorKind::Denied,
+            "STS refuses: AccessDenied: Not you.",
+            "trust policy",
+        ),
+        (
+            "400 Bad Request",
+            "<Error><Code>ExpiredTokenException</Code><Message>Old.</Message></Error>",
+            ErrorKind::Denied,
+            "ExpiredTokenException",
+            "write a new one",
+        ),
+        (
+            "200 OK",
+            "<html>Welcome to the hotel</html>",
+            ErrorKind::Denied,
+            "Expiration is missing",
+            "something else may listen",
+        ),
+    ] {
+        let sts = answering(status, body.to_owned()).await;
+        let home = Home::new(ROLE).with("AWS_ENDPOINT_URL_STS", &sts.url);
+        let (found, words, hint) = home.list().await.unwrap_err();
+        assert_eq!(found, kind, "{words}");
+        assert!(
+            words.contains(word) && !words.contains("hunter2"),
+            "{words}"
+        );
+        assert!(hint.contains(hinted), "{hint}");
+    }
+    let nobody = Home::new(ROLE).with("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1");
+    let (kind, words, hint) = nobody.list().await.unwrap_err();
+    assert_eq!(kind, ErrorKind::Unreachable, "{words}");
+    assert!(words.contains("127.0.0.1:1"), "{words}");
+    assert!(hint.contains("AWS_ENDPOINT_URL_STS"), "{hint}");
+}
