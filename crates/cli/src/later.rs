@@ -29,8 +29,6 @@ pub struct Later {
 /// What an option that is not built yet takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Takes {
-    /// Nothing.
-    Nothing,
     /// One value, called this in the help.
     Value(&'static str),
 }
@@ -71,7 +69,6 @@ impl Later {
             None => arg,
         };
         match self.takes {
-            Takes::Nothing => arg.action(ArgAction::SetTrue),
             Takes::Value(name) => arg
                 .value_name(name)
                 .action(ArgAction::Append)

@@ -1,6 +1,6 @@
 //! The worlds that tests run in: real PostgreSQL servers of every supported major, a real S3
-//! server, an imitation of Amazon's other services, Python Barman as an independent peer, a proxy that spoils HTTP on purpose, and a disk
-//! that is soon full.
+//! server, an imitation of Amazon's other services, Python Barman as an independent peer, a proxy
+//! that spoils HTTP on purpose, and a disk that is soon full.
 //!
 //! `scripts/setup test` puts the programs in place; this crate finds, starts and stops them. It
 //! knows nothing of what barman does: tests say what should be seen.

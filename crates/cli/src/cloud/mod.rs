@@ -11,6 +11,7 @@ pub mod backup_show;
 pub mod check_wal_archive;
 pub mod encryption;
 pub mod flags;
+mod hook;
 pub mod later;
 pub mod restore;
 pub mod tags;

@@ -24,6 +24,8 @@ pub enum Exit {
     Usage,
     /// 4: anything else, such as a bucket that does not exist.
     Other,
+    /// 63: a Barman server must not run this retry hook again (Barman's manual, "Hook Scripts").
+    StopsHook,
     /// 200: PostgreSQL must stop recovery, for it would take a status up to 125 for the end of the
     /// archive (PostgreSQL manual, "restore_command").
     StopsRecovery,
@@ -39,6 +41,7 @@ impl Exit {
             Exit::Unreachable | Exit::ServerUsage => 2,
             Exit::Usage => 3,
             Exit::Other => 4,
+            Exit::StopsHook => 63,
             Exit::StopsRecovery => 200,
             Exit::Signal(number) => 128 + number,
         }

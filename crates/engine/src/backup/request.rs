@@ -8,7 +8,6 @@ use model::backup::id::BackupId;
 use model::codec::Codec;
 use model::damage::DamagedPage;
 use model::wal::name::SegmentName;
-use object_store::TagSet;
 
 /// How the backup's first checkpoint is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +43,6 @@ pub struct BackupRequest {
     pub on_damage: OnDamage,
     /// How long to wait for the backup's WAL to arrive in the bucket.
     pub wal_patience: Duration,
-    /// What every object of the backup is tagged with.
-    pub tags: TagSet,
 }
 
 /// A finished backup.

@@ -4,3 +4,4 @@
 pub mod archive;
 pub mod check;
 pub mod fetch;
+pub mod presence;
