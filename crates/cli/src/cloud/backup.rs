@@ -299,8 +299,8 @@ impl Args {
             let world = World {
                 bucket,
                 layout,
-                progress,
                 tags,
+                progress,
                 cancel,
             };
             Ok(send_taken(&taken, request.codec, rules, &world).await?)
@@ -406,8 +406,8 @@ impl CloudCommand for Args {
             let world = World {
                 bucket,
                 layout,
-                progress,
                 tags,
+                progress,
                 cancel,
             };
             Ok(take_backup(request, &postgres, &world).await?)

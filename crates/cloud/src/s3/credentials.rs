@@ -120,7 +120,7 @@ impl Search<'_> {
             return Ok(found);
         }
         if let Some(profile) = profile
-            && let Some(found) = self.from_profile(profile)?
+            && let Some(found) = self.of_profile(profile)?
         {
             return Ok(found);
         }
@@ -187,7 +187,7 @@ impl Search<'_> {
         }
         let found = match from_web_identity(&Environment::default(), Some(&profile)) {
             Ok(Some(found)) if !is_itself => Some(found),
-            _ => self.from_profile(&profile)?,
+            _ => self.of_profile(&profile)?,
         };
         found.ok_or_else(|| SettingsError::Partial {
             has: format!("source_profile {name}"),
@@ -211,7 +211,7 @@ impl Search<'_> {
         }
     }
 
-    fn from_profile(&self, profile: &Profile) -> Result<Option<CredentialSource>, SettingsError> {
+    fn of_profile(&self, profile: &Profile) -> Result<Option<CredentialSource>, SettingsError> {
         if let Some(login) = self.sso(profile)? {
             return Ok(Some(CredentialSource::Sso(login)));
         }

@@ -72,7 +72,7 @@ impl SettingsError {
                 Some("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile.")
             }
             SettingsError::NotYet { .. } => Some(
-                "Nobody is there to ask: use keys, a role, SSO, web identity or credential_process; \
+                "Nobody is there to ask: use keys, a role, SSO, web identity or a program; \
                  `aws configure export-credentials` turns other sources into keys.",
             ),
             SettingsError::BadValue { .. } | SettingsError::Files(_) => None,

@@ -71,7 +71,6 @@ pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: 
         let world = world.clone();
         let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
         let seconds = Arc::clone(&seconds);
-        let tags = world.tags.clone();
         workers.spawn(async move {
             while let Some((archive, slot)) = { queue.lock().expect("no panic").pop_front() } {
                 let began = Instant::now();
@@ -80,7 +79,7 @@ pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: 
                 let work = Work { archive, slot };
                 let destination = Destination {
                     key: &key,
-                    tags: &tags,
+                    tags: &world.tags,
                 };
                 run_archive(&world, &shared, destination, work).await?;
                 let spent = began.elapsed().as_secs_f64();

@@ -25,7 +25,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::cloud::Layout;
-use object_store::TagSet;
 use tokio::sync::watch;
 
 pub use archive::ArchiveError;
@@ -36,7 +35,7 @@ pub use session::SessionError;
 pub use taken::{TakenBackup, send_taken};
 
 use crate::progress::{Event, Progress};
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, TagSet};
 use record::{Copied, Record, note_damage};
 use session::Session;
 
@@ -45,9 +44,9 @@ use session::Session;
 pub struct World {
     pub bucket: Bucket,
     pub layout: Layout,
-    pub progress: Arc<dyn Progress>,
-    /// Put on every object that the backup consists of.
+    /// What every object of the backup is tagged with.
     pub tags: TagSet,
+    pub progress: Arc<dyn Progress>,
     /// Becomes true when the backup is to be given up.
     pub cancel: watch::Receiver<bool>,
 }

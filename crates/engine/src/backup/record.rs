@@ -14,7 +14,6 @@ use model::format::python_literal::Value;
 use model::moment::Moment;
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
-use object_store::TagSet;
 
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
@@ -41,7 +40,6 @@ pub struct Record {
     pub info: BackupInfo,
     jobs: usize,
     begun: Instant,
-    tags: TagSet,
 }
 
 /// How often a free id is looked for while others have theirs.
@@ -95,7 +93,6 @@ impl Record {
                 info: started_info(request, facts),
                 jobs: request.jobs.get(),
                 begun,
-                tags: world.tags.clone(),
             };
             record.begin(&began);
             let prefix = format!("{}/", world.layout.base(&id));
@@ -117,7 +114,7 @@ impl Record {
     /// Writes the record for the first time; never over another backup's.
     async fn create(&self, world: &World) -> Result<Written, StoreError> {
         let key = world.layout.backup_info(&self.id);
-        let created = world.bucket.create(&key, self.text().into(), &self.tags);
+        let created = world.bucket.create(&key, self.text().into(), &world.tags);
         match created.await? {
             // The store's answer to our own first attempt may have been lost.
             Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => {
@@ -134,7 +131,11 @@ impl Record {
     pub async fn save(&self, world: &World) -> Result<(), StoreError> {
         world
             .bucket
-            .write_tagged(&world.layout.backup_info(&self.id), self.text(), &self.tags)
+            .write_tagged(
+                &world.layout.backup_info(&self.id),
+                self.text(),
+                &world.tags,
+            )
             .await
     }
 

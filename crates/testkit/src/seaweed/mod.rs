@@ -112,7 +112,8 @@ impl SeaweedFs {
         let identities = folder.join("s3.json");
         let text = format!(
             r#"{{"identities":[{{"name":"tests","credentials":[{{"accessKey":"{ACCESS_KEY}",
-            "secretKey":"{SECRET_KEY}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]{}}}"#,
+            "secretKey":"{SECRET_KEY}"}}],
+            "actions":["Admin","Read","Write","List","Tagging"]}}]{}}}"#,
             kms.map(kms_settings).unwrap_or_default()
         );
         std::fs::write(&identities, text)

@@ -1,4 +1,4 @@
-"""More on a bucket: BUCKET tags KEY|head KEY|create-with-locks|hold KEY ON/OFF|retain KEY SECONDS."""
+"""More: BUCKET tags KEY|head KEY|create-with-locks|hold KEY ON/OFF|retain KEY SECONDS."""
 import datetime
 import sys
 
