@@ -5,6 +5,7 @@
 //! error was. Settings are resolved from values ([`Environment`], [`StoreOptions`], AWS's files),
 //! never from globals.
 
+mod address;
 mod create;
 mod directory;
 mod environment;
@@ -16,6 +17,7 @@ pub mod s3;
 
 use engine::store::Bucket;
 
+pub use address::address;
 pub use create::{CreateError, Creation, open_or_create};
 pub use environment::Environment;
 pub use failure::{

@@ -13,6 +13,7 @@ pub mod flags;
 pub mod later;
 pub mod restore;
 pub mod wal_archive;
+pub mod wal_prefetch;
 pub mod wal_restore;
 
 use std::ffi::OsString;

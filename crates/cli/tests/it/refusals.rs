@@ -50,8 +50,8 @@ fn older_spellings_of_options_are_known() {
         ),
         (
             "barman-cloud-wal-restore",
-            "-p2 s3://b/p main x /x",
-            "--parallel",
+            "--sse-customer-key=file:///k s3://b/p main x /x",
+            "--sse-customer-key",
         ),
     ] {
         let said = start(name, words);

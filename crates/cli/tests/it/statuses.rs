@@ -116,7 +116,7 @@ fn no_failure_but_a_missing_file_looks_like_the_end_of_the_archive_in_safe_mode(
     );
     assert_eq!(
         status(&format!(
-            "--stop-rec -p 2 file://{at} main {segment} {at}/x"
+            "--stop-rec --sse-customer-key file:///k file://{at} main {segment} {at}/x"
         )),
         200
     );
