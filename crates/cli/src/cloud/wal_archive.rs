@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use engine::wal::archive::{ArchiveRequest, Archived, archive_wal};
+use engine::wal::archive_ahead::{Ahead, archive_ahead};
+use engine::wal::archived_notes::ArchivedNotes;
 use model::codec::Codec;
+use model::wal::ahead::fingerprint;
 
 use super::CloudCommand;
-use super::flags::Common;
+use super::flags::{Common, Place};
 use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
@@ -24,6 +27,13 @@ pub struct Args {
     server_name: String,
     /// The WAL file: %p in archive_command
     wal_path: Option<PathBuf>,
+    /// Archive up to N finished segments at a time, the next ones too [barman-rs only]
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=64))]
+    parallel: u16,
+    /// Where --parallel notes which are done [default: /tmp/barman-SERVER-HASH] [barman-rs only]
+    #[arg(long, value_name = "DIR")]
+    prefetch_cache_dir: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -68,6 +78,12 @@ Example, in postgresql.conf:
   archive_mode = on
   archive_command = 'barman-cloud-wal-archive --zstd s3://backups/pg main %p'
 
+With -p 4 one call archives up to four finished segments at a time, and PostgreSQL's next three \
+calls end at once. Each segment is checked and stored as without it.
+
+As pre_archive_script or pre_archive_retry_script of a Barman server, without WAL_PATH, the file \
+is the one that Barman is about to archive.
+
 Exit status:
   0  the file is in the object store 3  the command line is wrong, or this is no WAL file
   1  the file could not be archived  4  something else, such as a bucket that does not exist
@@ -107,9 +123,7 @@ const AZURE_UPLOAD: &[Later] = &[
 
 impl Args {
     fn into_request(self) -> Result<ArchiveRequest, Failure> {
-        let Some(path) = self.wal_path else {
-            return Err(no_path());
-        };
+        let path = wal_path(self.wal_path, &Hook::gather())?;
         let codec = self.compression.codec();
         let level = self
             .compression_level
@@ -140,12 +154,53 @@ impl Compression {
     }
 }
 
-fn no_path() -> Failure {
-    if std::env::var_os("BARMAN_HOOK").is_some() {
-        return Failure::not_built("barman-cloud-wal-archive as a hook script of Barman");
+/// The file to archive: as given, or as a Barman server that runs us as its hook script says.
+///
+/// The variables are those of Barman 3.20.1: its interface description, "Hooks".
+fn wal_path(given: Option<PathBuf>, hook: &Hook) -> Result<PathBuf, Failure> {
+    let usage = |what: String, hint: &str| Failure::new(Exit::Usage, what).with_hint(hint);
+    if let Some(path) = given {
+        return Ok(path);
     }
-    Failure::new(Exit::Usage, "no WAL file is given")
-        .with_hint("End archive_command with %p: barman-cloud-wal-archive URL SERVER_NAME %p")
+    let (script, phase) = (hook.script.as_deref(), hook.phase.as_deref());
+    match (script, phase, &hook.file) {
+        (None, ..) => Err(usage(
+            "no WAL file is given".to_owned(),
+            "End archive_command with %p: barman-cloud-wal-archive URL SERVER_NAME %p",
+        )),
+        (Some("archive_script" | "archive_retry_script"), Some("pre"), Some(file)) => {
+            Ok(file.clone())
+        }
+        (Some("archive_script" | "archive_retry_script"), Some("pre"), None) => Err(usage(
+            "run as a hook script, but BARMAN_FILE is not set".to_owned(),
+            "Barman sets it; outside a hook, give the WAL file: URL SERVER_NAME WAL_PATH",
+        )),
+        (Some(script), phase, _) => Err(usage(
+            format!("cannot be a {}_{script}", phase.unwrap_or("(no phase)")),
+            "Of a Barman server's hook scripts it can be pre_archive_script and \
+             pre_archive_retry_script.",
+        )),
+    }
+}
+
+/// What a Barman server tells its hook scripts.
+#[derive(Debug, Default)]
+struct Hook {
+    script: Option<String>,
+    phase: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl Hook {
+    fn gather() -> Hook {
+        let word = |name| std::env::var(name).ok().filter(|word| !word.is_empty());
+        let file = std::env::var_os("BARMAN_FILE").filter(|file| !file.is_empty());
+        Hook {
+            script: word("BARMAN_HOOK"),
+            phase: word("BARMAN_PHASE"),
+            file: file.map(PathBuf::from),
+        }
+    }
 }
 
 /// Reads `--compression-level`: a word or a number, brought into the codec's range.
@@ -194,25 +249,119 @@ impl CloudCommand for Args {
         if self.common.test {
             return place.test();
         }
+        let (file_count, folder) = (usize::from(self.parallel), self.prefetch_cache_dir.clone());
         let request = self.into_request()?;
+        let notes = match file_count {
+            0 | 1 => None,
+            _ => open_notes(&place, folder, log),
+        };
+        let Some(notes) = notes else {
+            let archived = runtime::run_or_drop(async {
+                let bucket = place.open().await?;
+                Ok(archive_wal(&bucket, place.layout(), &request).await?)
+            })?;
+            say(&request, &archived, log);
+            return Ok(());
+        };
+        if let Ok(Some(key)) = notes.key_of(&request.path) {
+            log.line(
+                Level::Info,
+                &format!("{} was stored ahead, as {key}", request.path.display()),
+            );
+            return Ok(());
+        }
+        let ahead = Ahead {
+            file_count,
+            notes: &notes,
+        };
         let archived = runtime::run_or_drop(async {
             let bucket = place.open().await?;
-            Ok(archive_wal(&bucket, place.layout(), &request).await?)
+            Ok(archive_ahead(&bucket, place.layout(), &request, ahead).await?)
         })?;
-        let said = match archived {
-            Archived::Stored(key) => format!("{} is stored as {key}", request.path.display()),
-            Archived::AlreadyThere(key) => {
-                format!("{} was stored before, as {key}", request.path.display())
-            }
-        };
-        log.line(Level::Info, &said);
+        say(&request, &archived.requested, log);
+        for (path, error) in archived.failed {
+            let what = Failure::from(error).what;
+            let text = format!("{} is not stored ahead: {what}", path.display());
+            log.line(Level::Warning, &text);
+        }
+        log.line(
+            Level::Info,
+            &format!("{} more are stored ahead", archived.stored_count),
+        );
         Ok(())
+    }
+}
+
+fn say(request: &ArchiveRequest, archived: &Archived, log: &Log) {
+    let path = request.path.display();
+    let said = match archived {
+        Archived::Stored(key) => format!("{path} is stored as {key}"),
+        Archived::AlreadyThere(key) => format!("{path} was stored before, as {key}"),
+    };
+    log.line(Level::Info, &said);
+}
+
+/// The notes of what is archived ahead; without them nothing is.
+fn open_notes(place: &Place, folder: Option<PathBuf>, log: &Log) -> Option<ArchivedNotes> {
+    let open = || -> Result<ArchivedNotes, Failure> {
+        let root = place.layout().server_root();
+        let server = root.rsplit('/').next().unwrap_or_default();
+        let own = fingerprint(&[&place.address()?, root]);
+        let usual = || std::env::temp_dir().join(format!("barman-{server}-{own}"));
+        let folder = folder.unwrap_or_else(usual);
+        let folder = std::path::absolute(&folder).map_err(|error| {
+            let what = format!("cannot use {}: {error}", folder.display());
+            Failure::new(Exit::Other, what)
+        })?;
+        Ok(ArchivedNotes::open(&folder)?)
+    };
+    match open() {
+        Ok(notes) => Some(notes),
+        Err(failure) => {
+            let text = format!("nothing is stored ahead: {}", failure.what);
+            log.line(Level::Warning, &text);
+            None
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_a_hook_script_the_file_is_the_one_that_barman_names() {
+        let hook = |words: [&str; 3]| {
+            let word = |at: usize| Some(words[at].to_owned()).filter(|word| !word.is_empty());
+            let (script, phase) = (word(0), word(1));
+            let file = word(2).map(PathBuf::from);
+            Hook {
+                script,
+                phase,
+                file,
+            }
+        };
+        let path = |given: Option<&str>, words| {
+            let path = wal_path(given.map(PathBuf::from), &hook(words));
+            path.map_err(|failure| failure.exit)
+        };
+        let incoming = "/b/main/incoming/000000010000000000000003";
+        let found = Ok(PathBuf::from(incoming));
+        assert_eq!(path(None, ["archive_script", "pre", incoming]), found);
+        assert_eq!(path(None, ["archive_retry_script", "pre", incoming]), found);
+        let given = Ok(PathBuf::from("x"));
+        assert_eq!(path(Some("x"), ["archive_script", "post", incoming]), given);
+        for wrong in [
+            ["", "", ""],
+            ["", "pre", incoming],
+            ["archive_script", "post", incoming],
+            ["archive_script", "", incoming],
+            ["backup_script", "pre", incoming],
+            ["archive_script", "pre", ""],
+        ] {
+            assert_eq!(path(None, wrong), Err(Exit::Usage), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn levels_are_brought_into_the_range_of_their_codec() {

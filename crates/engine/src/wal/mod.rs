@@ -2,6 +2,8 @@
 //! is asked for, and those that will be asked for next.
 
 pub mod archive;
+pub mod archive_ahead;
+pub mod archived_notes;
 pub mod check;
 pub mod fetch;
 pub mod inspect;
