@@ -14,11 +14,11 @@ use model::wal::segment::BadSegmentCause;
 
 use crate::stores::{Fault, bucket};
 
-const SIZE: u32 = 1024 * 1024;
+pub const SIZE: u32 = 1024 * 1024;
 const SYSTEM: u64 = 7_710_533_701_824_798_486;
 
 /// A segment of 1 MiB with the long header of PostgreSQL 15 (`XLogLongPageHeaderData`).
-fn segment(number: u64, filler: u8) -> Vec<u8> {
+pub fn segment(number: u64, filler: u8) -> Vec<u8> {
     let mut content = vec![filler; SIZE as usize];
     content[0..2].copy_from_slice(&0xD110u16.to_le_bytes());
     content[2..4].copy_from_slice(&2u16.to_le_bytes());
@@ -31,17 +31,17 @@ fn segment(number: u64, filler: u8) -> Vec<u8> {
     content
 }
 
-struct Place {
-    directory: tempfile::TempDir,
-    bucket: Bucket,
-    layout: Layout,
+pub struct Place {
+    pub directory: tempfile::TempDir,
+    pub bucket: Bucket,
+    pub layout: Layout,
 }
 
-fn place() -> Place {
+pub fn place() -> Place {
     place_on(bucket(Fault::None).0)
 }
 
-fn place_on(bucket: Bucket) -> Place {
+pub fn place_on(bucket: Bucket) -> Place {
     let directory = tempfile::tempdir().unwrap();
     Place {
         directory,
@@ -51,13 +51,13 @@ fn place_on(bucket: Bucket) -> Place {
 }
 
 impl Place {
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.directory.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, ArchiveError> {
+    pub async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, ArchiveError> {
         let request = ArchiveRequest {
             path: path.to_path_buf(),
             codec,
@@ -219,7 +219,7 @@ async fn a_damaged_object_leaves_the_destination_alone() {
 }
 
 /// What lies in the directory beside the destination.
-fn files_in(directory: &Path) -> Vec<String> {
+pub fn files_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
