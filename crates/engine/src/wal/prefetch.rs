@@ -84,7 +84,7 @@ pub async fn prefetch(
         () = stop.raised() => Ok(Ended::Stopped),
         ended = work.follow(request) => ended,
     };
-    if !matches!(ended, Ok(Ended::Limit | Ended::Stopped)) {
+    if matches!(ended, Ok(Ended::Idle)) {
         // Nobody is left to take them, or to remove them later.
         for segment in spool.held().unwrap_or_default() {
             spool.discard(&segment);

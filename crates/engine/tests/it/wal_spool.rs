@@ -82,8 +82,13 @@ async fn recovery_that_is_followed_gets_every_segment_from_the_spool() {
             assert!(spool.held().unwrap().len() <= 5);
         }
     };
-    let (ended, ()) = tokio::join!(fill(&place, &spool, &stop), recover);
-    assert_eq!(ended.unwrap(), Ended::NothingMore);
+    let filling = fill(&place, &spool, &stop);
+    tokio::pin!(filling);
+    tokio::select! {
+        () = recover => {}
+        early = &mut filling => panic!("{early:?} at {:?}", spool.position()),
+    }
+    assert_eq!(filling.await.unwrap(), Ended::NothingMore);
     assert!(spool.held().unwrap().is_empty());
 }
 
