@@ -82,13 +82,10 @@ async fn recovery_that_is_followed_gets_every_segment_from_the_spool() {
             assert!(spool.held().unwrap().len() <= 5);
         }
     };
-    let filling = fill(&place, &spool, &stop);
-    tokio::pin!(filling);
-    tokio::select! {
-        () = recover => {}
-        early = &mut filling => panic!("{early:?} at {:?}", spool.position()),
-    }
-    assert_eq!(filling.await.unwrap(), Ended::NothingMore);
+    let in_time = tokio::time::timeout(Duration::from_secs(60), recover);
+    let (ended, recovered) = tokio::join!(fill(&place, &spool, &stop), in_time);
+    assert_eq!(ended.unwrap(), Ended::NothingMore);
+    recovered.unwrap();
     assert!(spool.held().unwrap().is_empty());
 }
 

@@ -21,3 +21,5 @@ mod memory;
 mod ownership;
 mod product;
 mod seen;
+mod wal_ahead;
+mod wal_prefetch;
