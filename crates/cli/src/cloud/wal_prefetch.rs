@@ -124,6 +124,7 @@ impl<'a> Prefetcher<'a> {
             return Err(Failure::new(Exit::Usage, text));
         };
         detach();
+        self.spool.clear_trouble();
         let request = PrefetchRequest {
             segment_size: size,
             segment_count: self.segment_count,

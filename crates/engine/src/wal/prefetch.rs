@@ -70,11 +70,12 @@ pub async fn prefetch(
     stop: &StopFlag,
 ) -> Result<Ended, FetchError> {
     spool.clear_abandoned();
+    let halt = StopFlag::default();
     let mut work = Prefetch {
         bucket,
         layout,
         spool,
-        stop,
+        halt: &halt,
         archive: Archive::default(),
         coming: BTreeSet::new(),
         arrivals: FuturesUnordered::new(),
@@ -84,6 +85,9 @@ pub async fn prefetch(
         () = stop.raised() => Ok(Ended::Stopped),
         ended = work.follow(request) => ended,
     };
+    // Whatever still comes must have let go of its temporary file before the process ends.
+    halt.raise();
+    while work.arrivals.next().await.is_some() {}
     if matches!(ended, Ok(Ended::Idle)) {
         // Nobody is left to take them, or to remove them later.
         for segment in spool.held().unwrap_or_default() {
@@ -99,7 +103,7 @@ struct Prefetch<'a> {
     bucket: &'a Bucket,
     layout: &'a Layout,
     spool: &'a Spool,
-    stop: &'a StopFlag,
+    halt: &'a StopFlag,
     archive: Archive,
     coming: BTreeSet<SegmentName>,
     arrivals: FuturesUnordered<Arrival<'a>>,
@@ -166,7 +170,7 @@ impl Prefetch<'_> {
                 return Ok(self.coming.is_empty() && !ahead);
             };
             self.coming.insert(segment);
-            let fetching = fetch_one(self.bucket, (key, codec), (self.spool, segment), self.stop);
+            let fetching = fetch_one(self.bucket, (key, codec), (self.spool, segment), self.halt);
             self.arrivals
                 .push(Box::pin(async move { (segment, fetching.await) }));
         }
@@ -178,11 +182,15 @@ async fn fetch_one(
     bucket: &Bucket,
     (key, codec): (String, Codec),
     (spool, segment): (&Spool, SegmentName),
-    stop: &StopFlag,
+    halt: &StopFlag,
 ) -> Result<(), FetchError> {
-    let decoded = open_decoded(bucket, (&key, codec), stop).await?;
+    let decoded = tokio::select! {
+        biased;
+        () = halt.raised() => return Err(FetchError::Stopped),
+        decoded = open_decoded(bucket, (&key, codec), halt) => decoded?,
+    };
     let object = bucket.address(&key);
-    let (spool, stop) = (spool.clone(), stop.clone());
+    let (spool, halt) = (spool.clone(), halt.clone());
     let kept = spawn_blocking(move || {
         let destination = spool.landing(&segment);
         let expected = Expected {
@@ -190,7 +198,7 @@ async fn fetch_one(
             object: &object,
             destination: &destination,
         };
-        let received = receive(decoded, &expected, &stop)?;
+        let received = receive(decoded, &expected, &halt)?;
         let kept = spool.keep(&segment, received);
         kept.map_err(|source| FetchError::Write {
             path: destination,

@@ -201,13 +201,23 @@ impl Spool {
         let _ = fs::write(self.folder.join("trouble"), text);
     }
 
+    /// Forgets an earlier note.
+    pub fn clear_trouble(&self) {
+        let _ = fs::remove_file(self.folder.join("trouble"));
+    }
+
     /// Why fetching ahead ended, if it rests now.
     pub fn trouble(&self) -> Option<String> {
         let rests_until = fs::metadata(self.folder.join("lock")).and_then(|lock| lock.modified());
         if rests_until.ok()? <= SystemTime::now() {
             return None;
         }
-        fs::read_to_string(self.folder.join("trouble")).ok()
+        let text = fs::read_to_string(self.folder.join("trouble")).ok();
+        // A full disk has no room even for this.
+        text.map(|text| match text.is_empty() {
+            true => "the last attempt failed".to_owned(),
+            false => text,
+        })
     }
 
     /// The right to write here, unless another process has it or fetching ahead rests.
