@@ -119,11 +119,12 @@ impl<'a> Prefetcher<'a> {
 
     /// The work of the process that fetches ahead; returns when there is nothing left to do.
     pub fn work(&self, size: SegmentSize) -> Result<(), Failure> {
+        // Before anything of our own is open.
+        detach();
         let Some(lock) = self.spool.adopt(&std::io::stdin()) else {
             let text = format!("--{WORKER_OPTION} is for this program's own use");
             return Err(Failure::new(Exit::Usage, text));
         };
-        detach();
         self.spool.clear_trouble();
         let request = PrefetchRequest {
             segment_size: size,
