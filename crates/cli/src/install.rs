@@ -12,8 +12,8 @@ use crate::failure::{Exit, Failure};
 pub fn install_links(directory: &Path) -> Result<(), Failure> {
     let program = std::env::current_exe()
         .map_err(|error| failed("find the running program", Path::new("barman"), &error))?;
-    for (name, _) in PROGRAMS {
-        let link = directory.join(name);
+    for other in PROGRAMS {
+        let link = directory.join(other.name);
         if link == program {
             continue;
         }

@@ -7,6 +7,7 @@ mod arguments;
 mod cloud;
 #[cfg(test)]
 mod compatibility;
+mod documents;
 mod failure;
 mod install;
 mod later;
@@ -20,38 +21,60 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::Command;
+use cloud::{CloudCommand, check_wal_archive, restore, wal_archive, wal_restore};
 use cloud::{backup, backup_delete, backup_keep, backup_list, backup_show};
-use cloud::{check_wal_archive, restore, start, wal_archive, wal_restore};
 
-/// Runs a program under its name with the words that follow it.
-type Run = fn(&'static str, Vec<OsString>) -> ExitCode;
+/// One of the names this program answers to.
+struct Program {
+    name: &'static str,
+    /// Runs it with the words that follow the name.
+    run: fn(&'static str, Vec<OsString>) -> ExitCode,
+    /// Its command line, for manual pages and completions.
+    command_line: fn(&'static str) -> Command,
+}
+
+const fn cloud<C: CloudCommand>(name: &'static str) -> Program {
+    Program {
+        name,
+        run: cloud::start::<C>,
+        command_line: cloud::command_line::<C>,
+    }
+}
+
+const fn wal_client(name: &'static str) -> Program {
+    Program {
+        name,
+        run: server::wal_clients::start,
+        command_line: server::wal_clients::command_line,
+    }
+}
 
 /// Every name, `barman` first: it is also what an unknown name means.
-const PROGRAMS: &[(&str, Run)] = &[
-    ("barman", server::barman::start),
-    ("barman-wal-archive", server::wal_clients::start),
-    ("barman-wal-restore", server::wal_clients::start),
-    ("barman-cloud-backup", start::<backup::Args>),
-    ("barman-cloud-backup-delete", start::<backup_delete::Args>),
-    ("barman-cloud-backup-keep", start::<backup_keep::Args>),
-    ("barman-cloud-backup-list", start::<backup_list::Args>),
-    ("barman-cloud-backup-show", start::<backup_show::Args>),
-    (
-        "barman-cloud-check-wal-archive",
-        start::<check_wal_archive::Args>,
-    ),
-    ("barman-cloud-restore", start::<restore::Args>),
-    ("barman-cloud-wal-archive", start::<wal_archive::Args>),
-    ("barman-cloud-wal-restore", start::<wal_restore::Args>),
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: "barman",
+        run: server::barman::start,
+        command_line: server::barman::command_line,
+    },
+    wal_client("barman-wal-archive"),
+    wal_client("barman-wal-restore"),
+    cloud::<backup::Args>("barman-cloud-backup"),
+    cloud::<backup_delete::Args>("barman-cloud-backup-delete"),
+    cloud::<backup_keep::Args>("barman-cloud-backup-keep"),
+    cloud::<backup_list::Args>("barman-cloud-backup-list"),
+    cloud::<backup_show::Args>("barman-cloud-backup-show"),
+    cloud::<check_wal_archive::Args>("barman-cloud-check-wal-archive"),
+    cloud::<restore::Args>("barman-cloud-restore"),
+    cloud::<wal_archive::Args>("barman-cloud-wal-archive"),
+    cloud::<wal_restore::Args>("barman-cloud-wal-restore"),
 ];
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let started_as = words.next().unwrap_or_default();
     let name = Path::new(&started_as).file_name().unwrap_or_default();
-    let (name, run) = PROGRAMS
-        .iter()
-        .find(|(known, _)| name == *known)
-        .unwrap_or(&PROGRAMS[0]);
-    run(name, words.collect())
+    let program = PROGRAMS.iter().find(|program| name == program.name);
+    let program = program.unwrap_or(&PROGRAMS[0]);
+    (program.run)(program.name, words.collect())
 }

@@ -5,6 +5,7 @@
 //! never left out silently.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::tz::TimeZone;
@@ -75,6 +76,24 @@ pub async fn read_catalogue(
         }
     }
     Ok(catalogue)
+}
+
+/// The ids of all backups that have a record, oldest first.
+///
+/// # Errors
+/// When the store cannot be listed.
+pub async fn backup_ids(bucket: &Bucket, layout: &Layout) -> Result<Vec<BackupId>, StoreError> {
+    let prefix = format!("{}/", layout.backups());
+    let mut ids = Vec::new();
+    let see = |object: object_store::ObjectMeta| {
+        if let Some(Found::Record(id)) = interesting(object.location.as_ref(), &prefix) {
+            ids.push(id);
+        }
+        ControlFlow::Continue(())
+    };
+    bucket.list_each(&prefix, see).await?;
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// Reads the record of one backup.

@@ -6,6 +6,7 @@
 
 pub mod backup;
 pub mod catalogue;
+pub mod causes;
 pub mod codec;
 pub mod deletion;
 pub mod download;

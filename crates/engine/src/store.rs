@@ -11,7 +11,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+};
 
 /// One bucket, open. Cheap to clone.
 #[derive(Clone)]
@@ -121,6 +123,53 @@ impl Bucket {
         match self.objects.put_opts(&path, content, options).await {
             Ok(_) => Ok(Written::Created),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Written::AlreadyExists),
+            Err(source) => Err(self.error("write", key)(source)),
+        }
+    }
+
+    /// Reads a whole small object, and which version of it that was.
+    ///
+    /// # Errors
+    /// When it does not exist ([`StoreError::is_not_found`]) or cannot be read.
+    pub async fn read_version(&self, key: &str) -> Result<(Bytes, UpdateVersion), StoreError> {
+        let got = self.objects.get(&self.path(key)?).await;
+        let got = got.map_err(self.error("read", key))?;
+        let version = UpdateVersion {
+            e_tag: got.meta.e_tag.clone(),
+            version: got.meta.version.clone(),
+        };
+        let content = got.bytes().await.map_err(self.error("read", key))?;
+        Ok((content, version))
+    }
+
+    /// Writes an object in place of the version that was read; returns false if another one is
+    /// there by now, or none. A store without conditional writes, such as a directory, is asked
+    /// for the version just before.
+    ///
+    /// # Errors
+    /// When the store did not confirm the write.
+    pub async fn replace(
+        &self,
+        key: &str,
+        version: UpdateVersion,
+        content: Bytes,
+    ) -> Result<bool, StoreError> {
+        use object_store::Error::{NotFound, NotImplemented, Precondition};
+        let path = self.path(key)?;
+        let options = PutOptions::from(PutMode::Update(version.clone()));
+        let put = self
+            .objects
+            .put_opts(&path, content.clone().into(), options);
+        match put.await {
+            Ok(_) => Ok(true),
+            Err(Precondition { .. } | NotFound { .. }) => Ok(false),
+            Err(NotImplemented { .. }) => match self.objects.head(&path).await {
+                Ok(now) if now.e_tag == version.e_tag => {
+                    self.write(key, content).await.map(|()| true)
+                }
+                Ok(_) | Err(NotFound { .. }) => Ok(false),
+                Err(source) => Err(self.error("read", key)(source)),
+            },
             Err(source) => Err(self.error("write", key)(source)),
         }
     }

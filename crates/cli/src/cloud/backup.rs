@@ -5,16 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use engine::backup::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, World, take_backup};
+use cloud::Environment;
+use engine::backup::{
+    BackupOutcome, BackupRequest, CheckpointMode, OnDamage, TakenBackup, World, send_taken,
+    take_backup,
+};
+use model::backup::id::BackupId;
+use model::backup::plan::CuttingRules;
 use model::backup::reference::check_backup_name;
 use model::codec::Codec;
 use model::size::parse_size;
 use postgres::ConnectOptions;
 
-use super::CloudCommand;
-use super::flags::Common;
+use super::flags::{Common, Place};
 use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
-use crate::failure::Failure;
+use super::{CloudCommand, hook};
+use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
 use crate::progress::Reporter;
@@ -111,12 +117,18 @@ const AFTER_HELP: &str = "\
 What happens: PostgreSQL is asked to start a backup, the data directory and every tablespace are \
 read once while the server goes on working, packed into tar archives, checked, compressed and \
 uploaded. The backup can be restored once the WAL written meanwhile is archived too (see \
-barman-cloud-wal-archive). It is listed as DONE only when everything is in the object store.
+barman-cloud-wal-archive). It is listed as DONE only when everything is in the object store, that \
+WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, until a later backup \
+finds that it has.
 
-Memory: each of the jobs holds one part of an archive and one compression window.
+Memory: each of the jobs holds up to four parts of an archive and one compression window.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.
+
+As a hook: named in post_backup_script or post_backup_retry_script of a Barman server, it sends \
+the backup that the server has just taken. Use barman backup --wait, else there is nothing to \
+send yet.
 
 Example:
   barman-cloud-backup --zstd -J 4 --immediate-checkpoint s3://backups/pg main
@@ -124,7 +136,8 @@ Example:
 Exit status:
   0  the backup is complete          3  the command line is wrong
   1  the backup failed               4  something else, such as a bucket that does not exist
-  2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM";
+  2  the object store is unreachable 63 as a hook: the backup is not DONE
+  130, 143  stopped by SIGINT or SIGTERM";
 
 const UPLOAD: &[Later] = &[
     Later::option(
@@ -234,6 +247,39 @@ impl Args {
     }
 }
 
+impl Args {
+    /// As a hook script: sends the backup that the Barman server has just taken.
+    fn send(self, taken: TakenBackup, place: Place, log: &Log) -> Result<(), Failure> {
+        if self.name.is_some() {
+            return Err(Failure::new(
+                Exit::Other,
+                "--name has no meaning in a hook script: the backup has its name already",
+            ));
+        }
+        let request = self.into_request()?;
+        let rules = CuttingRules {
+            jobs: request.jobs.get(),
+            max_archive_bytes: request.max_archive_bytes,
+        };
+        let progress = Arc::new(Reporter::new(log, "sending"));
+        let id = taken.id;
+        let damaged = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
+            let layout = place.layout().clone();
+            let bucket = place.open().await?;
+            let world = World {
+                bucket,
+                layout,
+                progress,
+                cancel,
+            };
+            Ok(send_taken(&taken, request.codec, rules, &world).await?)
+        })?;
+        report_damage(&id, damaged.len(), log);
+        log.line(Level::Info, &format!("backup {id} is in the object store"));
+        Ok(())
+    }
+}
+
 impl Compression {
     fn codec(&self) -> Codec {
         let choices = [
@@ -262,29 +308,36 @@ impl Connection {
     }
 }
 
+fn report_damage(id: &BackupId, count: usize, log: &Log) {
+    if count == 0 {
+        return;
+    }
+    let text = format!("backup {id} holds {count} damaged pages, as the cluster does");
+    log.line(Level::Warning, &text);
+    log.line(
+        Level::Hint,
+        "Find out what lies there before the last backup from before the damage expires; \
+         barman-cloud-backup-show lists the pages.",
+    );
+}
+
 /// Says what a finished backup should make its owner think about.
 fn report(outcome: &BackupOutcome, log: &Log) {
-    if !outcome.damaged.is_empty() {
-        let count = outcome.damaged.len();
+    report_damage(&outcome.id, outcome.damaged.len(), log);
+    if let Some(first) = outcome.missing_wal.first() {
+        let count = outcome.missing_wal.len();
         let text = format!(
-            "backup {} holds {count} damaged pages, as the cluster does",
+            "backup {} cannot be restored yet: it needs {count} more WAL files in the archive, \
+             from {first} on; its status is WAITING_FOR_WALS",
             outcome.id
         );
         log.line(Level::Warning, &text);
         log.line(
             Level::Hint,
-            "Find out what lies there before the last backup from before the damage expires; \
-             barman-cloud-backup-show lists the pages.",
+            "Look at archive_command and at the view pg_stat_archiver. The next backup marks this \
+             one DONE if they have come by then.",
         );
-    }
-    if let Some(first) = outcome.missing_wal.first() {
-        let count = outcome.missing_wal.len();
-        let text = format!("needs {count} more WAL files in the archive, from {first} on");
-        log.line(Level::Warning, &format!("backup {} {text}", outcome.id));
-        log.line(
-            Level::Hint,
-            "Look at archive_command and at the view pg_stat_archiver.",
-        );
+        return;
     }
     log.line(Level::Info, &format!("backup {} is complete", outcome.id));
 }
@@ -298,16 +351,14 @@ impl CloudCommand for Args {
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        if std::env::var_os("BARMAN_HOOK").is_some() {
-            return Err(Failure::not_built(
-                "barman-cloud-backup as a hook script of Barman",
-            ));
-        }
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?;
         if self.common.test {
             return place.test();
+        }
+        if let Some(taken) = hook::taken_backup(&Environment::gather())? {
+            return self.send(taken, place, log);
         }
         let postgres = self
             .connection
@@ -319,13 +370,12 @@ impl CloudCommand for Args {
             let layout = place.layout().clone();
             let bucket = place.open().await?;
             let world = World {
-                postgres,
                 bucket,
                 layout,
                 progress,
                 cancel,
             };
-            Ok(take_backup(request, &world).await?)
+            Ok(take_backup(request, &postgres, &world).await?)
         })?;
         report(&outcome, log);
         Ok(())

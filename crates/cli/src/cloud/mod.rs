@@ -10,6 +10,7 @@ pub mod backup_list;
 pub mod backup_show;
 pub mod check_wal_archive;
 pub mod flags;
+mod hook;
 pub mod later;
 pub mod restore;
 pub mod wal_archive;

@@ -8,6 +8,7 @@ use clap::Parser;
 use engine::catalogue::read_catalogue;
 use engine::progress::{Event, Progress};
 use engine::restore::{LinkPolicy, Restored, World};
+use engine::wal::presence::{WalRange, missing_segments};
 use jiff::tz::TimeZone;
 use model::backup::BackupInfo;
 use model::backup::catalogue::Catalogue;
@@ -18,6 +19,7 @@ use model::restore::plan::RestoreRequest;
 use model::restore::tablespaces::TablespaceMapping;
 use model::restore::target::TimelineChoice;
 use model::restore::time::parse_target_time;
+use model::wal::name::SegmentName;
 
 use super::CloudCommand;
 use super::flags::Common;
@@ -59,7 +61,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Choosing the backup, with auto in place of BACKUP_ID")]
 struct Target {
-    /// Newest backup that ended at or before this time
+    /// Newest backup that ended at or before this time; without an offset, of the local zone
     #[arg(long, value_name = "TIME", conflicts_with = "target_lsn")]
     target_time: Option<String>,
     /// Newest backup that ended at or before this position in the WAL
@@ -182,6 +184,32 @@ fn report(restored: &Restored, log: &Log) {
     );
 }
 
+/// What the owner of a restored backup should know.
+struct Facts {
+    configured_outside: bool,
+    /// Segments without which the backup does not become consistent.
+    missing_wal: Vec<SegmentName>,
+}
+
+async fn missing_wal(world: &World, info: &BackupInfo) -> Result<Vec<SegmentName>, Failure> {
+    let segments = WalRange::of(info).map(|range| range.segments());
+    let segments = segments.unwrap_or_default();
+    Ok(missing_segments(&world.bucket, &world.layout, segments).await?)
+}
+
+fn warn_of_missing_wal(count: usize, first: &SegmentName, log: &Log) {
+    let text = format!(
+        "PostgreSQL cannot start on this backup yet: {count} WAL files that it needs are not in \
+         the archive, from {first} on"
+    );
+    log.line(Level::Warning, &text);
+    log.line(
+        Level::Hint,
+        "Archive them from the old server, or look for them in its pg_wal and put them into the \
+         new one's; or restore another backup.",
+    );
+}
+
 /// Whether the server had its configuration outside of the data directory, as on Debian.
 fn configured_outside(info: &BackupInfo) -> bool {
     let Some(pgdata) = &info.pgdata else {
@@ -252,12 +280,18 @@ impl CloudCommand for Args {
                 cancel,
             };
             let plan = engine::restore::plan(&request, info, &world).await?;
-            let outside = configured_outside(info);
-            Ok((engine::restore::execute(plan, &world).await?, outside))
+            let facts = Facts {
+                configured_outside: configured_outside(info),
+                missing_wal: missing_wal(&world, info).await?,
+            };
+            Ok((engine::restore::execute(plan, &world).await?, facts))
         })?;
-        let (restored, outside) = restored;
+        let (restored, facts) = restored;
         report(&restored, log);
-        if outside {
+        if let Some(first) = facts.missing_wal.first() {
+            warn_of_missing_wal(facts.missing_wal.len(), first, log);
+        }
+        if facts.configured_outside {
             warn_of_configuration(&restored, log);
         }
         Ok(())

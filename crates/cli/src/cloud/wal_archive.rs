@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use cloud::Environment;
 use engine::wal::archive::{ArchiveRequest, Archived, archive_wal};
 use engine::wal::archive_ahead::{Ahead, archive_ahead};
 use engine::wal::archived_notes::ArchivedNotes;
@@ -11,6 +12,7 @@ use model::wal::ahead::fingerprint;
 
 use super::CloudCommand;
 use super::flags::{Common, Place};
+use super::hook;
 use super::later::{AZURE, CUSTOMER_KEY, ENCRYPTION, TAGS};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
@@ -123,7 +125,10 @@ const AZURE_UPLOAD: &[Later] = &[
 
 impl Args {
     fn into_request(self) -> Result<ArchiveRequest, Failure> {
-        let path = wal_path(self.wal_path, &Hook::gather())?;
+        let path = match self.wal_path {
+            Some(path) => path,
+            None => hook::incoming_wal(&Environment::gather())?.ok_or_else(no_path)?,
+        };
         let codec = self.compression.codec();
         let level = self
             .compression_level
@@ -154,53 +159,9 @@ impl Compression {
     }
 }
 
-/// The file to archive: as given, or as a Barman server that runs us as its hook script says.
-///
-/// The variables are those of Barman 3.20.1: its interface description, "Hooks".
-fn wal_path(given: Option<PathBuf>, hook: &Hook) -> Result<PathBuf, Failure> {
-    let usage = |what: String, hint: &str| Failure::new(Exit::Usage, what).with_hint(hint);
-    if let Some(path) = given {
-        return Ok(path);
-    }
-    let (script, phase) = (hook.script.as_deref(), hook.phase.as_deref());
-    match (script, phase, &hook.file) {
-        (None, ..) => Err(usage(
-            "no WAL file is given".to_owned(),
-            "End archive_command with %p: barman-cloud-wal-archive URL SERVER_NAME %p",
-        )),
-        (Some("archive_script" | "archive_retry_script"), Some("pre"), Some(file)) => {
-            Ok(file.clone())
-        }
-        (Some("archive_script" | "archive_retry_script"), Some("pre"), None) => Err(usage(
-            "run as a hook script, but BARMAN_FILE is not set".to_owned(),
-            "Barman sets it; outside a hook, give the WAL file: URL SERVER_NAME WAL_PATH",
-        )),
-        (Some(script), phase, _) => Err(usage(
-            format!("cannot be a {}_{script}", phase.unwrap_or("(no phase)")),
-            "Of a Barman server's hook scripts it can be pre_archive_script and \
-             pre_archive_retry_script.",
-        )),
-    }
-}
-
-/// What a Barman server tells its hook scripts.
-#[derive(Debug, Default)]
-struct Hook {
-    script: Option<String>,
-    phase: Option<String>,
-    file: Option<PathBuf>,
-}
-
-impl Hook {
-    fn gather() -> Hook {
-        let word = |name| std::env::var(name).ok().filter(|word| !word.is_empty());
-        let file = std::env::var_os("BARMAN_FILE").filter(|file| !file.is_empty());
-        Hook {
-            script: word("BARMAN_HOOK"),
-            phase: word("BARMAN_PHASE"),
-            file: file.map(PathBuf::from),
-        }
-    }
+fn no_path() -> Failure {
+    Failure::new(Exit::Usage, "no WAL file is given")
+        .with_hint("End archive_command with %p: barman-cloud-wal-archive URL SERVER_NAME %p")
 }
 
 /// Reads `--compression-level`: a word or a number, brought into the codec's range.
@@ -328,40 +289,6 @@ fn open_notes(place: &Place, folder: Option<PathBuf>, log: &Log) -> Option<Archi
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn as_a_hook_script_the_file_is_the_one_that_barman_names() {
-        let hook = |words: [&str; 3]| {
-            let word = |at: usize| Some(words[at].to_owned()).filter(|word| !word.is_empty());
-            let (script, phase) = (word(0), word(1));
-            let file = word(2).map(PathBuf::from);
-            Hook {
-                script,
-                phase,
-                file,
-            }
-        };
-        let path = |given: Option<&str>, words| {
-            let path = wal_path(given.map(PathBuf::from), &hook(words));
-            path.map_err(|failure| failure.exit)
-        };
-        let incoming = "/b/main/incoming/000000010000000000000003";
-        let found = Ok(PathBuf::from(incoming));
-        assert_eq!(path(None, ["archive_script", "pre", incoming]), found);
-        assert_eq!(path(None, ["archive_retry_script", "pre", incoming]), found);
-        let given = Ok(PathBuf::from("x"));
-        assert_eq!(path(Some("x"), ["archive_script", "post", incoming]), given);
-        for wrong in [
-            ["", "", ""],
-            ["", "pre", incoming],
-            ["archive_script", "post", incoming],
-            ["archive_script", "", incoming],
-            ["backup_script", "pre", incoming],
-            ["archive_script", "pre", ""],
-        ] {
-            assert_eq!(path(None, wrong), Err(Exit::Usage), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn levels_are_brought_into_the_range_of_their_codec() {

@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 
 use cloud::ErrorKind;
 use engine::backup::{BackupError, SessionError};
+use engine::causes;
 use engine::deletion::DeletionError;
 use engine::keep::KeepError;
 use engine::restore::{ExtractError, RestoreError};
@@ -100,7 +101,10 @@ impl From<cloud::CreateError> for Failure {
 
 impl From<postgres::ConfigError> for Failure {
     fn from(error: postgres::ConfigError) -> Failure {
-        let what = format!("cannot connect to PostgreSQL: {}", chain(&error));
+        let what = format!(
+            "cannot connect to PostgreSQL: {}",
+            causes::in_one_line(&error)
+        );
         Failure::new(Exit::Failed, what)
     }
 }
@@ -128,7 +132,7 @@ impl From<KeepError> for Failure {
     fn from(error: KeepError) -> Failure {
         match error {
             KeepError::Store(error) => of_store(&error),
-            error => Failure::new(Exit::Failed, chain(&error)),
+            error => Failure::new(Exit::Failed, causes::in_one_line(&error)),
         }
     }
 }
@@ -170,8 +174,12 @@ impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Failure {
         match error {
             ArchiveError::Store(error) => of_store(&error),
-            ArchiveError::NotWal(_) => Failure::new(Exit::Usage, chain(&error)),
-            ArchiveError::Conflict { .. } => Failure::new(Exit::Failed, chain(&error)).with_hint(
+            ArchiveError::NotWal(_) => Failure::new(Exit::Usage, causes::in_one_line(&error)),
+            ArchiveError::Conflict { .. } => Failure::new(
+                Exit::Failed,
+                causes::in_one_line(&error),
+            )
+            .with_hint(
                 "Two servers may be archiving to one place: each needs a SERVER_NAME of its own.",
             ),
             error => of_work(&error, Exit::Failed),
@@ -210,6 +218,16 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Failure {
         let failure = match &error {
             BackupError::Store(error) => of_store(error),
+            // Barman's status for a backup that its hook cannot send.
+            BackupError::Taken { .. } => Failure::new(Exit::Other, error.to_string()),
+            BackupError::Upload(error) => match of_store(error) {
+                failure if failure.exit == Exit::Unreachable => failure,
+                // Barman's status for a backup that began and failed.
+                failure => Failure {
+                    exit: Exit::Failed,
+                    ..failure
+                },
+            },
             error => of_work(error, Exit::Failed),
         };
         let hint = match &error {
@@ -307,7 +325,7 @@ fn of_work(error: &(dyn StdError + 'static), otherwise: Exit) -> Failure {
         .filter(|_| diagnosis.kind == ErrorKind::Other);
     Failure {
         exit: otherwise,
-        what: chain(error),
+        what: causes::in_one_line(error),
         hint: hint.map(str::to_owned),
     }
 }
@@ -318,67 +336,5 @@ fn exit_of(kind: ErrorKind) -> Exit {
         ErrorKind::MissingBucket | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Other => {
             Exit::Other
         }
-    }
-}
-
-/// An error and its sources in one line, each thing said once: a source that an outer error quotes
-/// is left out, and one that says more in the same words takes the outer one's place.
-fn chain(error: &dyn StdError) -> String {
-    let mut texts = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(source) = next {
-        let cause = source.to_string();
-        if texts.last().is_some_and(|outer| cause.starts_with(outer)) {
-            texts.pop();
-        }
-        if !texts.iter().any(|outer| outer.contains(&cause)) {
-            texts.push(cause);
-        }
-        next = source.source();
-    }
-    texts.join(": ")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt;
-
-    use super::*;
-
-    /// An error that says a text and has the rest of the list as its source.
-    #[derive(Debug)]
-    struct Says(&'static str, Option<Box<Says>>);
-
-    impl fmt::Display for Says {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
-        }
-    }
-
-    impl StdError for Says {
-        fn source(&self) -> Option<&(dyn StdError + 'static)> {
-            self.1.as_deref().map(|source| source as _)
-        }
-    }
-
-    fn said(texts: &[&'static str]) -> String {
-        let nest = |inner, text: &&'static str| Some(Box::new(Says(text, inner)));
-        chain(&*texts.iter().rev().fold(None, nest).unwrap())
-    }
-
-    #[test]
-    fn a_chain_of_errors_says_each_thing_once() {
-        assert_eq!(
-            said(&["cannot read a", "no such file"]),
-            "cannot read a: no such file"
-        );
-        assert_eq!(
-            said(&["cannot read a: no such file", "no such file"]),
-            "cannot read a: no such file"
-        );
-        assert_eq!(
-            said(&["cannot connect", "cannot connect to b", "refused"]),
-            "cannot connect to b: refused"
-        );
     }
 }

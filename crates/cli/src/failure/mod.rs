@@ -26,6 +26,8 @@ pub enum Exit {
     Usage,
     /// 4: anything else, such as a bucket that does not exist.
     Other,
+    /// 63: a Barman server must not run this retry hook again (Barman's manual, "Hook Scripts").
+    StopsHook,
     /// 200: PostgreSQL must stop recovery, for it would take a status up to 125 for the end of the
     /// archive (PostgreSQL manual, "restore_command").
     StopsRecovery,
@@ -41,6 +43,7 @@ impl Exit {
             Exit::Unreachable | Exit::Spool | Exit::ServerUsage => 2,
             Exit::Usage => 3,
             Exit::Other => 4,
+            Exit::StopsHook => 63,
             Exit::StopsRecovery => 200,
             Exit::Signal(number) => 128 + number,
         }
@@ -66,12 +69,6 @@ impl Failure {
             what: what.into(),
             hint: None,
         }
-    }
-
-    /// A command or option value that Barman has and this version does not.
-    pub fn not_built(what: &str) -> Failure {
-        Failure::new(Exit::Usage, format!("{what} is not there yet"))
-            .with_hint("See docs/compatibility.md for what works now.")
     }
 
     /// The same failure with a hint.

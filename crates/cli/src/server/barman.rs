@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::arguments;
+use crate::documents;
 use crate::failure::{Exit, Failure};
 use crate::install;
 use crate::log::Log;
@@ -64,21 +65,28 @@ const ABOUT: &str = "Back up PostgreSQL servers and recover them to any moment."
 
 const AFTER_HELP: &str = "\
 This is one program under many names. Working now, each with its own --help:
-  barman-cloud-backup         back up a server into an object store
-  barman-cloud-backup-list    list the backups there
-  barman-cloud-backup-show    show one of them
-  barman-cloud-restore        make a data directory from one
-  barman-cloud-wal-archive    PostgreSQL's archive_command
-  barman-cloud-wal-restore    PostgreSQL's restore_command
+  barman-cloud-backup             back up a server into an object store
+  barman-cloud-backup-list        list the backups there
+  barman-cloud-backup-show        show one of them
+  barman-cloud-backup-keep        keep one, whatever retention says
+  barman-cloud-backup-delete      delete one, or what a policy does not need
+  barman-cloud-restore            make a data directory from one
+  barman-cloud-wal-archive        PostgreSQL's archive_command
+  barman-cloud-wal-restore        PostgreSQL's restore_command
+  barman-cloud-check-wal-archive  is the archive free for a new server?
 
 Commands of this name:
-  install-links DIR   make the other names, as symbolic links to this program
-  help                print this help
+  install-links DIR               make the other names, as symbolic links to this program
+  install-man DIR                 write the manual page of every name
+  install-completions SHELL DIR   write the completions of every name for bash, zsh or fish
+  help                            print this help
 The commands of the Barman server (backup, list-backups, restore, cron, ...) are known but not \
 there yet; they end with exit status 1.
 
 Example:
   barman install-links /usr/local/bin
+  barman install-man /usr/local/share/man/man1
+  barman install-completions bash /usr/share/bash-completion/completions
 
 Exit status:
   0  done    1  it failed, or is not there yet    2  the command line is wrong";
@@ -115,6 +123,15 @@ fn run(command: &mut Command, matches: &ArgMatches) -> Result<(), Failure> {
             let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
             install::install_links(directory)
         }
+        Some(("install-man", given)) => {
+            let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
+            documents::write_manual(directory)
+        }
+        Some(("install-completions", given)) => {
+            let shell: &documents::Shell = given.get_one("shell").expect("clap requires it");
+            let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
+            documents::write_completions(*shell, directory)
+        }
         Some((name, _)) if SERVER_COMMANDS.contains(&name) => Err(Failure::new(
             Exit::Failed,
             format!("the server command 'barman {name}' is not there yet"),
@@ -134,20 +151,24 @@ fn run(command: &mut Command, matches: &ArgMatches) -> Result<(), Failure> {
 
 /// The command line of `barman`: its global options, and any command at all.
 pub fn command_line(name: &'static str) -> Command {
-    let install = Command::new("install-links")
-        .disable_help_flag(true)
-        .hide(true)
-        .arg(
-            Arg::new("directory")
-                .value_name("DIR")
-                .required(true)
-                .value_parser(value_parser!(PathBuf)),
-        );
+    let directory = || {
+        Arg::new("directory")
+            .value_name("DIR")
+            .required(true)
+            .value_parser(value_parser!(PathBuf))
+    };
+    let install = |name: &'static str| Command::new(name).disable_help_flag(true).hide(true);
+    let shell = Arg::new("shell")
+        .value_name("SHELL")
+        .required(true)
+        .value_parser(value_parser!(documents::Shell));
     arguments::dress(Command::new(name), name)
         .about(ABOUT)
         .after_help(AFTER_HELP)
         .allow_external_subcommands(true)
-        .subcommand(install)
+        .subcommand(install("install-links").arg(directory()))
+        .subcommand(install("install-man").arg(directory()))
+        .subcommand(install("install-completions").arg(shell).arg(directory()))
         .override_usage("barman [OPTIONS] COMMAND [ARGUMENTS]...")
         .args(global_options())
         .arg(arguments::help_flag(Some('h')))

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::Command;
+
 use crate::arguments;
 use crate::failure::{Exit, Failure};
 use crate::log::Log;
@@ -31,4 +33,15 @@ fn refusal(name: &str) -> Failure {
     Failure::new(Exit::StopsRecovery, format!("{name} is not there yet")).with_hint(format!(
         "{instead} works now: it uses an object store or a directory and needs no Barman server."
     ))
+}
+
+/// A command line without options, for the manual page.
+pub fn command_line(name: &'static str) -> Command {
+    let refusal = refusal(name);
+    let hint = refusal.hint.unwrap_or_default();
+    arguments::dress(Command::new(name), name)
+        .about(refusal.what)
+        .after_help(hint)
+        .arg(arguments::help_flag(Some('h')))
+        .arg(arguments::version_flag('V'))
 }

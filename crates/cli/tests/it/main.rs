@@ -5,6 +5,7 @@ mod archive_check;
 mod catalogue;
 mod command_lines;
 mod delete;
+mod documents;
 mod help;
 mod keep;
 mod links;

@@ -2,7 +2,7 @@
 //! talks to, and the member of a backup that is read last.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::control_file::{ClusterState, ControlFile};
@@ -43,12 +43,12 @@ pub enum ControlError {
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Reads the control file until it is whole.
+/// Reads the control file of a data directory until it is whole.
 ///
 /// # Errors
 /// When it cannot be read or stays damaged.
-pub fn read_control(facts: &ServerFacts) -> Result<(Vec<u8>, ControlFile), ControlError> {
-    let path = PathBuf::from(&facts.data_directory).join("global/pg_control");
+pub fn read_control(data: &Path) -> Result<(Vec<u8>, ControlFile), ControlError> {
+    let path = data.join("global/pg_control");
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -77,7 +77,7 @@ pub fn read_control(facts: &ServerFacts) -> Result<(Vec<u8>, ControlFile), Contr
 /// # Errors
 /// When the control file's state or checkpoint cannot be that of a server in this backup.
 pub fn check_same_server(facts: &ServerFacts, begin: Lsn) -> Result<(), ControlError> {
-    let (_, control) = read_control(facts)?;
+    let (_, control) = read_control(Path::new(&facts.data_directory))?;
     let in_recovery = control.state != ClusterState::InProduction;
     if in_recovery == facts.in_recovery && control.redo_lsn >= begin {
         return Ok(());
@@ -94,7 +94,7 @@ pub fn check_same_server(facts: &ServerFacts, begin: Lsn) -> Result<(), ControlE
 /// # Errors
 /// When the file is not readable here, or belongs to another cluster.
 pub fn check_same_cluster(facts: &ServerFacts) -> Result<ControlFile, ControlError> {
-    let (_, control) = read_control(facts)?;
+    let (_, control) = read_control(Path::new(&facts.data_directory))?;
     if control.system_id == facts.system_id {
         return Ok(control);
     }

@@ -5,12 +5,14 @@
 //! error is returned.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use model::backup::contents::EntryKind;
+use model::backup::plan::CuttingRules;
 use model::cloud::ArchiveSet;
+use model::codec::Codec;
 use model::control_file::ControlFile;
 use model::damage::DamagedPage;
 use model::format::backup_label::BackupLabel;
@@ -21,23 +23,24 @@ use tokio::task::spawn_blocking;
 
 use super::archive::{Shared, SourceSet};
 use super::gather::{Root, gather_entries};
-use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
+use super::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
 use super::record::{Copied, Record};
 use super::request::{BackupRequest, OnDamage};
 use super::session::{ServerFacts, Session};
 use super::tail::{external_files, file_name, spool_failed, stop};
-use super::wal_arrival::{WalRange, wait_for_wal};
-use super::{BackupError, World, step};
+use super::wal_arrival::wait_for_wal;
+use super::{BackupError, World, cancellable, step};
 use crate::progress::Event;
 use crate::upload::StopFlag;
+use crate::wal::presence::WalRange;
 
 /// A backup that has started.
 pub struct Work<'a> {
     pub request: &'a BackupRequest,
     pub world: &'a World,
     pub cluster: &'a Cluster,
-    pub record: &'a Record,
+    pub record: &'a mut Record,
 }
 
 /// The server's own words and its control file.
@@ -46,20 +49,18 @@ pub struct Cluster {
     pub control: ControlFile,
 }
 
-impl Cluster {
-    /// Whether pages can be checked; a server built with other sizes lays them out differently.
-    fn has_checksums(&self) -> bool {
-        self.control.data_checksum_version > 0
-            && self.control.page_size as usize == PAGE_SIZE
-            && self.control.pages_per_file == PAGES_PER_FILE
-    }
+/// Whether pages can be checked; a server built with other sizes lays them out differently.
+pub fn has_checksums(control: &ControlFile) -> bool {
+    control.data_checksum_version > 0
+        && control.page_size as usize == PAGE_SIZE
+        && control.pages_per_file == PAGES_PER_FILE
 }
 
 /// Copies everything, stops the backup in PostgreSQL and waits for its WAL.
 ///
 /// # Errors
 /// See [`BackupError`]; by then no archive is being written any more.
-pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
+pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
     let Work {
         request,
         world,
@@ -68,15 +69,29 @@ pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copi
     } = work;
     let began = Instant::now();
     let facts = &cluster.facts;
-    let check_from = cluster
-        .has_checksums()
+    let check_from = has_checksums(&cluster.control)
         .then_some(record.info.begin_xlog)
         .flatten();
-    let shared = Arc::new(gather(request, world, facts, check_from).await?);
-    let mut jobs = start_jobs(request, world, &shared, record);
-    let files = wait_for_files(request, world, session, &mut jobs).await;
+    let contents = Contents {
+        roots: roots(facts),
+        data: PathBuf::from(&facts.data_directory),
+        check_from,
+    };
+    let shared = Arc::new(gather(contents, request.codec, world).await?);
+    let rules = CuttingRules {
+        jobs: request.jobs.get(),
+        max_archive_bytes: request.max_archive_bytes,
+    };
+    let mut jobs = start_jobs(rules, world, &shared, record.id);
+    let heartbeat = request.keepalive.map(|period| Heartbeat {
+        session: &mut *session,
+        period,
+    });
+    let files = wait_for_files(world, &mut jobs, heartbeat).await;
     let stopped = match files {
-        Ok(()) => stop(facts, session, record, &shared).await,
+        Ok(()) => cancellable(world, stop(facts, session, record, &shared))
+            .await
+            .flatten(),
         Err(error) => Err(error),
     };
     let (stopped, label, tail) = match stopped {
@@ -89,7 +104,7 @@ pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copi
     let damaged = std::mem::take(&mut *shared.damaged.lock().expect("no thread panicked"));
     judge_damage(request, &damaged)?;
     let end_wal = last_segment(facts, &label, stopped.lsn);
-    let missing_wal = wait_for_segments(request, world, facts, &label, end_wal).await?;
+    let missing_wal = wait_for_segments(request, world, facts, &label, end_wal).await;
     let seconds = jobs.seconds.lock().expect("no thread panicked").clone();
     Ok(Copied {
         stopped,
@@ -102,14 +117,25 @@ pub async fn copy_and_stop(work: Work<'_>, session: &mut Session) -> Result<Copi
     })
 }
 
+/// What is to be archived.
+pub struct Contents {
+    pub roots: Vec<(ArchiveSet, Root)>,
+    /// The data directory, whose owner the members without a file get.
+    pub data: PathBuf,
+    /// See [`Shared::check_from`].
+    pub check_from: Option<Lsn>,
+}
+
 /// Lists all files.
-async fn gather(
-    request: &BackupRequest,
+///
+/// # Errors
+/// When a directory cannot be read, or no temporary file can be made.
+pub async fn gather(
+    contents: Contents,
+    codec: Codec,
     world: &World,
-    facts: &ServerFacts,
-    check_from: Option<Lsn>,
 ) -> Result<Shared, BackupError> {
-    let roots = roots(facts);
+    let roots = contents.roots;
     let gathered = spawn_blocking(move || {
         let set = |(set, root): (ArchiveSet, Root)| {
             gather_entries(&root).map(|entries| SourceSet { set, root, entries })
@@ -138,9 +164,9 @@ async fn gather(
     );
     Ok(Shared {
         sets,
-        codec: request.codec,
-        owner: owner(facts),
-        check_from,
+        codec,
+        owner: owner(&contents.data),
+        check_from: contents.check_from,
         manifest: ManifestSpool::create().map_err(spool_failed)?,
         damaged: Mutex::default(),
         stop: StopFlag::default(),
@@ -149,8 +175,8 @@ async fn gather(
 }
 
 /// Who owns the data directory: the members that no file stands behind get the same owner.
-fn owner(facts: &ServerFacts) -> (u32, u32) {
-    let metadata = std::fs::metadata(&facts.data_directory);
+fn owner(data: &Path) -> (u32, u32) {
+    let metadata = std::fs::metadata(data);
     metadata.map_or((0, 0), |metadata| (metadata.uid(), metadata.gid()))
 }
 
@@ -206,7 +232,7 @@ async fn wait_for_segments(
     facts: &ServerFacts,
     label: &BackupLabel,
     last: SegmentName,
-) -> Result<Vec<SegmentName>, BackupError> {
+) -> Vec<SegmentName> {
     let range = WalRange {
         first: label.start_wal,
         last,
@@ -220,5 +246,5 @@ async fn wait_for_segments(
         std::time::Duration::ZERO
     };
     step(world, &format!("waiting for WAL up to {last}"));
-    Ok(wait_for_wal(world, &range, patience).await?)
+    wait_for_wal(world, &range, patience).await
 }

@@ -6,18 +6,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use model::backup::id::BackupId;
 use model::backup::plan::{CuttingRules, PlannedArchive, plan_archives};
 use model::cloud::ArchiveSet;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
-use super::record::Record;
-use super::request::BackupRequest;
 use super::session::Session;
-use super::{BackupError, World};
+use super::{BackupError, World, cancellable};
 use crate::upload::{Uploaded, part_channel, part_size, upload};
 
 /// Seconds spent per item, added up over its archives.
@@ -43,12 +42,7 @@ impl Jobs {
 }
 
 /// Starts as many jobs as were asked for on the planned archives.
-pub fn start_jobs(
-    request: &BackupRequest,
-    world: &World,
-    shared: &Arc<Shared>,
-    record: &Record,
-) -> Jobs {
+pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: BackupId) -> Jobs {
     let sizes = |set: &SourceSet| {
         (
             set.set,
@@ -59,10 +53,6 @@ pub fn start_jobs(
         )
     };
     let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
-    let rules = CuttingRules {
-        jobs: request.jobs.get(),
-        max_archive_bytes: request.max_archive_bytes,
-    };
     let plan = plan_archives(&sets, rules);
     let (files_done_sender, files_done) = oneshot::channel();
     let (tail, tail_receiver) = oneshot::channel();
@@ -77,10 +67,10 @@ pub fn start_jobs(
     let queue = Arc::new(Mutex::new(queue));
     let seconds = Seconds::default();
     let mut workers = JoinSet::new();
-    for _ in 0..request.jobs.get() {
+    for _ in 0..rules.jobs {
         let world = world.clone();
         let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
-        let (id, seconds) = (record.id, Arc::clone(&seconds));
+        let seconds = Arc::clone(&seconds);
         workers.spawn(async move {
             while let Some((archive, slot)) = { queue.lock().expect("no panic").pop_front() } {
                 let began = Instant::now();
@@ -123,7 +113,7 @@ async fn run_archive(
     let uploading = upload(&world.bucket, key, queue, &shared.stop);
     let (uploaded, written) = tokio::join!(uploading, write);
     // A refused part makes the writer fail too: the store's words are the cause.
-    let uploaded = uploaded?;
+    let uploaded = uploaded.map_err(BackupError::Upload)?;
     written.map_err(|error| BackupError::Worker(error.to_string()))??;
     match uploaded {
         Uploaded::Complete { .. } => Ok(()),
@@ -131,16 +121,23 @@ async fn run_archive(
     }
 }
 
+/// A session to say something on, and how often.
+pub struct Heartbeat<'a> {
+    pub session: &'a mut Session,
+    pub period: Duration,
+}
+
 /// Waits until every archive but the last is uploaded and the last has all its files.
 pub async fn wait_for_files(
-    request: &BackupRequest,
     world: &World,
-    session: &mut Session,
     jobs: &mut Jobs,
+    mut heartbeat: Option<Heartbeat<'_>>,
 ) -> Result<(), BackupError> {
     let mut cancel = world.cancel.clone();
     let mut files_done = false;
-    let period = request.keepalive.unwrap_or(std::time::Duration::MAX / 4);
+    let period = heartbeat
+        .as_ref()
+        .map_or(Duration::MAX / 4, |beat| beat.period);
     while !files_done || jobs.workers.len() > 1 {
         tokio::select! {
             done = &mut jobs.files_done, if !files_done => {
@@ -152,8 +149,10 @@ pub async fn wait_for_files(
                 files_done = true;
             }
             Some(worker) = jobs.workers.join_next() => joined(worker)?,
-            () = tokio::time::sleep(period), if request.keepalive.is_some() => {
-                session.keep_alive().await?;
+            () = tokio::time::sleep(period) => {
+                if let Some(beat) = &mut heartbeat {
+                    cancellable(world, beat.session.keep_alive()).await??;
+                }
             }
             _ = cancel.wait_for(|stop| *stop) => return Err(BackupError::Cancelled),
         }

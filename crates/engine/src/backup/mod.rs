@@ -1,8 +1,9 @@
 //! Taking a base backup of a local cluster into an object store.
 //!
 //! The order makes any crash safe: a record with status STARTED first, then the archives, and the
-//! record with status DONE last; whatever fails, the record says FAILED and why. A process that is
-//! killed leaves STARTED, which no reader takes for a backup. PostgreSQL ends the backup by itself
+//! record with status DONE last, once the WAL has arrived, too (else WAITING_FOR_WALS); whatever
+//! fails, the record says FAILED and why. A process that is killed leaves STARTED, which no reader
+//! takes for a backup. PostgreSQL ends the backup by itself
 //! when the session is gone.
 
 mod archive;
@@ -16,12 +17,12 @@ mod request;
 mod session;
 mod source;
 mod tail;
+mod taken;
 mod wal_arrival;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::backup::id::BackupId;
 use model::cloud::Layout;
 use tokio::sync::watch;
 
@@ -30,17 +31,16 @@ pub use control::ControlError;
 pub use gather::WalkError;
 pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage};
 pub use session::SessionError;
+pub use taken::{TakenBackup, send_taken};
 
 use crate::progress::{Event, Progress};
 use crate::store::{Bucket, StoreError};
-use record::Record;
+use record::{Copied, Record, note_damage};
 use session::Session;
 
 /// What a backup works with.
 #[derive(Clone)]
 pub struct World {
-    /// How to reach the server.
-    pub postgres: postgres::Config,
     pub bucket: Bucket,
     pub layout: Layout,
     pub progress: Arc<dyn Progress>,
@@ -57,6 +57,9 @@ pub enum BackupError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An archive's upload failed, in the middle of the backup.
+    #[error(transparent)]
+    Upload(StoreError),
     #[error(transparent)]
     Walk(#[from] WalkError),
     #[error(transparent)]
@@ -83,46 +86,41 @@ pub enum BackupError {
         file: String,
         block: u32,
     },
-    #[error("a backup with id {0} already exists")]
-    IdTaken(BackupId),
+    #[error("cannot send the backup in {directory}: {cause}")]
+    Taken { directory: PathBuf, cause: String },
     #[error("the backup was stopped by a signal")]
     Cancelled,
     #[error("a worker ended unexpectedly: {0}")]
     Worker(String),
 }
 
-/// Takes a base backup.
+/// Takes a base backup of the server that is reached so.
 ///
 /// # Errors
 /// See [`BackupError`]. Once the backup had started, the catalogue has its record as FAILED; when
 /// not even that could be written, a warning event says so.
 pub async fn take_backup(
     request: BackupRequest,
+    server: &postgres::Config,
     world: &World,
 ) -> Result<BackupOutcome, BackupError> {
-    let mut session = Session::open(&world.postgres).await?;
+    let mut session = Session::open(server).await?;
     let facts = session.gather_facts().await?;
     let control = control::check_same_cluster(&facts)?;
     tail::check_external_files(&facts)?;
-    let id = record::choose_id(world).await?;
-    let label = format!("Barman backup cloud {id}");
-    step(world, &format!("starting backup {id}"));
-    let started = cancellable(world, session.start(&label, request.checkpoint)).await??;
-    control::check_same_server(&facts, started.lsn)?;
-    let mut record = Record::begin(&request, &facts, id, &started);
-    record.create(world).await?;
+    let mut record = Record::reserve(&request, &facts, control.redo_lsn, world).await?;
     let cluster = copy::Cluster { facts, control };
     let work = copy::Work {
         request: &request,
         world,
         cluster: &cluster,
-        record: &record,
+        record: &mut record,
     };
-    match copy::copy_and_stop(work, &mut session).await {
+    match run(work, &mut session).await {
         Ok(copied) => {
-            record.note_damage(world, &copied.damaged).await?;
-            record.finish(&copied);
-            record.save(world).await?;
+            if copied.missing_wal.is_empty() {
+                wal_arrival::settle_waiting(world, &record.id).await;
+            }
             Ok(BackupOutcome {
                 id: record.id,
                 info: record.info,
@@ -139,6 +137,22 @@ pub async fn take_backup(
             Err(error)
         }
     }
+}
+
+/// From the reserved record to the finished one.
+async fn run(work: copy::Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
+    let world = work.world;
+    let label = format!("Barman backup cloud {}", work.record.id);
+    step(world, &format!("starting backup {}", work.record.id));
+    let started = cancellable(world, session.start(&label, work.request.checkpoint)).await??;
+    control::check_same_server(&work.cluster.facts, started.lsn)?;
+    work.record.begin(&started);
+    work.record.save(world).await?;
+    let copied = copy::copy_and_stop(&work, session).await?;
+    note_damage(world, &work.record.id, &copied.damaged).await?;
+    work.record.finish(&copied);
+    work.record.save(world).await?;
+    Ok(copied)
 }
 
 fn step(world: &World, text: &str) {

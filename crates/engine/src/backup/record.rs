@@ -1,21 +1,24 @@
 //! The backup's record, `backup.info`, from STARTED to DONE or FAILED.
 
-use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Zoned;
+use jiff::tz::Offset;
 use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
 use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::format::backup_label::BackupLabel;
 use model::format::python_literal::Value;
+use model::moment::Moment;
+use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
 
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
-use super::{BackupError, World};
+use super::{BackupError, World, cancellable};
+use crate::causes;
 use crate::store::{StoreError, Written};
 
 /// What is known after the copy.
@@ -39,74 +42,84 @@ pub struct Record {
     begun: Instant,
 }
 
-/// An id that no backup of this server has: the local time, to the second.
-///
-/// # Errors
-/// When the store cannot be asked.
-pub async fn choose_id(world: &World) -> Result<BackupId, StoreError> {
-    loop {
-        let now = Zoned::now();
-        let id = BackupId::from_civil(now.datetime()).expect("this century has four digits");
-        if !world
-            .bucket
-            .any(&format!("{}/", world.layout.base(&id)))
-            .await?
-        {
-            return Ok(id);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+/// How often a free id is looked for while others have theirs.
+const PAUSE: Duration = Duration::from_millis(200);
+
+fn started_info(request: &BackupRequest, facts: &ServerFacts) -> BackupInfo {
+    BackupInfo {
+        status: BackupStatus::Started,
+        // Barman writes this for every backup that barman-cloud-backup takes.
+        server_name: Some("cloud".to_owned()),
+        backup_name: request.name.clone(),
+        version: Some(facts.version),
+        systemid: Some(facts.system_id),
+        xlog_segment_size: facts.segment_size,
+        pgdata: Some(facts.data_directory.clone()),
+        config_file: facts.config_file.clone(),
+        hba_file: facts.hba_file.clone(),
+        ident_file: facts.ident_file.clone(),
+        included_files: Some(facts.included_files.clone()).filter(|files| !files.is_empty()),
+        data_checksums: Some(facts.data_checksums.clone()),
+        summarize_wal: facts.summarize_wal.clone(),
+        cluster_size: Some(facts.cluster_size_bytes),
+        tablespaces: Some(facts.tablespaces.clone()).filter(|list| !list.is_empty()),
+        ..BackupInfo::default()
     }
 }
 
 impl Record {
-    /// The record of a backup that has just started.
-    pub fn begin(
+    /// Takes an id that no backup of this server has, the local time to the second, and writes a
+    /// record with status STARTED under it. It begins no earlier than the last checkpoint before
+    /// it did: that far back its WAL must stay, even if this process is killed at once.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn reserve(
         request: &BackupRequest,
         facts: &ServerFacts,
-        id: BackupId,
-        started: &Started,
-    ) -> Record {
-        let info = BackupInfo {
-            status: BackupStatus::Started,
-            // Barman writes this for every backup that barman-cloud-backup takes.
-            server_name: Some("cloud".to_owned()),
-            backup_name: request.name.clone(),
-            begin_time: Some(started.time),
-            begin_xlog: Some(started.lsn),
-            begin_offset: Some(started.lsn.offset(facts.segment_size)),
-            version: Some(facts.version),
-            systemid: Some(facts.system_id),
-            xlog_segment_size: facts.segment_size,
-            pgdata: Some(facts.data_directory.clone()),
-            config_file: facts.config_file.clone(),
-            hba_file: facts.hba_file.clone(),
-            ident_file: facts.ident_file.clone(),
-            included_files: Some(facts.included_files.clone()).filter(|files| !files.is_empty()),
-            data_checksums: Some(facts.data_checksums.clone()),
-            summarize_wal: facts.summarize_wal.clone(),
-            cluster_size: Some(facts.cluster_size_bytes),
-            tablespaces: Some(facts.tablespaces.clone()).filter(|list| !list.is_empty()),
-            ..BackupInfo::default()
-        };
-        Record {
-            id,
-            info,
-            jobs: request.jobs.get(),
-            begun: Instant::now(),
+        checkpoint: Lsn,
+        world: &World,
+    ) -> Result<Record, BackupError> {
+        let begun = Instant::now();
+        loop {
+            let now = Zoned::now();
+            let id = BackupId::from_civil(now.datetime()).expect("this century has four digits");
+            let began = Started {
+                lsn: checkpoint,
+                time: Moment::new(now.timestamp(), Offset::UTC),
+            };
+            let mut record = Record {
+                id,
+                info: started_info(request, facts),
+                jobs: request.jobs.get(),
+                begun,
+            };
+            record.begin(&began);
+            let prefix = format!("{}/", world.layout.base(&id));
+            let is_free = !cancellable(world, world.bucket.any(&prefix)).await??;
+            if is_free && record.create(world).await? == Written::Created {
+                return Ok(record);
+            }
+            cancellable(world, tokio::time::sleep(PAUSE)).await?;
         }
     }
 
+    /// Notes where the backup begins.
+    pub fn begin(&mut self, started: &Started) {
+        self.info.begin_time = Some(started.time);
+        self.info.begin_xlog = Some(started.lsn);
+        self.info.begin_offset = Some(started.lsn.offset(self.info.xlog_segment_size));
+    }
+
     /// Writes the record for the first time; never over another backup's.
-    ///
-    /// # Errors
-    /// When the store refuses, or a backup of that id has appeared meanwhile.
-    pub async fn create(&self, world: &World) -> Result<(), BackupError> {
+    async fn create(&self, world: &World) -> Result<Written, StoreError> {
         let key = world.layout.backup_info(&self.id);
         match world.bucket.create(&key, self.text().into()).await? {
-            Written::Created => Ok(()),
             // The store's answer to our own first attempt may have been lost.
-            Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => Ok(()),
-            Written::AlreadyExists => Err(BackupError::IdTaken(self.id)),
+            Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => {
+                Ok(Written::Created)
+            }
+            written => Ok(written),
         }
     }
 
@@ -125,29 +138,13 @@ impl Record {
         Bytes::from(backup_info::render(&self.info))
     }
 
-    /// Writes down beside the record which pages are damaged, before the record says DONE.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub async fn note_damage(
-        &self,
-        world: &World,
-        damaged: &[DamagedPage],
-    ) -> Result<(), StoreError> {
-        if damaged.is_empty() {
-            return Ok(());
-        }
-        let body = Bytes::from(damage::render(damaged));
-        world
-            .bucket
-            .write(&world.layout.annotation_damage(&self.id), body)
-            .await
-    }
-
     /// Fills in what is known once everything is uploaded.
     pub fn finish(&mut self, copied: &Copied) {
         let segment_size = self.info.xlog_segment_size;
-        self.info.status = BackupStatus::Done;
+        self.info.status = match copied.missing_wal.is_empty() {
+            true => BackupStatus::Done,
+            false => BackupStatus::WaitingForWals,
+        };
         self.info.timeline = Some(copied.label.start_timeline);
         self.info.begin_wal = Some(copied.label.start_wal.to_string());
         self.info.backup_label = Some(copied.stopped.label.clone());
@@ -160,14 +157,8 @@ impl Record {
 
     /// Marks the backup as failed, with the whole chain of causes.
     pub fn fail(&mut self, error: &BackupError) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
         self.info.status = BackupStatus::Failed;
-        self.info.error = Some(text.replace('\n', " "));
+        self.info.error = Some(causes::in_one_line(error).replace('\n', " "));
     }
 
     /// The same keys as Barman's; nothing is analysed beforehand, so that time is zero.
@@ -198,4 +189,21 @@ impl Record {
             entry("serialized_copy_time", seconds(serialized)),
         ])
     }
+}
+
+/// Writes down beside the record which pages are damaged, before the record says DONE.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn note_damage(
+    world: &World,
+    id: &BackupId,
+    damaged: &[DamagedPage],
+) -> Result<(), StoreError> {
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let key = world.layout.annotation_damage(id);
+    let body = Bytes::from(damage::render(damaged));
+    world.bucket.write(&key, body).await
 }

@@ -214,15 +214,11 @@ impl Session {
         })
     }
 
-    /// Stops the backup and closes its last WAL segment.
+    /// Stops the backup.
     ///
     /// # Errors
     /// When PostgreSQL refuses; the backup is then not usable.
-    pub async fn stop(
-        &mut self,
-        facts: &ServerFacts,
-        restore_point: &str,
-    ) -> Result<Stopped, SessionError> {
+    pub async fn stop(&mut self) -> Result<Stopped, SessionError> {
         // Whether the WAL has arrived is checked in the bucket, with a deadline.
         let call = if self.version.major() >= 15 {
             "pg_backup_stop(false)"
@@ -231,9 +227,6 @@ impl Session {
         };
         let sql = format!("SELECT lsn, labelfile, {NOW} AS time FROM {call}");
         let row = one_row(&mut self.client, "stop the backup", &sql).await?;
-        if !facts.in_recovery {
-            self.mark_end(restore_point).await?;
-        }
         Ok(Stopped {
             lsn: lsn(&row, "lsn")?,
             time: time(&row)?,
@@ -243,7 +236,10 @@ impl Session {
 
     /// Names the end of the backup, so that it can be a recovery target, and closes the segment
     /// that holds it. A role that may not do either loses nothing but the name.
-    async fn mark_end(&mut self, restore_point: &str) -> Result<(), SessionError> {
+    ///
+    /// # Errors
+    /// When PostgreSQL fails otherwise; the backup is usable all the same.
+    pub async fn mark_end(&mut self, restore_point: &str) -> Result<(), SessionError> {
         let name = quoted(restore_point);
         for sql in [
             format!("SELECT pg_create_restore_point({name})"),

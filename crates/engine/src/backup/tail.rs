@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use model::format::backup_label::{self, BackupLabel};
 use model::format::backup_manifest::{FileEntry, ManifestTrailer, WalRange as ManifestRange};
+use model::postgres::{PgVersion, SystemId};
+use model::wal::lsn::Lsn;
 
 use super::BackupError;
 use super::archive::{Shared, Tail, TailMember};
 use super::control::read_control;
 use super::record::Record;
 use super::session::{ServerFacts, Session, Stopped};
+use crate::causes;
+use crate::progress::Event;
 
 /// Makes sure that each of them finds a place in the data directory.
 ///
@@ -57,59 +61,94 @@ pub async fn stop(
     record: &Record,
     shared: &Shared,
 ) -> Result<(Stopped, BackupLabel, Tail), BackupError> {
-    let mut members = vec![control_member(facts)?];
+    let data = Path::new(&facts.data_directory);
+    let mut members = vec![control_member(data)?];
     for path in external_files(facts) {
         members.extend(configuration_member(&path)?);
     }
-    let stopped = session
-        .stop(facts, &format!("barman_{}", record.id))
-        .await?;
-    let label = backup_label::parse(&stopped.label);
-    let label = label.map_err(|error| BackupError::Label(error.to_string()))?;
-    let label_member = TailMember {
-        path: "backup_label".to_owned(),
-        mode: 0o644,
-        mtime: 0,
-        content: stopped.label.clone().into_bytes(),
-    };
-    for member in members.iter().chain([&label_member]) {
-        let entry = FileEntry {
-            path: member.path.clone().into_bytes(),
-            size: member.content.len() as u64,
-            modified: Timestamp::from_second(member.mtime as i64).unwrap_or_default(),
-            crc32c: crc32c::crc32c(&member.content),
-        };
-        shared.manifest.add(&entry).map_err(spool_failed)?;
+    let stopped = session.stop().await?;
+    // PostgreSQL has ended the backup and given its label: what follows can only lack a name.
+    if !facts.in_recovery
+        && let Err(error) = session.mark_end(&format!("barman_{}", record.id)).await
+    {
+        let text = causes::in_one_line(&error);
+        shared.progress.event(Event::Warning { text: &text });
     }
-    let range = ManifestRange {
-        timeline: label.start_timeline,
-        start: label.start_lsn,
+    let ending = Ending {
+        members,
+        label: stopped.label.clone(),
         end: stopped.lsn,
+        version: facts.version,
+        system_id: facts.system_id,
     };
-    let trailer = ManifestTrailer {
-        wal_ranges: vec![range],
-    };
-    let manifest = shared
-        .manifest
-        .finish(facts.version, facts.system_id, &trailer);
-    let manifest = manifest.map_err(spool_failed)?;
-    Ok((
-        stopped,
-        label,
-        Tail {
-            members,
-            manifest,
-            label: label_member,
-        },
-    ))
+    let (label, tail) = ending.seal(shared)?;
+    Ok((stopped, label, tail))
 }
 
-fn control_member(facts: &ServerFacts) -> Result<TailMember, BackupError> {
-    let (content, _) = read_control(facts)?;
+/// What is known when all files are archived.
+pub struct Ending {
+    pub members: Vec<TailMember>,
+    /// The text of `backup_label`.
+    pub label: String,
+    /// Where the backup ends.
+    pub end: Lsn,
+    pub version: PgVersion,
+    pub system_id: SystemId,
+}
+
+impl Ending {
+    /// Puts the tail together: its members are in the manifest, and the manifest is sealed.
+    ///
+    /// # Errors
+    /// When the label cannot be read, or the manifest cannot be spooled.
+    pub fn seal(self, shared: &Shared) -> Result<(BackupLabel, Tail), BackupError> {
+        let label = backup_label::parse(&self.label);
+        let label = label.map_err(|error| BackupError::Label(error.to_string()))?;
+        let label_member = TailMember {
+            path: "backup_label".to_owned(),
+            mode: 0o644,
+            mtime: 0,
+            content: self.label.into_bytes(),
+        };
+        for member in self.members.iter().chain([&label_member]) {
+            let entry = FileEntry {
+                path: member.path.clone().into_bytes(),
+                size: member.content.len() as u64,
+                modified: Timestamp::from_second(member.mtime as i64).unwrap_or_default(),
+                crc32c: crc32c::crc32c(&member.content),
+            };
+            shared.manifest.add(&entry).map_err(spool_failed)?;
+        }
+        let range = ManifestRange {
+            timeline: label.start_timeline,
+            start: label.start_lsn,
+            end: self.end,
+        };
+        let trailer = ManifestTrailer {
+            wal_ranges: vec![range],
+        };
+        let manifest = shared
+            .manifest
+            .finish(self.version, self.system_id, &trailer);
+        let tail = Tail {
+            members: self.members,
+            manifest: manifest.map_err(spool_failed)?,
+            label: label_member,
+        };
+        Ok((label, tail))
+    }
+}
+
+/// The control file of a data directory as a member of the tail.
+///
+/// # Errors
+/// When it cannot be read, or is damaged.
+pub fn control_member(data: &Path) -> Result<TailMember, BackupError> {
+    let (content, _) = read_control(data)?;
     let mtime = Timestamp::now().as_second().max(0) as u64;
     Ok(TailMember {
         path: "global/pg_control".to_owned(),
-        mode: mode_of(&Path::new(&facts.data_directory).join("global/pg_control")),
+        mode: mode_of(&data.join("global/pg_control")),
         mtime,
         content,
     })

@@ -1,71 +1,99 @@
-//! Whether the WAL that a backup needs has arrived in the bucket.
+//! Waiting for the WAL of a backup, and giving earlier backups that waited in vain their status.
 //!
-//! A base backup without its WAL cannot be restored. Archiving is the server's own doing, so all
-//! that can be done here is to wait for a while and to name what is missing.
+//! Always true: a backup is DONE only after each of its segments was seen in the bucket.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use model::cloud::parse_wal_file;
-use model::postgres::SegmentSize;
-use model::wal::name::{SegmentName, WalName};
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+use model::backup::BackupStatus;
+use model::backup::catalogue::Entry;
+use model::backup::id::BackupId;
+use model::format::backup_info;
+use model::wal::name::SegmentName;
 
-use super::World;
+use super::{World, step};
+use crate::catalogue::{backup_ids, read_backup};
+use crate::progress::Event;
 use crate::store::StoreError;
+use crate::wal::presence::{WalRange, missing_segments};
 
 const POLL: Duration = Duration::from_millis(500);
 
-/// The segments of a backup, first and last included.
-pub struct WalRange {
-    pub first: SegmentName,
-    pub last: SegmentName,
-    pub segment_size: SegmentSize,
-}
-
 /// Waits until every segment of the range is there, at most `patience`; returns what is missing.
-///
-/// # Errors
-/// When the store cannot be asked.
-pub async fn wait_for_wal(
-    world: &World,
-    range: &WalRange,
-    patience: Duration,
-) -> Result<Vec<SegmentName>, StoreError> {
+/// A store that cannot be asked has nothing, as far as anybody knows: the copy is complete, and
+/// a later look decides.
+pub async fn wait_for_wal(world: &World, range: &WalRange, patience: Duration) -> Vec<SegmentName> {
     let deadline = Instant::now() + patience;
-    let mut missing = needed(range);
+    let mut missing = range.segments();
+    let mut refusal;
     loop {
-        missing = still_missing(world, missing).await?;
-        if missing.is_empty() || Instant::now() >= deadline || *world.cancel.borrow() {
-            return Ok(missing);
+        refusal = None;
+        match missing_segments(&world.bucket, &world.layout, missing.clone()).await {
+            Ok(still) => missing = still,
+            Err(error) => refusal = Some(error),
+        }
+        let is_over = Instant::now() >= deadline || *world.cancel.borrow();
+        if missing.is_empty() || is_over {
+            break;
         }
         tokio::time::sleep(POLL).await;
     }
+    if let Some(error) = refusal {
+        warn(world, &format!("cannot see which WAL has arrived: {error}"));
+    }
+    missing
 }
 
-fn needed(range: &WalRange) -> Vec<SegmentName> {
-    let following = |name: &SegmentName| name.next(range.segment_size);
-    let names = std::iter::successors(Some(range.first), following);
-    names.take_while(|name| *name <= range.last).collect()
+/// How many earlier backups are looked at: a catalogue may hold thousands.
+const LOOK_BACK: usize = 8;
+
+/// Makes the backups before this one DONE whose last WAL has arrived since they were taken. A
+/// failure is only worth a warning: the next backup looks again.
+pub async fn settle_waiting(world: &World, but: &BackupId) {
+    if let Err(error) = settle_each(world, but).await {
+        let text = format!("cannot look after backups that wait for WAL: {error}");
+        warn(world, &text);
+    }
 }
 
-async fn still_missing(
-    world: &World,
-    names: Vec<SegmentName>,
-) -> Result<Vec<SegmentName>, StoreError> {
-    let directory = |name: &SegmentName| world.layout.wal_directory(&WalName::Segment(*name));
-    let directories: BTreeSet<_> = names.iter().map(directory).collect();
-    let mut present = BTreeSet::new();
-    for directory in directories {
-        let prefix = format!("{directory}/");
-        for object in world.bucket.list(&prefix).await? {
-            let file = object.location.filename().unwrap_or_default();
-            if let Some((WalName::Segment(segment), _)) = parse_wal_file(file) {
-                present.insert(segment);
-            }
+async fn settle_each(world: &World, but: &BackupId) -> Result<(), StoreError> {
+    let known = backup_ids(&world.bucket, &world.layout).await?;
+    let earlier = known.iter().rev().filter(|id| *id < but);
+    for id in earlier.take(LOOK_BACK) {
+        let Some(Entry::Readable(info)) = read_backup(&world.bucket, &world.layout, id).await?
+        else {
+            continue;
+        };
+        let range = WalRange::of(&info);
+        let Some(range) = range.filter(|_| info.status == BackupStatus::WaitingForWals) else {
+            continue;
+        };
+        let segments = range.segments();
+        let missing = missing_segments(&world.bucket, &world.layout, segments).await?;
+        if missing.is_empty() && settle(world, id).await? {
+            step(world, &format!("the WAL of backup {id} has arrived"));
         }
     }
-    Ok(names
-        .into_iter()
-        .filter(|name| !present.contains(name))
-        .collect())
+    Ok(())
+}
+
+/// Rewrites the record if it still is as it was when it was read: somebody may be deleting it.
+async fn settle(world: &World, id: &BackupId) -> Result<bool, StoreError> {
+    let key = world.layout.backup_info(id);
+    let (content, version) = world.bucket.read_version(&key).await?;
+    let text = String::from_utf8_lossy(&content);
+    let Ok(mut info) = backup_info::parse(&text, &TimeZone::system()) else {
+        return Ok(false);
+    };
+    if info.status != BackupStatus::WaitingForWals {
+        return Ok(false);
+    }
+    info.status = BackupStatus::Done;
+    let content = Bytes::from(backup_info::render(&info));
+    world.bucket.replace(&key, version, content).await
+}
+
+fn warn(world: &World, text: &str) {
+    world.progress.event(Event::Warning { text });
 }

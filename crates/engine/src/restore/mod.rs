@@ -5,6 +5,7 @@
 //! `global/pg_control` put in place; without it PostgreSQL does not start. Nothing is written
 //! before the plan is known to be possible.
 
+mod claim;
 mod extract;
 mod verify;
 
@@ -35,6 +36,7 @@ use crate::durable::{sync_directory, write_durably};
 use crate::progress::{Event, Progress};
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
+use claim::Claim;
 use extract::{HeldControl, Target, extract};
 
 /// What a restore works with.
@@ -82,6 +84,8 @@ pub enum RestoreError {
         #[source]
         source: io::Error,
     },
+    #[error("another restore is writing into {0}")]
+    Busy(PathBuf),
     #[error("the restore was stopped by a signal")]
     Cancelled,
     #[error("a worker ended unexpectedly: {0}")]
@@ -137,21 +141,13 @@ pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, Resto
     world.progress.event(Event::Total {
         bytes: plan.download_bytes,
     });
-    for target in std::iter::once(&plan.destination).chain(plan.links.iter().map(|l| &l.location)) {
-        make_directory(target)?;
-    }
+    let locations = plan.links.iter().map(|link| &link.location);
+    let claim = Claim::take(std::iter::once(&plan.destination).chain(locations))?;
     let extracted = extract_all(&plan, world).await?;
     let world = world.clone();
     let finished = spawn_blocking(move || finish(plan, extracted, &world)).await;
+    drop(claim);
     finished.map_err(|error| RestoreError::Worker(error.to_string()))?
-}
-
-fn make_directory(path: &Path) -> Result<(), RestoreError> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
-    made.map_err(failed("make the directory", path))
 }
 
 /// Makes a directory that no archive held, with the data directory's owner and mode: the server

@@ -4,11 +4,13 @@
 //! Barman took with `pg_basebackup`. Always true: a file that the manifest lists and that was not
 //! written whole is an error.
 
-use std::collections::HashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use model::format::backup_manifest::{self, FileChecksum};
+use model::format::backup_manifest::{
+    self, BadManifest, FileChecksum, Manifest, ManifestDigest, ManifestFile,
+};
 use model::wal::lsn::Lsn;
 
 use super::extract::{WrittenFile, path_hash};
@@ -51,14 +53,16 @@ pub fn compare(
     written: Vec<WrittenFile>,
 ) -> Result<Verified, VerifyError> {
     let path = destination.join("backup_manifest");
-    let content = match std::fs::read(&path) {
+    let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verified::NoManifest),
-        content => content.map_err(|source| VerifyError::Read {
+        file => file.map_err(|source| VerifyError::Read {
             path: path.clone(),
             source,
         })?,
     };
-    let manifest = backup_manifest::parse(&content).map_err(|error| VerifyError::Manifest {
+    let mut comparison = Comparison::with(written);
+    let manifest = read_manifest(file, |file| comparison.look_at(&file));
+    let manifest = manifest.map_err(|error| VerifyError::Manifest {
         path: path.clone(),
         cause: error.to_string(),
     })?;
@@ -69,32 +73,79 @@ pub fn compare(
         std::fs::remove_file(&path).map_err(|source| VerifyError::Read { path, source })?;
         return Ok(Verified::NoManifest);
     }
-    let by_path: HashMap<u64, WrittenFile> = written
-        .into_iter()
-        .map(|file| (file.path_hash, file))
-        .collect();
-    let mut count = 0;
-    let mut first = None;
-    for file in &manifest.files {
-        let found = by_path.get(&path_hash(&file.path));
-        let cause = match found {
-            None => "it is missing",
-            Some(found) if found.size_bytes != file.size => "its size differs",
-            Some(found) if differs(&file.checksum, found.crc32c) => "its checksum differs",
-            Some(_) => continue,
-        };
-        count += 1;
-        first.get_or_insert((String::from_utf8_lossy(&file.path).into_owned(), cause));
-    }
-    match first {
+    match comparison.first {
         None => Ok(Verified::EveryFile {
-            count: manifest.files.len(),
+            count: manifest.file_count,
         }),
         Some((first, cause)) => Err(VerifyError::Differs {
-            count,
+            count: comparison.count,
             first,
             cause,
         }),
+    }
+}
+
+/// Reads a manifest once; a million files need not be in memory for it.
+fn read_manifest(file: File, show: impl FnMut(ManifestFile)) -> Result<Manifest, BadManifest> {
+    let mut digested = Digested {
+        file,
+        digest: ManifestDigest::default(),
+    };
+    let reader = BufReader::with_capacity(READ_BYTES, &mut digested);
+    let mut json = serde_json::Deserializer::from_reader(reader);
+    let unchecked = backup_manifest::read(&mut json, show)?;
+    json.end()?;
+    unchecked.check(digested.digest)
+}
+
+const READ_BYTES: usize = 64 * 1024;
+
+/// Digests what is read through it.
+struct Digested {
+    file: File,
+    digest: ManifestDigest,
+}
+
+impl Read for Digested {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.digest.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Files as they were written, and what was found to differ.
+struct Comparison {
+    /// In the order of the hashes of their paths.
+    written: Vec<WrittenFile>,
+    count: usize,
+    first: Option<(String, &'static str)>,
+}
+
+impl Comparison {
+    fn with(mut written: Vec<WrittenFile>) -> Comparison {
+        written.sort_unstable();
+        Comparison {
+            written,
+            count: 0,
+            first: None,
+        }
+    }
+
+    fn look_at(&mut self, file: &ManifestFile) {
+        let hash = path_hash(&file.path);
+        let found = self
+            .written
+            .binary_search_by_key(&hash, |file| file.path_hash);
+        let cause = match found.map(|at| self.written[at]) {
+            Err(_) => "it is missing",
+            Ok(found) if found.size_bytes != file.size => "its size differs",
+            Ok(found) if differs(&file.checksum, found.crc32c) => "its checksum differs",
+            Ok(_) => return,
+        };
+        self.count += 1;
+        let path = || String::from_utf8_lossy(&file.path).into_owned();
+        self.first.get_or_insert_with(|| (path(), cause));
     }
 }
 

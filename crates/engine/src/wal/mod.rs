@@ -8,6 +8,7 @@ pub mod check;
 pub mod fetch;
 pub mod inspect;
 pub mod prefetch;
+pub mod presence;
 pub mod private_folder;
 pub mod receive;
 pub mod spool;

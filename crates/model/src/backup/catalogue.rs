@@ -62,7 +62,7 @@ pub enum ResolveError {
         reason: String,
     },
     /// A shortcut that no backup answers to.
-    #[error("no backup is what `{reference}` means")]
+    #[error("`{reference}` means no backup: {}", none_such(reference))]
     NoneSuch {
         /// The shortcut.
         reference: BackupRef,
@@ -70,6 +70,13 @@ pub enum ResolveError {
     /// `auto` without a recovery target.
     #[error("`auto` means a backup only when restoring")]
     AutoNeedsTarget,
+}
+
+fn none_such(reference: &BackupRef) -> &'static str {
+    match reference {
+        BackupRef::LastFailed => "none has failed",
+        _ => "none is complete",
+    }
 }
 
 fn list(ids: &[BackupId]) -> String {
@@ -101,6 +108,16 @@ impl Catalogue {
         })
     }
 
+    /// The backups that can be restored as far as their records say, in the order in which they
+    /// ended. Their ids are local times, which go back by an hour once a year; one without an end
+    /// comes first.
+    pub fn by_end(&self) -> Vec<(&BackupId, &BackupInfo)> {
+        let copied = |(_, info): &(&BackupId, &BackupInfo)| info.status.is_copied();
+        let mut found: Vec<_> = self.readable().filter(copied).collect();
+        found.sort_by_key(|(id, info)| (info.end_time.map(|end| end.timestamp()), **id));
+        found
+    }
+
     /// The backups whose record cannot be read, and why, oldest first.
     pub fn unreadable(&self) -> impl DoubleEndedIterator<Item = (&BackupId, &str)> {
         self.iter().filter_map(|(id, entry)| match entry {
@@ -126,27 +143,24 @@ impl Catalogue {
 
     /// The backup that is meant.
     ///
-    /// `latest`, `oldest` and `latest-full` consider backups that are DONE or WAITING_FOR_WALS.
+    /// `latest`, `oldest` and `latest-full` consider backups that are DONE or WAITING_FOR_WALS, in
+    /// the order in which they ended.
     /// (Barman's cloud commands take for the latest whatever is not STARTED, even a failed one.)
     /// A name is looked for in backups of every status. A shortcut passes unreadable records over,
     /// which could make a worse choice: show [`Catalogue::unreadable`] beside the result.
     pub fn resolve(&self, reference: &BackupRef) -> Result<(&BackupId, &BackupInfo), ResolveError> {
-        let copied = |(_, info): &(&BackupId, &BackupInfo)| info.status.is_copied();
+        let mut by_end = self.by_end().into_iter();
         let found = match reference {
             BackupRef::Id(id) => return self.with_id(id),
             BackupRef::Name(name) => return self.named(name),
             BackupRef::Auto => return Err(ResolveError::AutoNeedsTarget),
-            BackupRef::Latest => self.readable().rev().find(copied),
-            BackupRef::Oldest => self.readable().find(copied),
+            BackupRef::Latest => by_end.next_back(),
+            BackupRef::Oldest => by_end.next(),
             BackupRef::LastFailed => self
                 .readable()
                 .rev()
                 .find(|(_, info)| info.status == BackupStatus::Failed),
-            BackupRef::LatestFull => self
-                .readable()
-                .rev()
-                .filter(copied)
-                .find(|(_, info)| info.parent_backup_id.is_none()),
+            BackupRef::LatestFull => by_end.rfind(|(_, info)| info.parent_backup_id.is_none()),
         };
         found.ok_or_else(|| ResolveError::NoneSuch {
             reference: reference.clone(),

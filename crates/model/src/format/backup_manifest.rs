@@ -20,7 +20,9 @@ use crate::wal::timeline::TimelineId;
 
 mod parse;
 
-pub use parse::{BadManifest, FileChecksum, Manifest, ManifestFile, parse};
+pub use parse::{
+    BadManifest, FileChecksum, Manifest, ManifestDigest, ManifestFile, Unchecked, read,
+};
 
 /// One file of a backup, as we write it: always with a CRC32C.
 #[derive(Debug, Clone, PartialEq, Eq)]

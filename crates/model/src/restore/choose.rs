@@ -8,9 +8,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::backup::BackupInfo;
 use crate::backup::catalogue::Catalogue;
 use crate::backup::id::BackupId;
-use crate::backup::{BackupInfo, BackupStatus};
 use crate::restore::target::TimelineChoice;
 use crate::wal::lsn::Lsn;
 use crate::wal::timeline::TimelineId;
@@ -42,10 +42,12 @@ pub struct NoBackup {
     pub complete: usize,
 }
 
-/// The newest DONE backup that ended at or before the target.
+/// The backup that ended last among those that ended at or before the target.
+///
+/// One that still waits for WAL counts: whatever WAL is missing, an older backup would need it too.
 ///
 /// A timeline's number takes only backups made on that very timeline, as Barman does; `Latest`
-/// stands for the highest timeline of any DONE backup (in Barman: of any archived WAL, where a
+/// stands for the highest timeline of any complete backup (in Barman: of any archived WAL, where a
 /// promotion after the last backup leaves no candidate); `Current` takes backups of any timeline,
 /// each to be recovered along its own. Failed backups are never chosen; Barman takes them.
 /// A backup that does not record its end serves no target but `AutoTarget::Latest`.
@@ -54,10 +56,8 @@ pub fn choose_backup(
     target: &AutoTarget,
     timeline: TimelineChoice,
 ) -> Result<BackupId, NoBackup> {
-    let done = || {
-        let complete = |(_, info): &(_, &BackupInfo)| info.status == BackupStatus::Done;
-        catalogue.readable().filter(complete)
-    };
+    let complete = catalogue.by_end();
+    let done = || complete.iter();
     let wanted = match timeline {
         TimelineChoice::Current => None,
         TimelineChoice::Latest => done().filter_map(|(_, info)| info.timeline).max(),
@@ -67,7 +67,7 @@ pub fn choose_backup(
         .rev()
         .filter(|(_, info)| wanted.is_none() || info.timeline == wanted)
         .find(|(_, info)| serves(info, target))
-        .map(|(id, _)| *id)
+        .map(|(id, _)| **id)
         .ok_or_else(|| NoBackup {
             target: *target,
             timeline,
@@ -102,6 +102,7 @@ fn on(timeline: &TimelineChoice) -> impl fmt::Display + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::BackupStatus;
     use crate::backup::catalogue::Entry;
     use crate::moment::Moment;
 
@@ -182,6 +183,33 @@ mod tests {
             assert_eq!(chosen(target, Current), day.map(id), "{text}");
         }
         assert_eq!(chosen(AutoTarget::Latest, Current), Some(id(4)));
+    }
+
+    #[test]
+    fn the_newest_is_the_one_that_ended_last_though_the_clock_went_back() {
+        let ended = |text: &str| {
+            let info = BackupInfo {
+                status: BackupStatus::Done,
+                end_time: Some(Moment::from(time(text))),
+                ..BackupInfo::default()
+            };
+            Entry::from(info)
+        };
+        // Central European time: 02:50 in summer is before 02:10 in winter.
+        let catalogue = Catalogue::from_iter([
+            (
+                "20261025T025000".parse().unwrap(),
+                ended("2026-10-25T00:55:00Z"),
+            ),
+            (
+                "20261025T021000".parse().unwrap(),
+                ended("2026-10-25T01:15:00Z"),
+            ),
+        ]);
+        let chosen = choose_backup(&catalogue, &AutoTarget::Latest, TimelineChoice::Current);
+        assert_eq!(chosen.unwrap().as_str(), "20261025T021000");
+        let latest = catalogue.resolve(&crate::backup::reference::BackupRef::Latest);
+        assert_eq!(latest.unwrap().0.as_str(), "20261025T021000");
     }
 
     #[test]

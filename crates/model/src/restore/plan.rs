@@ -75,7 +75,7 @@ pub struct RestorePlan {
 /// Why the backup cannot be restored there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotRestore {
-    #[error("backup {id} has status {status}, only a DONE backup can be restored")]
+    #[error("backup {id} has status {status}: it is not complete")]
     NotDone { id: BackupId, status: BackupStatus },
     #[error("backup {0} is a disk snapshot, which cannot be restored from the bucket yet")]
     Snapshot(BackupId),
@@ -121,7 +121,7 @@ pub fn plan_restore(
     if info.snapshots_info.is_some() {
         return Err(CannotRestore::Snapshot(request.backup));
     }
-    if info.status != BackupStatus::Done {
+    if !info.status.is_copied() {
         let (id, status) = (request.backup, info.status);
         return Err(CannotRestore::NotDone { id, status });
     }

@@ -102,7 +102,7 @@ fn a_store_that_never_takes_part_seven_fails_the_backup() {
     let finished = spoilt.backup(&cluster, &["-J", "1"]).run();
     refused(
         finished,
-        4,
+        1,
         &[&spoilt.store.url(), "/data", "SlowDown", "HINT"],
     );
     let (_, status, error) = records(&spoilt.store).pop().unwrap();

@@ -98,7 +98,11 @@ fn a_backup_ends_failed_on_sigterm_at_every_step() {
             // Before the first record; and after the last archive nothing is left to stop.
             Some(143) if steps == 1 => assert_eq!(status, None),
             Some(143) => assert_eq!(status, Some("FAILED"), "step {steps}: {newest:?}"),
-            Some(0) => assert_eq!(status, Some("DONE"), "step {steps}: {newest:?}"),
+            // What was still missing of its WAL when the signal came is not waited for.
+            Some(0) => assert!(
+                matches!(status, Some("DONE" | "WAITING_FOR_WALS")),
+                "step {steps}: {newest:?}"
+            ),
             _ => panic!("step {steps} ends with {finished:?}"),
         }
         assert!(finished.stderr.contains("SIGTERM"), "{}", finished.stderr);
@@ -373,17 +377,10 @@ fn two_backups_at_the_same_time_do_not_harm_each_other() {
     let spoilt = Spoilt::new();
     let cluster = small_cluster(&spoilt);
     let running = [(); 2].map(|()| backup_program(&spoilt.store, &cluster, &[]).start());
-    let mut taken = 0;
     for backup in running {
-        let finished = backup.finish();
-        // The id is the second of the start, so one of the two may have to give way.
-        if finished.code == Some(0) {
-            taken += 1;
-        } else {
-            refused(finished, 1, &["already exists"]);
-        }
+        backup.finish().success();
     }
-    assert!(taken > 0);
-    assert_eq!(done_backups(&spoilt.store).len(), taken);
+    // The id is the second of the start: the later one takes the next.
+    assert_eq!(done_backups(&spoilt.store).len(), 2);
     done_means_done(&spoilt, &cluster);
 }

@@ -1,26 +1,34 @@
-//! Reading a manifest, ours or PostgreSQL's, for a verifier. Nothing is believed before the
-//! manifest's own checksum was found right.
+//! Reading a manifest, ours or PostgreSQL's, for a verifier.
+//!
+//! A manifest can have a million files, so they are shown one by one and not kept. Whoever looks at
+//! them must believe nothing before [`Unchecked::check`]: only then was the manifest's own checksum
+//! found right.
+
+mod digest;
+
+use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use super::{WalRange, hex};
+use super::WalRange;
 use crate::postgres::SystemId;
 use crate::wal::timeline::TimelineId;
+pub use digest::ManifestDigest;
 
-/// A manifest whose own checksum was right.
+/// A manifest whose own checksum was right, less its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// 1 or 2.
     pub version: u32,
     /// Present exactly in version 2.
     pub system_id: Option<SystemId>,
-    /// In the order of the manifest.
-    pub files: Vec<ManifestFile>,
+    /// How many files it lists.
+    pub file_count: usize,
     /// In the order of the manifest.
     pub wal_ranges: Vec<WalRange>,
 }
@@ -71,7 +79,7 @@ pub enum BadManifest {
     },
     /// Not the JSON that a manifest is made of.
     #[error("backup manifest cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[source] serde_json::Error),
     /// Written by a PostgreSQL that is newer than we are.
     #[error("backup manifest has the unknown version {version}")]
     Version {
@@ -100,57 +108,171 @@ pub enum BadManifest {
     },
 }
 
-/// Reads a whole manifest, after its own checksum has been found right.
-pub fn parse(bytes: &[u8]) -> Result<Manifest, BadManifest> {
-    let expected = digest(bytes).ok_or(BadManifest::Cut)?;
-    let raw: RawManifest = serde_json::from_slice(bytes)?;
-    if raw.checksum != expected {
-        return Err(BadManifest::Checksum {
-            expected,
-            found: raw.checksum,
-        });
-    }
-    let version = raw.version;
-    if !(1..=2).contains(&version) {
-        return Err(BadManifest::Version { version });
-    }
-    if raw.system_id.is_some() != (version == 2) {
-        return Err(BadManifest::SystemIdentifier { version });
-    }
-    Ok(Manifest {
-        version,
-        system_id: raw.system_id.map(SystemId::new),
-        files: read_all(raw.files, read_file)?,
-        wal_ranges: read_all(raw.wal_ranges, read_range)?,
+/// A manifest that was read to its end, but not compared with its checksum.
+pub struct Unchecked {
+    raw: RawManifest,
+    file_count: usize,
+    problem: Option<BadManifest>,
+}
+
+/// Reads a manifest and shows each of its files, in its order.
+///
+/// # Errors
+/// When the text is not the JSON that a manifest is made of.
+pub fn read<'de, D: Deserializer<'de>>(
+    json: D,
+    mut show: impl FnMut(ManifestFile),
+) -> Result<Unchecked, D::Error> {
+    let (mut file_count, mut problem) = (0, None);
+    let files = |raw: RawFile| {
+        file_count += 1;
+        match read_file(file_count, raw) {
+            Ok(file) => show(file),
+            Err(bad) => {
+                problem.get_or_insert(bad);
+            }
+        }
+    };
+    let raw = json.deserialize_map(ManifestVisitor { files })?;
+    Ok(Unchecked {
+        raw,
+        file_count,
+        problem,
     })
 }
 
-/// The SHA-256 of everything before the last line; `None` if that line has no checksum.
-fn digest(bytes: &[u8]) -> Option<String> {
-    let without_end = bytes.strip_suffix(b"\n")?;
-    let last_line = without_end.iter().rposition(|byte| *byte == b'\n')? + 1;
-    if !bytes[last_line..]
-        .trim_ascii_start()
-        .starts_with(b"\"Manifest-Checksum\"")
-    {
-        return None;
+impl Unchecked {
+    /// Compares the manifest with what a [`ManifestDigest`] made of the same bytes.
+    ///
+    /// # Errors
+    /// When it was damaged or cut short, is of an unknown version, or has a value that cannot be
+    /// read; what was shown then means nothing.
+    pub fn check(self, digest: ManifestDigest) -> Result<Manifest, BadManifest> {
+        let raw = self.raw;
+        let expected = digest.finish().ok_or(BadManifest::Cut)?;
+        if raw.checksum != expected {
+            return Err(BadManifest::Checksum {
+                expected,
+                found: raw.checksum,
+            });
+        }
+        let version = raw.version;
+        if !(1..=2).contains(&version) {
+            return Err(BadManifest::Version { version });
+        }
+        if raw.system_id.is_some() != (version == 2) {
+            return Err(BadManifest::SystemIdentifier { version });
+        }
+        if let Some(bad) = self.problem {
+            return Err(bad);
+        }
+        let ranges = raw.wal_ranges.into_iter().enumerate();
+        let ranges = ranges.map(|(index, range)| read_range(index + 1, range));
+        Ok(Manifest {
+            version,
+            system_id: raw.system_id.map(SystemId::new),
+            file_count: self.file_count,
+            wal_ranges: ranges.collect::<Result<_, _>>()?,
+        })
     }
-    Some(hex(&Sha256::digest(&bytes[..last_line])))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+impl From<serde_json::Error> for BadManifest {
+    fn from(error: serde_json::Error) -> BadManifest {
+        match error.is_eof() {
+            true => BadManifest::Cut,
+            false => BadManifest::Json(error),
+        }
+    }
+}
+
+/// What stands in a manifest beside the files.
 struct RawManifest {
-    #[serde(rename = "PostgreSQL-Backup-Manifest-Version")]
     version: u32,
-    #[serde(rename = "System-Identifier")]
     system_id: Option<u64>,
-    #[serde(rename = "Files")]
-    files: Vec<RawFile>,
-    #[serde(rename = "WAL-Ranges")]
     wal_ranges: Vec<RawRange>,
-    #[serde(rename = "Manifest-Checksum")]
     checksum: String,
+}
+
+/// The keys of a manifest.
+#[derive(Deserialize)]
+enum Key {
+    #[serde(rename = "PostgreSQL-Backup-Manifest-Version")]
+    Version,
+    #[serde(rename = "System-Identifier")]
+    SystemId,
+    #[serde(rename = "Files")]
+    Files,
+    #[serde(rename = "WAL-Ranges")]
+    WalRanges,
+    #[serde(rename = "Manifest-Checksum")]
+    Checksum,
+}
+
+/// Takes a manifest apart while it is read.
+struct ManifestVisitor<F> {
+    files: F,
+}
+
+impl<'de, F: FnMut(RawFile)> Visitor<'de> for ManifestVisitor<F> {
+    type Value = RawManifest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a backup manifest")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<RawManifest, A::Error> {
+        let (mut version, mut system_id, mut wal_ranges, mut checksum) = (None, None, None, None);
+        let mut has_files = false;
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Version => version = Some(map.next_value()?),
+                Key::SystemId => system_id = Some(map.next_value()?),
+                Key::Files => {
+                    has_files = true;
+                    map.next_value_seed(FileList(&mut self.files))?;
+                }
+                Key::WalRanges => wal_ranges = Some(map.next_value()?),
+                Key::Checksum => checksum = Some(map.next_value()?),
+            }
+        }
+        let missing = |name| A::Error::missing_field(name);
+        if !has_files {
+            return Err(missing("Files"));
+        }
+        Ok(RawManifest {
+            version: version.ok_or_else(|| missing("PostgreSQL-Backup-Manifest-Version"))?,
+            system_id,
+            wal_ranges: wal_ranges.ok_or_else(|| missing("WAL-Ranges"))?,
+            checksum: checksum.ok_or_else(|| missing("Manifest-Checksum"))?,
+        })
+    }
+}
+
+/// The list of files, let go one by one.
+struct FileList<'f, F>(&'f mut F);
+
+impl<'de, F: FnMut(RawFile)> DeserializeSeed<'de> for FileList<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(RawFile)> Visitor<'de> for FileList<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of files")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(file) = list.next_element()? {
+            (self.0)(file);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -179,17 +301,6 @@ struct RawRange {
     start: String,
     #[serde(rename = "End-LSN")]
     end: String,
-}
-
-/// Reads each item with its number, counted from 1; the raw ones are let go one by one.
-fn read_all<R, T>(
-    raw: Vec<R>,
-    read: impl Fn(usize, R) -> Result<T, BadManifest>,
-) -> Result<Vec<T>, BadManifest> {
-    raw.into_iter()
-        .enumerate()
-        .map(|(index, item)| read(index + 1, item))
-        .collect()
 }
 
 fn read_file(number: usize, raw: RawFile) -> Result<ManifestFile, BadManifest> {

@@ -42,6 +42,25 @@ fn render(version: u32, entries: &[FileEntry], wal_ranges: Vec<WalRange>) -> Str
     text + &stream.finish(&ManifestTrailer { wal_ranges })
 }
 
+/// A whole manifest: what is read, and the files that were shown.
+#[derive(Debug)]
+struct Parsed {
+    files: Vec<ManifestFile>,
+    manifest: Manifest,
+}
+
+fn parse(bytes: &[u8]) -> Result<Parsed, BadManifest> {
+    let mut files = Vec::new();
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let unchecked = read(&mut json, |file| files.push(file))?;
+    json.end()?;
+    let mut digest = ManifestDigest::default();
+    digest.update(bytes);
+    let manifest = unchecked.check(digest)?;
+    assert_eq!(manifest.file_count, files.len());
+    Ok(Parsed { files, manifest })
+}
+
 /// Replaces text in a manifest and gives it the right checksum again.
 fn sealed(text: &str, from: &str, to: &str) -> Vec<u8> {
     assert!(text.contains(from), "{from}");
@@ -100,19 +119,19 @@ fn what_is_written_is_read() {
         (180_006, 2, Some(77)),
     ] {
         let text = render(version, &entries(), vec![range(), range()]);
-        let manifest = parse(text.as_bytes()).unwrap();
+        let Parsed { files, manifest } = parse(text.as_bytes()).unwrap();
         assert_eq!(manifest.version, manifest_version);
         assert_eq!(manifest.system_id, system_id.map(SystemId::new));
         assert_eq!(manifest.wal_ranges, [range(), range()]);
-        assert_eq!(manifest.files[1].path, b"base/1/\xe9");
-        assert_eq!(manifest.files[1].checksum, FileChecksum::Crc32c(0));
+        assert_eq!(files[1].path, b"base/1/\xe9");
+        assert_eq!(files[1].checksum, FileChecksum::Crc32c(0));
     }
 }
 
 #[test]
 fn a_manifest_without_files_is_written_and_read() {
-    let manifest = parse(render(170_010, &[], vec![]).as_bytes()).unwrap();
-    assert_eq!((manifest.files, manifest.wal_ranges), (vec![], vec![]));
+    let Parsed { files, manifest } = parse(render(170_010, &[], vec![]).as_bytes()).unwrap();
+    assert_eq!((files, manifest.wal_ranges), (vec![], vec![]));
 }
 
 #[test]
@@ -156,6 +175,16 @@ fn a_manifest_cut_anywhere_is_refused() {
         assert!(parse(&ACCEPTED[..length]).is_err(), "{length} bytes");
     }
     assert!(matches!(parse(b""), Err(BadManifest::Cut)));
+}
+
+#[test]
+fn a_manifest_is_digested_in_pieces_of_any_size() {
+    let mut digest = ManifestDigest::default();
+    for byte in ACCEPTED {
+        digest.update(&[*byte]);
+    }
+    let unchecked = read(&mut serde_json::Deserializer::from_slice(ACCEPTED), drop).unwrap();
+    unchecked.check(digest).unwrap();
 }
 
 #[test]
