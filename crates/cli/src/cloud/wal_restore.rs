@@ -55,8 +55,7 @@ What happens: the file is looked for under every compression suffix, fetched, de
 put in place whole or not at all.
 
 Example, in postgresql.conf or postgresql.auto.conf:
-  restore_command = 'barman-cloud-wal-restore -p 8 --stop-recovery-on-failure \
-                     s3://backups/pg main %f %p'
+  restore_command = 'barman-cloud-wal-restore -p 8 --stop-recovery-on-failure s3://b/pg main %f %p'
 With -p 8 the next eight segments are already on disk, checked, when PostgreSQL asks for them. The \
 background process ends by itself a minute after the last request, and what it kept goes with it.
 
