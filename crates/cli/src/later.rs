@@ -18,8 +18,6 @@ pub struct Later {
     pub long: &'static str,
     /// The other spellings.
     pub aliases: &'static [&'static str],
-    /// The one-letter form.
-    pub short: Option<char>,
     /// What follows it.
     pub takes: Takes,
     /// What it is for, for `--help`.
@@ -34,22 +32,13 @@ pub enum Takes {
 }
 
 impl Later {
-    /// A row without short form and other spellings.
+    /// A row without other spellings.
     pub const fn option(long: &'static str, takes: Takes, help: &'static str) -> Later {
         Later {
             long,
             aliases: &[],
-            short: None,
             takes,
             help,
-        }
-    }
-
-    /// The same row with a one-letter form.
-    pub const fn short(self, short: char) -> Later {
-        Later {
-            short: Some(short),
-            ..self
         }
     }
 
@@ -64,10 +53,6 @@ impl Later {
             .visible_aliases(self.aliases.iter().copied())
             .help(self.help)
             .help_heading(HEADING);
-        let arg = match self.short {
-            Some(short) => arg.short(short),
-            None => arg,
-        };
         match self.takes {
             Takes::Value(name) => arg
                 .value_name(name)

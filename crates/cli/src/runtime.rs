@@ -9,6 +9,7 @@ use std::future::Future;
 use std::process;
 use std::time::Duration;
 
+use engine::upload::StopFlag;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -66,6 +67,24 @@ where
     // Threads that are stuck in a read must not hold up the end of the program.
     runtime.shutdown_background();
     result
+}
+
+/// Runs work that watches a stop flag, and raises the flag when a signal came.
+pub async fn raise_on_signal<T>(
+    mut signalled: watch::Receiver<bool>,
+    stop: &StopFlag,
+    work: impl Future<Output = T>,
+) -> T {
+    let raise = async {
+        if signalled.wait_for(|signalled| *signalled).await.is_ok() {
+            stop.raise();
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        done = work => done,
+        never = raise => never,
+    }
 }
 
 /// Runs work that may be dropped at any moment: what it leaves behind is harmless.

@@ -6,6 +6,7 @@
 //! never from globals.
 
 mod absent;
+mod address;
 pub mod azure;
 mod bandwidth;
 mod create;
@@ -24,6 +25,7 @@ mod transport;
 
 use engine::store::Bucket;
 
+pub use address::address;
 pub use create::{CreateError, Creation, open_or_create};
 pub use encryption::{BadCustomerKey, CustomerKey, Encryption};
 pub use environment::Environment;

@@ -12,6 +12,7 @@ use object_store::{GetResultPayload, ObjectStoreExt};
 use tokio::sync::mpsc;
 
 use crate::store::{Bucket, StoreError};
+use crate::upload::StopFlag;
 
 const WAITING_CHUNKS: usize = 16;
 
@@ -31,6 +32,18 @@ pub enum Download {
 /// # Errors
 /// When the store does not have the object or refuses.
 pub async fn open_download(bucket: &Bucket, key: &str) -> Result<Download, StoreError> {
+    open_download_until(bucket, key, &StopFlag::default()).await
+}
+
+/// The same, but a raised `stop` ends the stream with an error, whatever the store is doing.
+///
+/// # Errors
+/// As [`open_download`].
+pub async fn open_download_until(
+    bucket: &Bucket,
+    key: &str,
+    stop: &StopFlag,
+) -> Result<Download, StoreError> {
     let got = bucket.objects.get(&bucket.path(key)?).await;
     let got = got.map_err(bucket.error("read", key))?;
     if let GetResultPayload::File(file, _) = got.payload {
@@ -40,8 +53,19 @@ pub async fn open_download(bucket: &Bucket, key: &str) -> Result<Download, Store
     let mut stream = got.into_stream();
     let bucket = bucket.clone();
     let key = key.to_owned();
+    let stop = stop.clone();
     tokio::spawn(async move {
-        while let Some(chunk) = stream.next().await {
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                () = stop.raised() => {
+                    // The reader may have gone already.
+                    let _ = sender.send(stop.check().map(|()| Bytes::new())).await;
+                    return;
+                }
+                chunk = stream.next() => chunk,
+            };
+            let Some(chunk) = chunk else { return };
             let failed = chunk.is_err();
             let chunk =
                 chunk.map_err(|source| io::Error::other(bucket.error("read", &key)(source)));

@@ -1,12 +1,15 @@
 //! The one durable write: temporary file, write, fsync, rename, fsync of the directory.
 //!
 //! Nobody else renames files into place. Always true: under the final name a reader sees either
-//! what was there before or the whole new content, also after a power cut.
+//! what was there before or the whole new content, also after a power cut. A temporary file is
+//! locked by the process that writes it, so that what a killed one left can be told and removed.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 /// How sure the new file must be before the caller goes on.
@@ -34,9 +37,11 @@ impl PendingFile {
     pub fn create(destination: &Path) -> io::Result<PendingFile> {
         let directory = parent(destination);
         let file = tempfile::Builder::new()
-            .prefix(".barman-")
-            .suffix(".tmp")
+            .prefix(&temporary_prefix(destination))
+            .suffix(TEMPORARY_SUFFIX)
             .tempfile_in(directory)?;
+        // Where files cannot be locked, what a killed process leaves is not cleared away.
+        let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
         Ok(PendingFile {
             writer: BufWriter::with_capacity(BUFFER_BYTES, file),
             destination: destination.to_path_buf(),
@@ -48,6 +53,15 @@ impl PendingFile {
     /// # Errors
     /// When flushing or renaming fails; the destination is then as it was.
     pub fn finish(self, durability: Durability) -> io::Result<()> {
+        let destination = self.destination.clone();
+        self.finish_as(&destination, durability)
+    }
+
+    /// Puts the file in place under another name in the same directory.
+    ///
+    /// # Errors
+    /// As [`PendingFile::finish`].
+    pub fn finish_as(self, destination: &Path, durability: Durability) -> io::Result<()> {
         let file = self
             .writer
             .into_inner()
@@ -55,13 +69,72 @@ impl PendingFile {
         if durability == Durability::Durable {
             file.as_file().sync_all()?;
         }
-        file.persist(&self.destination)
-            .map_err(|error| error.error)?;
+        file.persist(destination).map_err(|error| error.error)?;
         if durability == Durability::Durable {
-            sync_directory(parent(&self.destination))?;
+            sync_directory(parent(destination))?;
         }
         Ok(())
     }
+}
+
+const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// How the name of every temporary file for this destination begins.
+fn temporary_prefix(destination: &Path) -> OsString {
+    let mut prefix = OsString::from(".barman-");
+    prefix.push(destination.file_name().unwrap_or(OsStr::new("file")));
+    prefix.push(".");
+    prefix
+}
+
+/// Removes the temporary files that killed processes left for this destination. One that a live
+/// process writes is locked and stays; what cannot be looked at stays too.
+pub fn remove_abandoned(destination: &Path) {
+    let prefix = temporary_prefix(destination);
+    let is_ours = |name: &OsStr| {
+        let name = name.as_encoded_bytes();
+        name.starts_with(prefix.as_encoded_bytes()) && name.ends_with(TEMPORARY_SUFFIX.as_bytes())
+    };
+    let entries = fs::read_dir(parent(destination)).into_iter().flatten();
+    for entry in entries
+        .flatten()
+        .filter(|entry| is_ours(&entry.file_name()))
+    {
+        // A regular file only: opening anything else could block.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        let Some(file) = is_file.then(|| File::open(entry.path()).ok()).flatten() else {
+            continue;
+        };
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            // Somebody else may have removed it meanwhile.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Moves a file to where it is wanted: whole or not at all, and gone from where it was. Across
+/// file systems it is copied.
+///
+/// # Errors
+/// When it can be neither renamed nor copied; it is then still where it was.
+pub fn move_into_place(from: &Path, destination: &Path) -> io::Result<()> {
+    match fs::rename(from, destination) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        moved => return moved,
+    }
+    let mut source = File::open(from)?;
+    let mut file = PendingFile::create(destination)?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match source.read(&mut buffer)? {
+            0 => break,
+            count => file.write_all(&buffer[..count])?,
+        }
+    }
+    file.finish(Durability::Atomic)?;
+    // It is where it was wanted; a copy that stays behind harms nobody.
+    let _ = fs::remove_file(from);
+    Ok(())
 }
 
 impl Write for PendingFile {
@@ -122,5 +195,36 @@ mod tests {
         write_durably(&path, b"old").unwrap();
         write_durably(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_what_a_live_one_writes_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let live = PendingFile::create(&path).unwrap();
+        let left = [".barman-f.x1.tmp", ".barman-g.x1.tmp", ".barman-f.tm", "f"];
+        for name in left {
+            std::fs::write(directory.path().join(name), name).unwrap();
+        }
+        remove_abandoned(&path);
+        let mut there: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        there.sort();
+        assert_eq!(there.len(), 4, "{there:?}");
+        assert!(!there.contains(&left[0].to_owned()));
+        live.finish(Durability::Atomic).unwrap();
+    }
+
+    #[test]
+    fn a_moved_file_is_in_one_place_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a"), directory.path().join("b"));
+        std::fs::write(&from, "new").unwrap();
+        std::fs::write(&to, "old").unwrap();
+        move_into_place(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+        assert!(!from.exists());
     }
 }

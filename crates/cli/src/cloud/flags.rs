@@ -148,6 +148,12 @@ impl Place {
         &self.layout
     }
 
+    /// Where the requests go: what tells apart two stores that have one URL.
+    pub fn address(&self) -> Result<String, Failure> {
+        let environment = Environment::gather();
+        Ok(cloud::address(&self.location, &self.options, &environment)?)
+    }
+
     /// Opens the bucket.
     pub async fn open(&self) -> Result<Bucket, Failure> {
         Ok(cloud::open(&self.location, &self.options, &Environment::gather()).await?)

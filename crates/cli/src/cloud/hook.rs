@@ -46,6 +46,28 @@ pub fn taken_backup(environment: &Environment) -> Result<Option<TakenBackup>, Fa
     }))
 }
 
+/// The WAL file that the server is about to archive, if this is one of its WAL hooks.
+///
+/// # Errors
+/// When it is another hook, another phase, or the file is not named.
+pub fn incoming_wal(environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+    let Some(hook) = environment.get("BARMAN_HOOK") else {
+        return Ok(None);
+    };
+    let phase = environment.get("BARMAN_PHASE").unwrap_or_default();
+    if !matches!(hook, "archive_script" | "archive_retry_script") || phase != "pre" {
+        let what =
+            format!("barman-cloud-wal-archive is no script for the hook {hook}, phase {phase}");
+        let hint = "Name it in pre_archive_script or pre_archive_retry_script.";
+        return Err(Failure::new(Exit::Usage, what).with_hint(hint));
+    }
+    let file = required(environment, "BARMAN_FILE").map_err(|failure| Failure {
+        exit: Exit::Usage,
+        ..failure
+    })?;
+    Ok(Some(PathBuf::from(file)))
+}
+
 fn required<'a>(environment: &'a Environment, name: &str) -> Result<&'a str, Failure> {
     let missing = || Failure::new(Exit::Other, format!("{name} is not set, as in every hook"));
     environment.get(name).ok_or_else(missing)
@@ -70,6 +92,31 @@ mod tests {
     /// The environment of a hook, with one variable other than it should be.
     fn but(name: &str, value: &str) -> Environment {
         HOOK.into_iter().chain([(name, value)]).collect()
+    }
+
+    #[test]
+    fn a_wal_hook_says_which_file_is_coming() {
+        let incoming = "/srv/barman/main/incoming/000000010000000000000003";
+        let asked = |hook, phase, file| {
+            let words = [
+                ("BARMAN_HOOK", hook),
+                ("BARMAN_PHASE", phase),
+                ("BARMAN_FILE", file),
+            ];
+            incoming_wal(&words.into_iter().collect()).map_err(|failure| failure.exit)
+        };
+        let found = Ok(Some(PathBuf::from(incoming)));
+        assert_eq!(asked("archive_script", "pre", incoming), found);
+        assert_eq!(asked("archive_retry_script", "pre", incoming), found);
+        assert_eq!(asked("", "pre", incoming), Ok(None));
+        for (hook, phase, file) in [
+            ("archive_script", "post", incoming),
+            ("archive_script", "", incoming),
+            ("backup_script", "pre", incoming),
+            ("archive_script", "pre", ""),
+        ] {
+            assert_eq!(asked(hook, phase, file), Err(Exit::Usage), "{hook} {phase}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod providers;
 pub mod restore;
 pub mod tags;
 pub mod wal_archive;
+pub mod wal_prefetch;
 pub mod wal_restore;
 
 use std::ffi::OsString;

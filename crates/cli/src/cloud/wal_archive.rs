@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use cloud::Environment;
 use engine::wal::archive::{ArchiveRequest, Archived, WalTags, archive_wal};
+use engine::wal::archive_ahead::{Ahead, archive_ahead};
+use engine::wal::archived_notes::ArchivedNotes;
 use model::codec::Codec;
+use model::wal::ahead::fingerprint;
 
 use super::CloudCommand;
 use super::encryption::EncryptionFlags;
-use super::flags::Common;
+use super::flags::{Common, Place};
+use super::hook;
 use super::providers::{AtRestFlags, BlockFlags};
 use super::tags::{HistoryTagFlags, TagFlags};
 use crate::failure::{Exit, Failure};
@@ -26,6 +31,13 @@ pub struct Args {
     server_name: String,
     /// The WAL file: %p in archive_command
     wal_path: Option<PathBuf>,
+    /// Archive up to N finished segments at a time, the next ones too [barman-rs only]
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=64))]
+    parallel: u16,
+    /// Where --parallel notes which are done [default: /tmp/barman-SERVER-HASH] [barman-rs only]
+    #[arg(long, value_name = "DIR")]
+    prefetch_cache_dir: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -80,6 +92,12 @@ Example, in postgresql.conf:
   archive_mode = on
   archive_command = 'barman-cloud-wal-archive --zstd s3://backups/pg main %p'
 
+With -p 4 one call archives up to four finished segments at a time, and PostgreSQL's next three \
+calls end at once. Each segment is checked and stored as without it.
+
+As pre_archive_script or pre_archive_retry_script of a Barman server, without WAL_PATH, the file \
+is the one that Barman is about to archive.
+
 Exit status:
   0  the file is in the object store 3  the command line is wrong, or this is no WAL file
   1  the file could not be archived  4  something else, such as a bucket that does not exist
@@ -88,8 +106,9 @@ PostgreSQL keeps the file and tries again after every status but 0.";
 
 impl Args {
     fn into_request(self) -> Result<ArchiveRequest, Failure> {
-        let Some(path) = self.wal_path else {
-            return Err(no_path());
+        let path = match self.wal_path {
+            Some(path) => path,
+            None => hook::incoming_wal(&Environment::gather())?.ok_or_else(no_path)?,
         };
         let codec = self.compression.codec();
         let level = self
@@ -126,9 +145,6 @@ impl Compression {
 }
 
 fn no_path() -> Failure {
-    if std::env::var_os("BARMAN_HOOK").is_some() {
-        return Failure::not_built("barman-cloud-wal-archive as a hook script of Barman");
-    }
     Failure::new(Exit::Usage, "no WAL file is given")
         .with_hint("End archive_command with %p: barman-cloud-wal-archive URL SERVER_NAME %p")
 }
@@ -175,19 +191,79 @@ impl CloudCommand for Args {
         if self.common.test {
             return place.test();
         }
+        let (file_count, folder) = (usize::from(self.parallel), self.prefetch_cache_dir.clone());
         let request = self.into_request()?;
+        let notes = match file_count {
+            0 | 1 => None,
+            _ => open_notes(&place, folder, log),
+        };
+        let Some(notes) = notes else {
+            let archived = runtime::run_or_drop(async {
+                let bucket = place.open().await?;
+                Ok(archive_wal(&bucket, place.layout(), &request).await?)
+            })?;
+            say(&request, &archived, log);
+            return Ok(());
+        };
+        if let Ok(Some(key)) = notes.key_of(&request.path) {
+            log.line(
+                Level::Info,
+                &format!("{} was stored ahead, as {key}", request.path.display()),
+            );
+            return Ok(());
+        }
+        let ahead = Ahead {
+            file_count,
+            notes: &notes,
+        };
         let archived = runtime::run_or_drop(async {
             let bucket = place.open().await?;
-            Ok(archive_wal(&bucket, place.layout(), &request).await?)
+            Ok(archive_ahead(&bucket, place.layout(), &request, ahead).await?)
         })?;
-        let said = match archived {
-            Archived::Stored(key) => format!("{} is stored as {key}", request.path.display()),
-            Archived::AlreadyThere(key) => {
-                format!("{} was stored before, as {key}", request.path.display())
-            }
-        };
-        log.line(Level::Info, &said);
+        say(&request, &archived.requested, log);
+        for (path, error) in archived.failed {
+            let what = Failure::from(error).what;
+            let text = format!("{} is not stored ahead: {what}", path.display());
+            log.line(Level::Warning, &text);
+        }
+        log.line(
+            Level::Info,
+            &format!("{} more are stored ahead", archived.stored_count),
+        );
         Ok(())
+    }
+}
+
+fn say(request: &ArchiveRequest, archived: &Archived, log: &Log) {
+    let path = request.path.display();
+    let said = match archived {
+        Archived::Stored(key) => format!("{path} is stored as {key}"),
+        Archived::AlreadyThere(key) => format!("{path} was stored before, as {key}"),
+    };
+    log.line(Level::Info, &said);
+}
+
+/// The notes of what is archived ahead; without them nothing is.
+fn open_notes(place: &Place, folder: Option<PathBuf>, log: &Log) -> Option<ArchivedNotes> {
+    let open = || -> Result<ArchivedNotes, Failure> {
+        let root = place.layout().server_root();
+        let server = root.rsplit('/').next().unwrap_or_default();
+        let own = fingerprint(&[&place.address()?, root]);
+        let usual = || std::env::temp_dir().join(format!("barman-{server}-{own}"));
+        let folder = folder.unwrap_or_else(usual);
+        let folder = std::path::absolute(&folder).map_err(|error| {
+            let what = format!("cannot use {}: {error}", folder.display());
+            Failure::new(Exit::Other, what)
+        })?;
+        Ok(ArchivedNotes::open(&folder)?)
+    };
+    match open() {
+        Ok(notes) => Some(notes),
+        Err(failure) => {
+            let text = format!("nothing is stored ahead: {}", failure.what);
+            log.line(Level::Warning, &text);
+            None
+        }
     }
 }
 

@@ -4,15 +4,19 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use engine::wal::fetch::{FetchRequest, PartialPolicy, fetch_wal};
+use engine::upload::StopFlag;
+use engine::wal::fetch::{FetchRequest, Fetched, PartialPolicy, fetch_wal};
+use model::postgres::SegmentSize;
+use model::wal::name::WalName;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::Common;
+use super::flags::{Common, Place};
+use super::wal_prefetch::{self, Choice, Prefetcher};
 use crate::failure::{Exit, Failure};
-use crate::later::{Later, Takes};
-use crate::log::Log;
-use crate::runtime;
+use crate::later::Later;
+use crate::log::{Level, Log};
+use crate::runtime::{self, Threads};
 
 /// Get one WAL file from an object store; made to be PostgreSQL's restore_command.
 #[derive(Debug, Parser)]
@@ -26,12 +30,22 @@ pub struct Args {
     wal_name: String,
     /// Where to put it: %p in restore_command
     wal_dest: PathBuf,
+    /// Keep the next N segments in a spool, fetched in the background while recovery goes on
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=256))]
+    parallel: u16,
+    /// Where --parallel keeps them: room for N segments is needed there
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp/walrestore")]
+    spool_dir: PathBuf,
     /// Do not accept a .partial segment where the complete one is missing
     #[arg(long)]
     no_partial: bool,
     /// Stop PostgreSQL's recovery (exit 200) on every failure but "no such file" [barman-rs only]
     #[arg(long)]
     stop_recovery_on_failure: bool,
+    /// How the command starts its own background process [barman-rs only]
+    #[arg(long = wal_prefetch::WORKER_OPTION, value_name = "BYTES", hide = true)]
+    prefetch_worker: Option<u64>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -43,12 +57,15 @@ What happens: the file is looked for under every compression suffix, fetched, de
 put in place whole or not at all.
 
 Example, in postgresql.conf or postgresql.auto.conf:
-  restore_command = 'barman-cloud-wal-restore --stop-recovery-on-failure s3://backups/pg main %f %p'
+  restore_command = 'barman-cloud-wal-restore -p 8 --stop-recovery-on-failure s3://b/pg main %f %p'
+With -p 8 the next eight segments are already on disk, checked, when PostgreSQL asks for them. The \
+background process ends by itself a minute after the last request, and what it kept goes with it.
 
 Exit status:
   0  the file is at WAL_DEST         3  the command line is wrong, or this is no WAL file name
   1  there is no such file           4  something else, such as a bucket that does not exist
-  2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM
+  2  the object store is unreachable, or a segment cannot be moved out of the spool
+  130, 143  stopped by SIGINT or SIGTERM
 PostgreSQL takes every status from 1 to 125 for the end of the archive: it ends recovery and opens \
 the database with what it has. --stop-recovery-on-failure keeps 1 for that and turns 2, 3 and 4 \
 into 200, at which PostgreSQL stops, and can be started again when the object store is back.";
@@ -56,25 +73,11 @@ into 200, at which PostgreSQL stops, and can be started again when the object st
 /// The option as it is typed: even a command line with a mistake in it must not end recovery.
 const SAFE_MODE: &str = "--stop-recovery-on-failure";
 
-const PARALLEL: &[Later] = &[
-    Later::option(
-        "parallel",
-        Takes::Value("N"),
-        "Fetch the files that will be asked for next",
-    )
-    .short('p'),
-    Later::option(
-        "spool-dir",
-        Takes::Value("DIR"),
-        "Where --parallel keeps them",
-    ),
-];
-
 impl Args {
-    fn into_request(self) -> Result<FetchRequest, Failure> {
+    fn request(&self) -> Result<FetchRequest, Failure> {
         Ok(FetchRequest {
             name: self.wal_name.parse()?,
-            destination: self.wal_dest,
+            destination: self.wal_dest.clone(),
             partial: match self.no_partial {
                 true => PartialPolicy::Refuse,
                 false => PartialPolicy::Accept,
@@ -82,23 +85,62 @@ impl Args {
         })
     }
 
-    fn fetch(self) -> Result<(), Failure> {
+    fn fetch(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();
         }
-        let request = self.into_request()?;
-        runtime::run_or_drop(async {
-            let bucket = place.open().await?;
-            fetch_wal(&bucket, place.layout(), request).await?;
-            Ok(())
-        })
+        let request = self.request()?;
+        let prefetcher = match request.name {
+            WalName::Segment(_) => self.prefetcher(&place, log),
+            _ => None,
+        };
+        if let (Some(bytes), Some(prefetcher)) = (self.prefetch_worker, &prefetcher) {
+            return prefetcher.work(SegmentSize::new(bytes)?);
+        }
+        if let Some(prefetcher) = &prefetcher
+            && prefetcher.take(&request)?
+        {
+            return Ok(());
+        }
+        let name = request.name;
+        let fetched = fetch_directly(&place, request, log)?;
+        log.line(
+            Level::Info,
+            &format!("{name} is fetched from {}", fetched.key),
+        );
+        if let (Some(prefetcher), WalName::Segment(segment), Some(size)) =
+            (&prefetcher, &name, fetched.segment_size)
+        {
+            prefetcher.follow(segment, size);
+        }
+        Ok(())
+    }
+
+    fn prefetcher<'a>(&self, place: &'a Place, log: &'a Log) -> Option<Prefetcher<'a>> {
+        let choice = Choice {
+            segment_count: usize::from(self.parallel),
+            spool_dir: &self.spool_dir,
+            destination: &self.wal_dest,
+        };
+        Prefetcher::open(place, &choice, log)
     }
 }
 
+fn fetch_directly(place: &Place, request: FetchRequest, log: &Log) -> Result<Fetched, Failure> {
+    runtime::run_until_done(Threads::One, log, |signalled| async move {
+        let stop = StopFlag::default();
+        let fetch = async {
+            let bucket = place.open().await?;
+            Ok(fetch_wal(&bucket, place.layout(), request, &stop).await?)
+        };
+        runtime::raise_on_signal(signalled, &stop, fetch).await
+    })
+}
+
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[PARALLEL];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn usage_exit(words: &[OsString]) -> Exit {
         let is_asked = |word: &OsString| {
@@ -116,10 +158,12 @@ impl CloudCommand for Args {
         &self.common
     }
 
-    fn run(self, _log: &Log) -> Result<(), Failure> {
+    fn run(self, log: &Log) -> Result<(), Failure> {
         let safe_mode = self.stop_recovery_on_failure;
-        self.fetch().map_err(|failure| match failure.exit {
-            Exit::NothingThere | Exit::Unreachable | Exit::Usage | Exit::Other if safe_mode => {
+        self.fetch(log).map_err(|failure| match failure.exit {
+            Exit::NothingThere | Exit::Unreachable | Exit::Spool | Exit::Usage | Exit::Other
+                if safe_mode =>
+            {
                 Failure {
                     exit: Exit::StopsRecovery,
                     ..failure

@@ -14,6 +14,8 @@ use engine::restore::{ExtractError, RestoreError};
 use engine::store::StoreError;
 use engine::wal::archive::ArchiveError;
 use engine::wal::fetch::FetchError;
+use engine::wal::private_folder::FolderError;
+use engine::wal::spool::CannotPlace;
 use model::backup::catalogue::ResolveError;
 use model::deletion::CannotDelete;
 use model::restore::choose::NoBackup;
@@ -38,6 +40,7 @@ usage_errors!(
     model::backup::reference::BadBackupName,
     model::cloud::BadLayout,
     model::moment::BadMoment,
+    model::postgres::BadSegmentSize,
     model::restore::tablespaces::BadTablespaceMapping,
     model::restore::target::BadTimelineChoice,
     model::retention::BadPolicy,
@@ -212,6 +215,18 @@ impl From<FetchError> for Failure {
                 ),
             error => of_work(&error, Exit::Other),
         }
+    }
+}
+
+impl From<CannotPlace> for Failure {
+    fn from(error: CannotPlace) -> Failure {
+        of_work(&error, Exit::Spool)
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Failure {
+        of_work(&error, Exit::Other)
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Exit {
     NothingThere,
     /// 2: the object store cannot be reached.
     Unreachable,
+    /// 2 as well: a segment that was fetched ahead cannot be moved to where it is wanted.
+    Spool,
     /// 2 as well: the command line of `barman` itself is wrong.
     ServerUsage,
     /// 3: the command line, or a name or pattern in it, is wrong.
@@ -38,7 +40,7 @@ impl Exit {
     pub fn status(self) -> u8 {
         match self {
             Exit::Failed | Exit::NothingThere => 1,
-            Exit::Unreachable | Exit::ServerUsage => 2,
+            Exit::Unreachable | Exit::Spool | Exit::ServerUsage => 2,
             Exit::Usage => 3,
             Exit::Other => 4,
             Exit::StopsHook => 63,
@@ -67,12 +69,6 @@ impl Failure {
             what: what.into(),
             hint: None,
         }
-    }
-
-    /// A command or option value that Barman has and this version does not.
-    pub fn not_built(what: &str) -> Failure {
-        Failure::new(Exit::Usage, format!("{what} is not there yet"))
-            .with_hint("See docs/compatibility.md for what works now.")
     }
 
     /// The same failure with a hint.

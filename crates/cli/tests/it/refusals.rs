@@ -38,11 +38,6 @@ fn older_spellings_of_options_are_known() {
             "--snapshot-recovery-z z s3://b/p main auto /x",
             "--gcp-zone",
         ),
-        (
-            "barman-cloud-wal-restore",
-            "-p2 s3://b/p main x /x",
-            "--parallel",
-        ),
     ] {
         let said = start(name, words);
         assert_eq!(said.status, 3, "{name} {words}: {}", said.stderr);

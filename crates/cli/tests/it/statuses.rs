@@ -116,7 +116,7 @@ fn no_failure_but_a_missing_file_looks_like_the_end_of_the_archive_in_safe_mode(
     );
     assert_eq!(
         status(&format!(
-            "--stop-rec -p 2 file://{at} main {segment} {at}/x"
+            "--stop-rec --sse-customer-key file:///k file://{at} main {segment} {at}/x"
         )),
         200
     );
@@ -153,4 +153,29 @@ fn an_endpoint_that_does_not_answer_is_status_2() {
             scope.spawn(move || check(case));
         }
     });
+}
+
+#[test]
+fn a_wal_file_that_a_barman_server_names_in_a_hook_is_archived() {
+    let store = TempDir::new().expect("a temporary directory");
+    let at = store.path().display();
+    let history = store.path().join("00000002.history");
+    fs::write(&history, "1\t0/3000148\tno reason\n").expect("a new file");
+    let file = history.display().to_string();
+    let archive = |phase| {
+        let variables = [
+            ("BARMAN_HOOK", "archive_retry_script"),
+            ("BARMAN_PHASE", phase),
+            ("BARMAN_FILE", file.as_str()),
+        ];
+        start_with(
+            "barman-cloud-wal-archive",
+            &format!("file://{at} main"),
+            &variables,
+        )
+    };
+    assert_eq!(archive("post").status, 3);
+    let archived = archive("pre");
+    assert_eq!(archived.status, 0, "{}", archived.stderr);
+    assert!(store.path().join("main/wals/00000002.history").exists());
 }

@@ -44,7 +44,7 @@ impl Endpoint {
         })
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         match self {
             Endpoint::Google { url } | Endpoint::Emulator { url } => url,
         }

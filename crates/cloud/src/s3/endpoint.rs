@@ -131,7 +131,7 @@ impl Endpoint {
     }
 
     /// The URL in the form the S3 client wants: with the bucket only if virtual-hosted.
-    pub(super) fn url_for(&self, bucket: &str) -> Result<String, SettingsError> {
+    pub(crate) fn url_for(&self, bucket: &str) -> Result<String, SettingsError> {
         let mut url = self.url.clone();
         if self.is_virtual_hosted(bucket) {
             let cause = "virtual addressing needs a host name, not an IP address";

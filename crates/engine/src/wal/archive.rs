@@ -4,26 +4,28 @@
 //! must be true: the file was whole and belonged to this cluster, and the store has confirmed it.
 //! Always true: an object is never replaced; the same name with the same content is success, with
 //! other content it is an error.
+//!
+//! Two requests a file: a listing, which finds the file under every codec's key, and one
+//! conditional write. The file is compressed while the listing is awaited. Memory is what the
+//! compressed file takes: a segment has at most 1 GiB, and the only write that every store takes
+//! on the condition that nothing is there is a single one.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::path::PathBuf;
 
 use model::cloud::Layout;
 use model::codec::Codec;
-use model::control_file::ControlFile;
-use model::format::backup_label;
-use model::postgres::SystemId;
-use model::wal::name::{SegmentName, WalName};
-use model::wal::segment::{BadSegment, check_segment};
-use model::wal::timeline::TimelineHistory;
-use object_store::{PutPayload, TagSet};
+use model::wal::name::WalName;
+use model::wal::segment::BadSegment;
+use object_store::{PutPayload, PutPayloadMut, TagSet};
 use tokio::task::spawn_blocking;
 
+use super::fetch::find;
+use super::inspect::{Inspected, inspect};
+use super::receive::{Decoded, open_decoded};
 use crate::codec::Encoder;
 use crate::store::{Bucket, StoreError, Written};
-use crate::upload::{Destination, StopFlag, Uploaded, part_channel, part_size, upload};
-use crate::wal::fetch::{find, open_decoded};
+use crate::upload::StopFlag;
 
 /// A WAL file to archive.
 #[derive(Debug, Clone)]
@@ -63,6 +65,15 @@ pub enum Archived {
     AlreadyThere(String),
 }
 
+impl Archived {
+    /// Where the file is in the store.
+    pub fn key(&self) -> &str {
+        match self {
+            Archived::Stored(key) | Archived::AlreadyThere(key) => key,
+        }
+    }
+}
+
 /// Why the file is not archived.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -84,14 +95,19 @@ pub enum ArchiveError {
     Content { path: PathBuf, cause: String },
     #[error("{existing} exists with other content than {path}")]
     Conflict { path: PathBuf, existing: String },
+    #[error("cannot compare {existing}, which exists, with {path}")]
+    Compare {
+        path: PathBuf,
+        existing: String,
+        #[source]
+        source: io::Error,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a worker ended unexpectedly: {0}")]
     Worker(String),
 }
 
-/// Larger files are not compressed in memory but uploaded in parts.
-const WHOLE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Archives one WAL file.
@@ -103,194 +119,117 @@ pub async fn archive_wal(
     layout: &Layout,
     request: &ArchiveRequest,
 ) -> Result<Archived, ArchiveError> {
-    let name = wal_name(&request.path)?;
-    let length = check(request, &name)?;
-    // In whatever codec it is there: a change of the codec must not hide other content.
-    if let Some((key, codec)) = find(bucket, layout, &name).await? {
-        return confirm(bucket, key, codec, request).await;
-    }
-    let key = layout.wal(&name, request.codec);
-    let tags = request.tags.of(&name);
-    let written = if length > WHOLE_LIMIT_BYTES {
-        let destination = Destination { key: &key, tags };
-        store_in_parts(bucket, destination, request, length).await?
-    } else {
-        let payload = blocking(request, compress).await?;
-        bucket.create(&key, payload, tags).await?
-    };
-    match written {
-        Written::Created => Ok(Archived::Stored(key)),
-        Written::AlreadyExists => confirm(bucket, key, request.codec, request).await,
-    }
+    let path = request.path.clone();
+    let inspected = on_blocking_thread(move || inspect(&path)).await?;
+    let sent = archive_inspected(bucket, layout, request, inspected).await?;
+    Ok(sent.archived)
 }
 
-fn wal_name(path: &Path) -> Result<WalName, ArchiveError> {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
-    name.parse()
-        .map_err(|_| ArchiveError::NotWal(path.display().to_string()))
+/// A file that the store has.
+pub(super) struct Sent {
+    pub(super) archived: Archived,
+    /// Of the whole file.
+    pub(super) crc32c: u32,
 }
 
-/// Checks the file against its name and returns its length in bytes.
-fn check(request: &ArchiveRequest, name: &WalName) -> Result<u64, ArchiveError> {
-    let path = &request.path;
-    let read_failed = |source| ArchiveError::Read {
-        path: path.clone(),
-        source,
-    };
-    let mut file = File::open(path).map_err(read_failed)?;
-    let metadata = file.metadata().map_err(read_failed)?;
-    if !metadata.is_file() {
-        let cause = "it is not a regular file".to_owned();
-        return Err(ArchiveError::Content {
-            path: path.clone(),
-            cause,
-        });
-    }
-    let length = metadata.len();
-    match name {
-        WalName::Segment(segment) | WalName::Partial(segment) => {
-            check_head(path, segment, &mut file, length)?;
-        }
-        WalName::BackupLabel { .. } | WalName::History(_) => {
-            let mut text = String::new();
-            file.take(1024 * 1024)
-                .read_to_string(&mut text)
-                .map_err(read_failed)?;
-            check_text(path, name, &text)?;
-        }
-    }
-    Ok(length)
-}
-
-fn check_head(
-    path: &Path,
-    segment: &SegmentName,
-    file: &mut File,
-    length: u64,
-) -> Result<(), ArchiveError> {
-    let mut head = Vec::new();
-    let read_failed = |source| ArchiveError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
-    file.take(8192)
-        .read_to_end(&mut head)
-        .map_err(read_failed)?;
-    let facts = check_segment(segment, &head, length, None);
-    let facts = facts.map_err(segment_refused(path))?;
-    for expected in neighbouring_clusters(path) {
-        if expected != facts.system_id {
-            let refused = check_segment(segment, &head, length, Some(expected));
-            refused.map_err(segment_refused(path))?;
-        }
-    }
-    Ok(())
-}
-
-fn segment_refused(path: &Path) -> impl FnOnce(BadSegment) -> ArchiveError {
-    move |source| ArchiveError::Segment {
-        path: path.to_path_buf(),
-        source,
-    }
-}
-
-/// The clusters this segment can belong to: the one around its `pg_wal` directory, and the one
-/// whose data directory we were started in, as PostgreSQL does for `archive_command`.
-fn neighbouring_clusters(path: &Path) -> Vec<SystemId> {
-    let around = path
-        .parent()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new("."));
-    let controls = [
-        around.join("global/pg_control"),
-        PathBuf::from("global/pg_control"),
-    ];
-    let contents = controls
-        .iter()
-        .filter_map(|control| std::fs::read(control).ok());
-    let parsed = contents.filter_map(|content| ControlFile::parse(&content).ok());
-    parsed.map(|control| control.system_id).collect()
-}
-
-fn check_text(path: &Path, name: &WalName, text: &str) -> Result<(), ArchiveError> {
-    let outcome = match name {
-        WalName::History(timeline) => TimelineHistory::parse(*timeline, text)
-            .map(drop)
-            .map_err(|error| error.to_string()),
-        _ => backup_label::parse(text)
-            .map(drop)
-            .map_err(|error| error.to_string()),
-    };
-    outcome.map_err(|cause| ArchiveError::Content {
-        path: path.to_path_buf(),
-        cause,
-    })
-}
-
-async fn blocking<T: Send + 'static>(
-    request: &ArchiveRequest,
-    work: fn(&ArchiveRequest) -> io::Result<T>,
-) -> Result<T, ArchiveError> {
-    let owned = request.clone();
-    let done = spawn_blocking(move || work(&owned)).await;
-    let done = done.map_err(|error| ArchiveError::Worker(error.to_string()))?;
-    done.map_err(|source| ArchiveError::Read {
-        path: request.path.clone(),
-        source,
-    })
-}
-
-fn compress(request: &ArchiveRequest) -> io::Result<PutPayload> {
-    let mut file = File::open(&request.path)?;
-    let mut encoder = Encoder::create(request.codec, request.level, Vec::new())?;
-    copy(&mut file, &mut encoder)?;
-    Ok(PutPayload::from(encoder.finish()?))
-}
-
-fn copy(source: &mut impl Read, sink: &mut impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        match source.read(&mut buffer)? {
-            0 => return Ok(()),
-            count => sink.write_all(&buffer[..count])?,
-        }
-    }
-}
-
-/// Multipart uploads cannot be conditional everywhere, so existence is asked for first.
-async fn store_in_parts(
+pub(super) async fn archive_inspected(
     bucket: &Bucket,
-    destination: Destination<'_>,
+    layout: &Layout,
     request: &ArchiveRequest,
-    length: u64,
-) -> Result<Written, ArchiveError> {
-    let key = destination.key;
-    if bucket.exists(key).await? {
-        return Ok(Written::AlreadyExists);
-    }
-    let (mut writer, queue) = part_channel(part_size(bucket, length));
-    let owned = request.clone();
-    let write = spawn_blocking(move || {
-        let mut file = File::open(&owned.path)?;
-        let mut encoder = Encoder::create(owned.codec, owned.level, &mut writer)?;
-        copy(&mut file, &mut encoder)?;
-        encoder.finish()?;
-        writer.finish()
-    });
-    let never = StopFlag::default();
-    let (uploaded, written) = tokio::join!(upload(bucket, destination, queue, &never), write);
-    let uploaded = uploaded?;
-    let written = written.map_err(|error| ArchiveError::Worker(error.to_string()))?;
-    written.map_err(|source| ArchiveError::Read {
-        path: request.path.clone(),
+    inspected: Inspected,
+) -> Result<Sent, ArchiveError> {
+    let name = inspected.name;
+    let (codec, level) = (request.codec, request.level);
+    let packing = on_blocking_thread(move || pack(inspected, codec, level));
+    // In whatever codec it is there: a change of the codec must not hide other content.
+    let (found, packed) =
+        tokio::try_join!(async { Ok(find(bucket, layout, &name).await?) }, packing)?;
+    let crc32c = packed.crc32c;
+    let archived = match found {
+        Some((key, codec)) => confirm(bucket, key, codec, packed.inspected).await?,
+        None => {
+            let key = layout.wal(&name, request.codec);
+            let tags = request.tags.of(&name);
+            match bucket.create(&key, packed.payload, tags).await? {
+                Written::Created => Archived::Stored(key),
+                Written::AlreadyExists => {
+                    confirm(bucket, key, request.codec, packed.inspected).await?
+                }
+            }
+        }
+    };
+    Ok(Sent { archived, crc32c })
+}
+
+pub(super) async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+) -> Result<T, ArchiveError> {
+    let done = spawn_blocking(work).await;
+    done.map_err(|error| ArchiveError::Worker(error.to_string()))?
+}
+
+/// A file in the form it is stored in.
+struct Packed {
+    inspected: Inspected,
+    payload: PutPayload,
+    crc32c: u32,
+}
+
+fn pack(
+    mut inspected: Inspected,
+    codec: Codec,
+    level: Option<i32>,
+) -> Result<Packed, ArchiveError> {
+    let packed = compress(&mut inspected, codec, level);
+    let (payload, length, crc32c) = packed.map_err(|source| ArchiveError::Read {
+        path: inspected.path.clone(),
         source,
     })?;
-    match uploaded {
-        Uploaded::Complete { .. } => Ok(Written::Created),
-        Uploaded::Abandoned => Err(ArchiveError::Worker(format!("{key} was not finished"))),
+    if length != inspected.metadata.len() {
+        return Err(ArchiveError::Content {
+            path: inspected.path,
+            cause: "its length changed while it was read".to_owned(),
+        });
+    }
+    Ok(Packed {
+        inspected,
+        payload,
+        crc32c,
+    })
+}
+
+fn compress(
+    inspected: &mut Inspected,
+    codec: Codec,
+    level: Option<i32>,
+) -> io::Result<(PutPayload, u64, u32)> {
+    let mut encoder = Encoder::create(codec, level, Chunks(PutPayloadMut::new()))?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let (mut length, mut crc32c) = (0, 0);
+    loop {
+        match inspected.file.read(&mut buffer)? {
+            0 => break,
+            count => {
+                encoder.write_all(&buffer[..count])?;
+                crc32c = crc32c::crc32c_append(crc32c, &buffer[..count]);
+                length += count as u64;
+            }
+        }
+    }
+    Ok((encoder.finish()?.0.freeze(), length, crc32c))
+}
+
+/// Memory that grows without being copied.
+struct Chunks(PutPayloadMut);
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -299,35 +238,53 @@ async fn confirm(
     bucket: &Bucket,
     key: String,
     codec: Codec,
-    request: &ArchiveRequest,
+    inspected: Inspected,
 ) -> Result<Archived, ArchiveError> {
-    let stored = open_decoded(bucket, &key, codec).await?;
-    let owned = request.clone();
-    let compared = spawn_blocking(move || {
-        let local = File::open(&owned.path)?;
-        same_content(
-            io::BufReader::with_capacity(BUFFER_BYTES, local),
-            stored.open()?,
-        )
-    });
-    let same = compared
-        .await
-        .map_err(|error| ArchiveError::Worker(error.to_string()))?;
-    match same {
-        Ok(true) => Ok(Archived::AlreadyThere(key)),
-        // What cannot be decoded is not the same content either.
-        Ok(false) | Err(_) => Err(ArchiveError::Conflict {
-            path: request.path.clone(),
-            existing: bucket.address(&key),
+    let never = StopFlag::default();
+    let stored = open_decoded(bucket, (&key, codec), &never).await?;
+    let existing = bucket.address(&key);
+    let compared = on_blocking_thread(move || compare(inspected, stored, existing)).await;
+    compared.map(|()| Archived::AlreadyThere(key))
+}
+
+/// That the contents could not be compared does not mean that they differ.
+fn compare(
+    mut inspected: Inspected,
+    stored: Decoded,
+    existing: String,
+) -> Result<(), ArchiveError> {
+    let path = inspected.path.clone();
+    let rewound = inspected.file.rewind();
+    rewound.map_err(|source| ArchiveError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    let local = BufReader::with_capacity(BUFFER_BYTES, inspected.file);
+    let same = stored.open().map_err(Side::Stored);
+    match same.and_then(|stored| same_content(local, stored)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ArchiveError::Conflict { path, existing }),
+        Err(Side::Local(source)) => Err(ArchiveError::Read { path, source }),
+        Err(Side::Stored(source)) => Err(ArchiveError::Compare {
+            path,
+            existing,
+            source,
         }),
     }
 }
 
-fn same_content(mut left: impl Read, mut right: impl Read) -> io::Result<bool> {
+/// Which side could not be read.
+enum Side {
+    Local(io::Error),
+    Stored(io::Error),
+}
+
+fn same_content(mut local: impl Read, mut stored: impl Read) -> Result<bool, Side> {
     let (mut one, mut other) = (vec![0; BUFFER_BYTES], vec![0; BUFFER_BYTES]);
     loop {
-        let count = fill(&mut left, &mut one)?;
-        if fill(&mut right, &mut other)? != count || one[..count] != other[..count] {
+        let count = fill(&mut local, &mut one).map_err(Side::Local)?;
+        let stored = fill(&mut stored, &mut other).map_err(Side::Stored)?;
+        if stored != count || one[..count] != other[..count] {
             return Ok(false);
         }
         if count == 0 {

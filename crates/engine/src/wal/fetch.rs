@@ -3,19 +3,20 @@
 //! Always true: the destination appears whole, checked and under its name, or not at all; "not in
 //! the archive" is told apart from every other failure, since PostgreSQL ends recovery on it.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::PathBuf;
 
 use model::cloud::{Layout, parse_wal_file};
 use model::codec::Codec;
+use model::postgres::SegmentSize;
 use model::wal::name::WalName;
-use model::wal::segment::{BadSegment, check_segment};
+use model::wal::segment::BadSegment;
 use tokio::task::spawn_blocking;
 
-use crate::codec::decoder;
-use crate::download::{Download, open_download};
-use crate::durable::{Durability, PendingFile};
+use super::receive::{Decoded, Expected, open_decoded, receive};
+use crate::durable::{Durability, remove_abandoned};
 use crate::store::{Bucket, StoreError};
+use crate::upload::StopFlag;
 
 /// Whether an incomplete last segment may stand in for a complete one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct FetchRequest {
 pub struct Fetched {
     /// The key of the object it came from.
     pub key: String,
+    /// The size in a segment's header; `None` for any other file.
+    pub segment_size: Option<SegmentSize>,
 }
 
 /// Why there is no file at the destination.
@@ -60,6 +63,10 @@ pub enum FetchError {
         #[source]
         source: BadSegment,
     },
+    #[error("{object} is damaged: it is larger than {limit} bytes")]
+    TooLong { object: String, limit: u64 },
+    #[error("stopped by a signal")]
+    Stopped,
     #[error("cannot write {path}")]
     Write {
         path: PathBuf,
@@ -70,52 +77,59 @@ pub enum FetchError {
     Worker(String),
 }
 
-/// An object whose decoded content is about to be read.
-pub struct Decoded {
-    download: Download,
-    codec: Codec,
-}
-
-impl Decoded {
-    /// Opens the content, on the blocking thread that reads it.
-    ///
-    /// # Errors
-    /// When the codec cannot be set up.
-    pub fn open(self) -> io::Result<Box<dyn Read>> {
-        decoder(self.codec, self.download)
-    }
-}
-
-/// Begins to download an object that is compressed with `codec`.
+/// Fetches one WAL file. What a killed process left of an earlier attempt is removed first.
 ///
 /// # Errors
-/// When the store does not have it or refuses.
-pub async fn open_decoded(bucket: &Bucket, key: &str, codec: Codec) -> Result<Decoded, StoreError> {
-    Ok(Decoded {
-        download: open_download(bucket, key).await?,
-        codec,
-    })
-}
-
-/// Fetches one WAL file.
-///
-/// # Errors
-/// See [`FetchError`]; the destination is then as it was.
+/// See [`FetchError`]; the destination is then as it was, with nothing left beside it.
 pub async fn fetch_wal(
     bucket: &Bucket,
     layout: &Layout,
     request: FetchRequest,
+    stop: &StopFlag,
 ) -> Result<Fetched, FetchError> {
-    let Some((key, codec)) = search(bucket, layout, &request.name, request.partial).await? else {
-        return Err(not_found(bucket, layout, request.name).await?);
+    let destination = request.destination.clone();
+    let cleared = spawn_blocking(move || remove_abandoned(&destination)).await;
+    cleared.map_err(|error| FetchError::Worker(error.to_string()))?;
+    let locate = async {
+        let found = search(bucket, layout, &request.name, request.partial).await?;
+        let Some((key, codec)) = found else {
+            return Err(not_found(bucket, layout, request.name).await?);
+        };
+        let decoded = open_decoded(bucket, (&key, codec), stop).await?;
+        Ok((key, decoded))
     };
-    let decoded = open_decoded(bucket, &key, codec).await?;
-    let object = bucket.address(&key);
-    let write = spawn_blocking(move || write_checked(&request, decoded, object));
-    write
+    let (key, decoded) = tokio::select! {
+        biased;
+        () = stop.raised() => return Err(FetchError::Stopped),
+        located = locate => located?,
+    };
+    let (object, stop) = (bucket.address(&key), stop.clone());
+    let write = spawn_blocking(move || put_in_place(&request, decoded, &object, &stop));
+    let segment_size = write
         .await
         .map_err(|error| FetchError::Worker(error.to_string()))??;
-    Ok(Fetched { key })
+    Ok(Fetched { key, segment_size })
+}
+
+fn put_in_place(
+    request: &FetchRequest,
+    decoded: Decoded,
+    object: &str,
+    stop: &StopFlag,
+) -> Result<Option<SegmentSize>, FetchError> {
+    let expected = Expected {
+        name: &request.name,
+        object,
+        destination: &request.destination,
+    };
+    let received = receive(decoded, &expected, stop)?;
+    // Recovery asks again after a crash, so the disk need not have it before we say so.
+    let placed = received.file.finish(Durability::Atomic);
+    placed.map_err(|source| FetchError::Write {
+        path: request.destination.clone(),
+        source,
+    })?;
+    Ok(received.segment_size)
 }
 
 /// The key and codec of the object that holds exactly this WAL file, in whatever codec.
@@ -184,45 +198,3 @@ fn choose<'a>(
     }
     second
 }
-
-fn write_checked(
-    request: &FetchRequest,
-    decoded: Decoded,
-    object: String,
-) -> Result<(), FetchError> {
-    let write_failed = |source| FetchError::Write {
-        path: request.destination.clone(),
-        source,
-    };
-    let mut source = decoded.open().map_err(|source| FetchError::Decode {
-        object: object.clone(),
-        source,
-    })?;
-    let mut file = PendingFile::create(&request.destination).map_err(write_failed)?;
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    let mut buffer = vec![0; 256 * 1024];
-    let mut length = 0;
-    loop {
-        let count = source
-            .read(&mut buffer)
-            .map_err(|source| FetchError::Decode {
-                object: object.clone(),
-                source,
-            })?;
-        if count == 0 {
-            break;
-        }
-        let wanted = HEAD_BYTES.saturating_sub(head.len()).min(count);
-        head.extend_from_slice(&buffer[..wanted]);
-        file.write_all(&buffer[..count]).map_err(write_failed)?;
-        length += count as u64;
-    }
-    if let WalName::Segment(name) | WalName::Partial(name) = &request.name {
-        let checked = check_segment(name, &head, length, None);
-        checked.map_err(|source| FetchError::Segment { object, source })?;
-    }
-    // Recovery asks again after a crash, so the disk need not have it before we say so.
-    file.finish(Durability::Atomic).map_err(write_failed)
-}
-
-const HEAD_BYTES: usize = 8192;

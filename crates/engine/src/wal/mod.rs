@@ -1,7 +1,14 @@
-//! WAL files into the archive and back, one at a time, for `archive_command` and
-//! `restore_command`.
+//! WAL files into the archive and back, for `archive_command` and `restore_command`: the one that
+//! is asked for, and those that will be asked for next.
 
 pub mod archive;
+pub mod archive_ahead;
+pub mod archived_notes;
 pub mod check;
 pub mod fetch;
+pub mod inspect;
+pub mod prefetch;
 pub mod presence;
+pub mod private_folder;
+pub mod receive;
+pub mod spool;

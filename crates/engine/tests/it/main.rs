@@ -11,3 +11,5 @@ mod restore;
 mod stores;
 mod uploads;
 mod wal;
+mod wal_ahead;
+mod wal_spool;

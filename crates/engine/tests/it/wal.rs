@@ -1,20 +1,24 @@
 //! WAL files into the archive and back.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use engine::codec::Encoder;
 use engine::store::Bucket;
+use engine::upload::StopFlag;
 use engine::wal::archive::{ArchiveError, ArchiveRequest, Archived, WalTags, archive_wal};
 use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
 use model::cloud::Layout;
 use model::codec::Codec;
+use model::wal::segment::BadSegmentCause;
 
 use crate::stores::{Fault, bucket};
 
-const SIZE: u32 = 1024 * 1024;
+pub const SIZE: u32 = 1024 * 1024;
 const SYSTEM: u64 = 7_710_533_701_824_798_486;
 
 /// A segment of 1 MiB with the long header of PostgreSQL 15 (`XLogLongPageHeaderData`).
-fn segment(number: u64, filler: u8) -> Vec<u8> {
+pub fn segment(number: u64, filler: u8) -> Vec<u8> {
     let mut content = vec![filler; SIZE as usize];
     content[0..2].copy_from_slice(&0xD110u16.to_le_bytes());
     content[2..4].copy_from_slice(&2u16.to_le_bytes());
@@ -27,17 +31,17 @@ fn segment(number: u64, filler: u8) -> Vec<u8> {
     content
 }
 
-struct Place {
-    directory: tempfile::TempDir,
-    bucket: Bucket,
-    layout: Layout,
+pub struct Place {
+    pub directory: tempfile::TempDir,
+    pub bucket: Bucket,
+    pub layout: Layout,
 }
 
-fn place() -> Place {
+pub fn place() -> Place {
     place_on(bucket(Fault::None).0)
 }
 
-fn place_on(bucket: Bucket) -> Place {
+pub fn place_on(bucket: Bucket) -> Place {
     let directory = tempfile::tempdir().unwrap();
     Place {
         directory,
@@ -47,13 +51,13 @@ fn place_on(bucket: Bucket) -> Place {
 }
 
 impl Place {
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.directory.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, ArchiveError> {
+    pub async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, ArchiveError> {
         let request = ArchiveRequest {
             path: path.to_path_buf(),
             codec,
@@ -71,7 +75,7 @@ impl Place {
             destination: destination.clone(),
             partial,
         };
-        fetch_wal(&self.bucket, &self.layout, request).await?;
+        fetch_wal(&self.bucket, &self.layout, request, &StopFlag::default()).await?;
         Ok(std::fs::read(destination).unwrap())
     }
 }
@@ -213,4 +217,86 @@ async fn a_damaged_object_leaves_the_destination_alone() {
         std::fs::read_dir(place.directory.path()).unwrap().count(),
         0
     );
+}
+
+/// What lies in the directory beside the destination.
+pub fn files_in(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn what_is_larger_than_its_header_says_is_cut_off_while_it_comes() {
+    let place = place();
+    let key = place.layout.wal(&NAME.parse().unwrap(), Codec::Zstd);
+    // Little to send, much to unpack.
+    let mut encoder = Encoder::create(Codec::Zstd, None, Vec::new()).unwrap();
+    encoder.write_all(&segment(3, 9)).unwrap();
+    for _ in 0..256 {
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    place.bucket.write(&key, bomb.into()).await.unwrap();
+    let refused = place.fetch(NAME, PartialPolicy::Accept).await;
+    let Err(FetchError::Segment { source, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    let BadSegmentCause::Length { found, .. } = source.cause else {
+        panic!("{source:?}")
+    };
+    assert!(found < 2 * u64::from(SIZE), "{found}");
+    assert!(files_in(place.directory.path()).is_empty());
+
+    let history = "00000002.history";
+    let key = place.layout.wal(&history.parse().unwrap(), Codec::None);
+    let long = vec![b'\n'; 2 << 20];
+    place.bucket.write(&key, long.into()).await.unwrap();
+    let refused = place.fetch(history, PartialPolicy::Accept).await;
+    assert!(matches!(refused, Err(FetchError::TooLong { .. })));
+}
+
+#[tokio::test]
+async fn what_a_killed_fetch_left_is_removed_and_a_stopped_one_leaves_nothing() {
+    let place = place();
+    let path = place.file(NAME, &segment(3, 9));
+    place.archive(&path, Codec::Gzip).await.unwrap();
+    place.file(".barman-RECOVERYXLOG.gone.tmp", b"half");
+    let request = FetchRequest {
+        name: NAME.parse().unwrap(),
+        destination: place.directory.path().join("RECOVERYXLOG"),
+        partial: PartialPolicy::Accept,
+    };
+    let stop = StopFlag::default();
+    stop.raise();
+    let stopped = fetch_wal(&place.bucket, &place.layout, request, &stop).await;
+    assert!(matches!(stopped, Err(FetchError::Stopped)));
+    assert_eq!(files_in(place.directory.path()), [NAME]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_is_not_called_different() {
+    let place = place();
+    let path = place.file(NAME, &segment(3, 9));
+    let key = place.layout.wal(&NAME.parse().unwrap(), Codec::Gzip);
+    place.archive(&path, Codec::Gzip).await.unwrap();
+    let whole = place.bucket.read(&key).await.unwrap();
+    let half = whole.slice(..whole.len() / 2);
+    place.bucket.write(&key, half).await.unwrap();
+    let again = place.archive(&path, Codec::Gzip).await;
+    assert!(
+        matches!(again, Err(ArchiveError::Compare { .. })),
+        "{again:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pipe_under_a_segments_name_is_refused_at_once() {
+    let place = place();
+    let path = place.directory.path().join(NAME);
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let refused = place.archive(&path, Codec::None).await;
+    assert!(matches!(refused, Err(ArchiveError::Content { .. })));
 }

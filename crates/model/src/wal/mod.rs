@@ -3,6 +3,7 @@
 //! What to do with a WAL file (archive it, fetch it, keep it) is decided elsewhere; here is only
 //! what its name and its first bytes say.
 
+pub mod ahead;
 pub mod lsn;
 pub mod name;
 pub mod segment;

@@ -172,6 +172,18 @@ pub fn check_segment(
     judge(name, head, length, expected).map_err(|cause| BadSegment { name: *name, cause })
 }
 
+/// Judges the first [`HEADER_LENGTH`] bytes or more of a segment whose end has not come yet: all
+/// that [`check_segment`] looks at but the length and the cluster.
+pub fn check_segment_head(name: &SegmentName, head: &[u8]) -> Result<SegmentFacts, BadSegment> {
+    let length = head.len() as u64;
+    let header = head
+        .first_chunk::<HEADER_LENGTH>()
+        .ok_or(BadSegmentCause::TooShort { length });
+    let facts = header.and_then(read_header);
+    let facts = facts.and_then(|facts| check_place(name, &facts).map(|()| facts));
+    facts.map_err(|cause| BadSegment { name: *name, cause })
+}
+
 fn judge(
     name: &SegmentName,
     head: &[u8],

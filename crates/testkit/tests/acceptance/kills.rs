@@ -25,7 +25,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 
 /// Signals a command while its `step`-th request (from 1) is held. Nothing when the command ended
 /// before it made that many.
-fn signal_at_request(
+pub fn signal_at_request(
     spoilt: &Spoilt,
     program: Program,
     step: u32,

@@ -25,3 +25,5 @@ mod product;
 mod s3;
 mod seen;
 mod waiting;
+mod wal_ahead;
+mod wal_prefetch;

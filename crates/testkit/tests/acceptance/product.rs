@@ -155,9 +155,17 @@ impl Store {
 
     /// A server on a restored directory that recovers from this store with our command.
     pub fn recovering(&self, major: u32, data: &Path) -> RestoredBuilder {
+        self.recovering_with("", major, data)
+    }
+
+    /// The same, with options for our command.
+    pub fn recovering_with(&self, options: &str, major: u32, data: &Path) -> RestoredBuilder {
         let program = barman_program("barman-cloud-wal-restore");
         let (program, provider) = (program.display(), self.provider().unwrap_or_default());
-        let command = format!("{program} {provider} {} {SERVER} %f %p", self.url());
+        let command = format!(
+            "{program} {provider} {options} {} {SERVER} %f %p",
+            self.url()
+        );
         let builder = Cluster::on_restored(major, data).restore_command(&command);
         let with_store =
             |builder: RestoredBuilder, (name, value): (String, String)| builder.env(&name, value);

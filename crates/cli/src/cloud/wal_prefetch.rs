@@ -1,0 +1,209 @@
+//! Fetching ahead for `barman-cloud-wal-restore`: the spool, and the process that fills it.
+//!
+//! That process is this program again, in a session of its own: recovery waits neither for it nor
+//! for what it holds open. Always true: it ends with status 0 whatever happens, for where
+//! PostgreSQL is the first process of a container it becomes PostgreSQL's child, which takes any
+//! other end for the crash of a session.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use engine::upload::StopFlag;
+use engine::wal::fetch::FetchRequest;
+use engine::wal::prefetch::{Ended, PrefetchRequest, prefetch};
+use engine::wal::spool::{Spool, SpoolLock, Taken};
+use model::postgres::SegmentSize;
+use model::wal::ahead::fingerprint;
+use model::wal::name::{SegmentName, WalName};
+
+use super::flags::Place;
+use crate::failure::{Exit, Failure};
+use crate::log::{Level, Log};
+use crate::runtime::{self, Threads};
+
+/// The option that makes this program the process that fetches ahead.
+pub const WORKER_OPTION: &str = "prefetch-worker";
+
+/// How long nobody tries again after a failure, and at the end of the archive.
+const REST_AFTER_TROUBLE: Duration = Duration::from_secs(30);
+const REST_AT_THE_END: Duration = Duration::from_secs(2);
+
+/// What is fetched ahead, and where it is kept.
+pub struct Prefetcher<'a> {
+    place: &'a Place,
+    spool: Spool,
+    segment_count: usize,
+    log: &'a Log,
+}
+
+/// The options that say so.
+pub struct Choice<'a> {
+    pub segment_count: usize,
+    pub spool_dir: &'a Path,
+    /// Where recovery wants its files: a spool serves one recovery.
+    pub destination: &'a Path,
+}
+
+impl<'a> Prefetcher<'a> {
+    /// Opens the spool of this recovery. Without one recovery goes on all the same.
+    pub fn open(place: &'a Place, choice: &Choice<'_>, log: &'a Log) -> Option<Prefetcher<'a>> {
+        // Like Barman's: one file at a time means none ahead.
+        if choice.segment_count < 2 {
+            return None;
+        }
+        match open_spool(place, choice) {
+            Ok(spool) => Some(Prefetcher {
+                place,
+                spool,
+                segment_count: choice.segment_count,
+                log,
+            }),
+            Err(failure) => {
+                let text = format!("nothing is fetched ahead: {}", failure.what);
+                log.line(Level::Warning, &text);
+                None
+            }
+        }
+    }
+
+    /// Hands a segment out if the spool has it.
+    pub fn take(&self, request: &FetchRequest) -> Result<bool, Failure> {
+        let WalName::Segment(segment) = &request.name else {
+            return Ok(false);
+        };
+        let taken = self.spool.take(segment, &request.destination)?;
+        match taken {
+            Taken::Placed(size) => {
+                let text = format!("{segment} is taken from the spool");
+                self.log.line(Level::Info, &text);
+                self.start(size);
+                Ok(true)
+            }
+            Taken::Absent => Ok(false),
+            Taken::Refused(cause) => {
+                let text = format!("{segment} in the spool is of no use: {cause}");
+                self.log.line(Level::Warning, &text);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Goes on after a segment that was fetched directly.
+    pub fn follow(&self, segment: &SegmentName, size: SegmentSize) {
+        match self.spool.note_position(segment) {
+            Ok(()) => self.start(size),
+            Err(error) => {
+                let folder = self.spool.folder().display();
+                let text = format!("nothing is fetched ahead: cannot write to {folder}: {error}");
+                self.log.line(Level::Warning, &text);
+            }
+        }
+    }
+
+    /// Starts the process that fetches ahead, unless one runs or rests.
+    fn start(&self, size: SegmentSize) {
+        let Some(lock) = self.spool.lock() else {
+            if let Some(trouble) = self.spool.trouble() {
+                let text = format!("nothing is fetched ahead for a while: {trouble}");
+                self.log.line(Level::Warning, &text);
+            }
+            return;
+        };
+        if let Err(error) = spawn_worker(size, lock) {
+            let text = format!("nothing is fetched ahead: cannot start: {error}");
+            self.log.line(Level::Warning, &text);
+        }
+    }
+
+    /// The work of the process that fetches ahead; returns when there is nothing left to do.
+    pub fn work(&self, size: SegmentSize) -> Result<(), Failure> {
+        // Before anything of our own is open.
+        detach();
+        let Some(lock) = self.spool.adopt(&std::io::stdin()) else {
+            let text = format!("--{WORKER_OPTION} is for this program's own use");
+            return Err(Failure::new(Exit::Usage, text));
+        };
+        self.spool.clear_trouble();
+        let request = PrefetchRequest {
+            segment_size: size,
+            segment_count: self.segment_count,
+        };
+        let ended = runtime::run_until_done(Threads::One, self.log, |signalled| async move {
+            let stop = StopFlag::default();
+            let work = async {
+                let bucket = self.place.open().await?;
+                // Nothing that was mounted here shall have to wait for us.
+                let _ = std::env::set_current_dir("/");
+                let what = (&self.spool, &request);
+                Ok(prefetch(&bucket, self.place.layout(), what, &stop).await?)
+            };
+            runtime::raise_on_signal(signalled, &stop, work).await
+        });
+        match ended {
+            Ok(Ended::NothingMore) => lock.rest_for(REST_AT_THE_END),
+            Ok(Ended::Idle | Ended::Limit | Ended::Stopped) => {}
+            Err(failure) => {
+                self.spool.note_trouble(&failure.what);
+                lock.rest_for(REST_AFTER_TROUBLE);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_spool(place: &Place, choice: &Choice<'_>) -> Result<Spool, Failure> {
+    let failed = |path: &Path, error| {
+        Failure::new(
+            Exit::Other,
+            format!("cannot use {}: {error}", path.display()),
+        )
+    };
+    let wal_directory = match choice.destination.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let wal_directory = wal_directory
+        .canonicalize()
+        .map_err(|error| failed(wal_directory, error))?;
+    let own = fingerprint(&[
+        &place.address()?,
+        place.layout().server_root(),
+        &wal_directory.to_string_lossy(),
+    ]);
+    let spool_dir = std::path::absolute(choice.spool_dir);
+    let spool_dir: PathBuf = spool_dir.map_err(|error| failed(choice.spool_dir, error))?;
+    Ok(Spool::open(spool_dir.join(format!("barman-rs-{own}")))?)
+}
+
+/// This program again, with the same words. The lock is its standard input, so that it passes on
+/// without a moment in which nobody has it; nothing else of ours or PostgreSQL's stays open.
+fn spawn_worker(size: SegmentSize, lock: SpoolLock) -> std::io::Result<()> {
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    Command::new(std::env::current_exe()?)
+        .arg0(name)
+        .arg(format!("--{WORKER_OPTION}={}", size.bytes()))
+        .args(words)
+        .stdin(Stdio::from(lock.0))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(drop)
+}
+
+/// Leaves PostgreSQL's session, and lets go of all files that were open when we were started.
+fn detach() {
+    // Fails only for the leader of a session, which has one of its own.
+    let _ = rustix::process::setsid();
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let numbers: Vec<i32> = open
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // The one that listed them is closed already.
+        let _ = nix::unistd::close(number);
+    }
+}

@@ -1,0 +1,155 @@
+//! Archiving the segments that PostgreSQL will hand over next, beside the one it hands over now.
+//!
+//! PostgreSQL marks finished segments with `.ready` files in `archive_status` and gives them to
+//! `archive_command` one by one. Those that follow the requested one without a gap are archived at
+//! the same time, each checked and stored like any other, and then noted; when PostgreSQL hands one
+//! over, the note answers without a request. Always true: a note is written after the store has
+//! confirmed the object, and believed only for the very file, unchanged; without notes everything
+//! is archived again, which finds the same content there.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use model::cloud::Layout;
+use model::wal::ahead::Position;
+use model::wal::name::WalName;
+
+use super::archive::{ArchiveError, ArchiveRequest, Archived};
+use super::archive::{archive_inspected, on_blocking_thread};
+use super::archived_notes::ArchivedNotes;
+use super::inspect::{Inspected, inspect};
+use crate::store::Bucket;
+
+/// The requested file is archived: its answer waits no longer than this for the others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many files are archived at the same time, and where is noted which.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead<'a> {
+    /// The requested one among them.
+    pub file_count: usize,
+    pub notes: &'a ArchivedNotes,
+}
+
+/// What became of the requested file and of the others.
+#[derive(Debug)]
+pub struct ArchivedAhead {
+    pub requested: Archived,
+    /// The files that were not archived ahead, and why: PostgreSQL will ask for them.
+    pub failed: Vec<(PathBuf, ArchiveError)>,
+    /// How many were.
+    pub stored_count: usize,
+}
+
+/// Archives a file and those that follow it.
+///
+/// # Errors
+/// When the requested one is not archived; the others may be.
+pub async fn archive_ahead(
+    bucket: &Bucket,
+    layout: &Layout,
+    request: &ArchiveRequest,
+    ahead: Ahead<'_>,
+) -> Result<ArchivedAhead, ArchiveError> {
+    let path = request.path.clone();
+    let inspected = on_blocking_thread(move || inspect(&path)).await?;
+    let name = inspected.name;
+    let ready = gather_ready(&inspected, ahead);
+    let requested = archive_inspected(bucket, layout, request, inspected);
+    let others: FuturesUnordered<_> = ready
+        .into_iter()
+        .map(|path| {
+            let other = ArchiveRequest {
+                path,
+                ..request.clone()
+            };
+            async move {
+                let archived = archive_and_note(bucket, layout, &other, ahead.notes).await;
+                (other.path, archived)
+            }
+        })
+        .collect();
+    let outcome = drive(requested, others).await;
+    // PostgreSQL asks for this one no more, unless it was not archived; then nothing was noted.
+    ahead.notes.forget(&name);
+    outcome
+}
+
+type Other = (PathBuf, Result<(), ArchiveError>);
+
+async fn drive(
+    requested: impl Future<Output = Result<super::archive::Sent, ArchiveError>>,
+    mut others: FuturesUnordered<impl Future<Output = Other>>,
+) -> Result<ArchivedAhead, ArchiveError> {
+    let mut failed = Vec::new();
+    let mut stored_count = 0;
+    let mut note = |(path, archived): Other| match archived {
+        Ok(()) => stored_count += 1,
+        Err(error) => failed.push((path, error)),
+    };
+    tokio::pin!(requested);
+    let sent = loop {
+        tokio::select! {
+            biased;
+            sent = &mut requested => break sent?,
+            Some(other) = others.next() => note(other),
+        }
+    };
+    // What is cut off is as if it had not been begun: an object appears whole or not at all.
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            other = others.next() => match other {
+                Some(other) => note(other),
+                None => break,
+            },
+            () = &mut patience => break,
+        }
+    }
+    Ok(ArchivedAhead {
+        requested: sent.archived,
+        failed,
+        stored_count,
+    })
+}
+
+async fn archive_and_note(
+    bucket: &Bucket,
+    layout: &Layout,
+    request: &ArchiveRequest,
+    notes: &ArchivedNotes,
+) -> Result<(), ArchiveError> {
+    let path = request.path.clone();
+    let inspected = on_blocking_thread(move || inspect(&path)).await?;
+    let (name, metadata) = (inspected.name, inspected.metadata.clone());
+    let sent = archive_inspected(bucket, layout, request, inspected).await?;
+    // Without the note it is archived again, which succeeds.
+    let _ = notes.add(&name, &metadata, &sent);
+    Ok(())
+}
+
+/// The files that PostgreSQL will hand over next, as far as they follow without a gap.
+fn gather_ready(requested: &Inspected, ahead: Ahead<'_>) -> Vec<PathBuf> {
+    let (WalName::Segment(segment), Some(size)) = (requested.name, requested.segment_size) else {
+        return Vec::new();
+    };
+    let position = Position {
+        segment,
+        size,
+        segment_count: ahead.file_count.saturating_sub(1),
+    };
+    let status = requested
+        .path
+        .parent()
+        .unwrap_or(Path::new("."))
+        .join("archive_status");
+    let is_ready = |segment: &_| status.join(format!("{segment}.ready")).exists();
+    let following = position.following().take_while(is_ready);
+    following
+        .filter(|segment| !ahead.notes.has(&WalName::Segment(*segment)))
+        .map(|segment| requested.path.with_file_name(segment.to_string()))
+        .collect()
+}

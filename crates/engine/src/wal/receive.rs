@@ -1,0 +1,204 @@
+//! The content of a stored WAL file arrives: decoded, checked while it comes, and bounded.
+//!
+//! Where it goes and what becomes of it is the caller's. Always true: not a byte more is written
+//! than a segment of its own header's size may have, and what [`receive`] returns is whole and has
+//! the header that its name asks for.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use model::codec::Codec;
+use model::postgres::SegmentSize;
+use model::wal::name::{SegmentName, WalName};
+use model::wal::segment::{BadSegment, BadSegmentCause, check_segment, check_segment_head};
+
+use super::fetch::FetchError;
+use crate::codec::decoder;
+use crate::download::{Download, open_download_until};
+use crate::durable::PendingFile;
+use crate::store::{Bucket, StoreError};
+use crate::upload::StopFlag;
+
+/// Histories and backup labels are a few lines; this is far more than PostgreSQL ever writes.
+const TEXT_LIMIT_BYTES: u64 = 1024 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
+/// One page of WAL, which begins with the header.
+const HEAD_BYTES: usize = 8192;
+
+/// An object whose decoded content is about to be read.
+pub struct Decoded {
+    download: Download,
+    codec: Codec,
+}
+
+impl Decoded {
+    /// Opens the content, on the blocking thread that reads it.
+    ///
+    /// # Errors
+    /// When the codec cannot be set up.
+    pub fn open(self) -> io::Result<Box<dyn Read>> {
+        decoder(self.codec, self.download)
+    }
+}
+
+/// Begins to download an object that is compressed with `codec`; a raised `stop` ends it.
+///
+/// # Errors
+/// When the store does not have it or refuses.
+pub async fn open_decoded(
+    bucket: &Bucket,
+    (key, codec): (&str, Codec),
+    stop: &StopFlag,
+) -> Result<Decoded, StoreError> {
+    Ok(Decoded {
+        download: open_download_until(bucket, key, stop).await?,
+        codec,
+    })
+}
+
+/// A whole WAL file under a temporary name.
+pub struct Received {
+    pub file: PendingFile,
+    /// Of the whole content.
+    pub crc32c: u32,
+    /// The size in the header; `None` for what is no segment.
+    pub segment_size: Option<SegmentSize>,
+}
+
+/// Which WAL file is expected from where, and for which place.
+pub struct Expected<'a> {
+    pub name: &'a WalName,
+    /// The object's address, for messages.
+    pub object: &'a str,
+    pub destination: &'a Path,
+}
+
+/// Reads and checks a whole WAL file into a temporary file beside its destination. Blocks.
+///
+/// # Errors
+/// When it cannot be read, decoded or written, is not what its name says, or `stop` is raised;
+/// nothing is left behind then.
+pub fn receive(
+    decoded: Decoded,
+    expected: &Expected<'_>,
+    stop: &StopFlag,
+) -> Result<Received, FetchError> {
+    let object = || expected.object.to_owned();
+    let read_failed = |source| match stop.is_raised() {
+        true => FetchError::Stopped,
+        false => FetchError::Decode {
+            object: object(),
+            source,
+        },
+    };
+    let write_failed = |source| FetchError::Write {
+        path: expected.destination.to_path_buf(),
+        source,
+    };
+    let mut source = decoded.open().map_err(read_failed)?;
+    let mut file = PendingFile::create(expected.destination).map_err(write_failed)?;
+    let mut gate = Gate::before(expected.name);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut crc32c = 0;
+    loop {
+        if stop.is_raised() {
+            return Err(FetchError::Stopped);
+        }
+        let count = source.read(&mut buffer).map_err(read_failed)?;
+        if count == 0 {
+            break;
+        }
+        gate.pass(&buffer[..count])
+            .map_err(|refusal| refusal.about(object()))?;
+        file.write_all(&buffer[..count]).map_err(write_failed)?;
+        crc32c = crc32c::crc32c_append(crc32c, &buffer[..count]);
+    }
+    let segment_size = gate.close().map_err(|refusal| refusal.about(object()))?;
+    Ok(Received {
+        file,
+        crc32c,
+        segment_size,
+    })
+}
+
+/// Lets a WAL file's content pass as long as it is what its name says.
+pub struct Gate {
+    segment: Option<SegmentName>,
+    head: Vec<u8>,
+    length: u64,
+    /// In bytes; known for a segment once its header has come.
+    limit: Option<u64>,
+}
+
+/// Why content may not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Segment(BadSegment),
+    #[error("it is larger than {limit} bytes")]
+    TooLong { limit: u64 },
+}
+
+impl Refusal {
+    fn about(self, object: String) -> FetchError {
+        match self {
+            Refusal::Segment(source) => FetchError::Segment { object, source },
+            Refusal::TooLong { limit } => FetchError::TooLong { object, limit },
+        }
+    }
+}
+
+impl Gate {
+    /// A gate for the content of this file.
+    pub fn before(name: &WalName) -> Gate {
+        let (segment, limit) = match name {
+            WalName::Segment(segment) | WalName::Partial(segment) => (Some(*segment), None),
+            WalName::BackupLabel { .. } | WalName::History(_) => (None, Some(TEXT_LIMIT_BYTES)),
+        };
+        Gate {
+            segment,
+            head: Vec::new(),
+            length: 0,
+            limit,
+        }
+    }
+
+    /// Judges the next piece.
+    ///
+    /// # Errors
+    /// When the header is wrong, or there is more than there may be.
+    pub fn pass(&mut self, piece: &[u8]) -> Result<(), Refusal> {
+        self.length += piece.len() as u64;
+        if let Some(segment) = &self.segment
+            && self.head.len() < HEAD_BYTES
+        {
+            let wanted = (HEAD_BYTES - self.head.len()).min(piece.len());
+            self.head.extend_from_slice(&piece[..wanted]);
+            if self.head.len() == HEAD_BYTES {
+                let facts = check_segment_head(segment, &self.head).map_err(Refusal::Segment)?;
+                self.limit = Some(facts.segment_size.bytes());
+            }
+        }
+        match (self.limit, self.segment) {
+            (Some(limit), Some(name)) if self.length > limit => {
+                let (expected, found) = (limit, self.length);
+                let cause = BadSegmentCause::Length { expected, found };
+                Err(Refusal::Segment(BadSegment { name, cause }))
+            }
+            (Some(limit), None) if self.length > limit => Err(Refusal::TooLong { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The end has come: gives the size of the segment, if it is one.
+    ///
+    /// # Errors
+    /// When a segment is not whole.
+    pub fn close(self) -> Result<Option<SegmentSize>, Refusal> {
+        let Some(segment) = &self.segment else {
+            return Ok(None);
+        };
+        let facts = check_segment(segment, &self.head, self.length, None);
+        Ok(Some(facts.map_err(Refusal::Segment)?.segment_size))
+    }
+}
