@@ -7,10 +7,10 @@ use std::fs;
 
 use engine::store::Bucket;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
+use object_store::{Extensions, PutOptions, PutPayload};
 
 use crate::failure::{ConnectivityError, ErrorKind, MissingDirectory, check_connectivity};
-use crate::{Environment, Location, OpenError, StoreOptions, open, read_s3_settings};
+use crate::{Environment, Location, OpenError, StoreOptions, azure, gcs, open, read_s3_settings};
 
 /// Whether a bucket had to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,34 +60,67 @@ pub async fn open_or_create(
     match check_connectivity(&bucket).await {
         Ok(()) => Ok((bucket, Creation::WasThere)),
         Err(error) if error.diagnosis.kind == ErrorKind::MissingBucket => {
-            let region = read_region(location, options, environment)?;
-            create(&bucket, &region).await?;
+            let request = creation(location, options, environment)?;
+            create(&bucket, request).await?;
             Ok((bucket, Creation::Created))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn read_region(
+/// The request that makes a bucket: what is put to the bucket's own address.
+struct Request {
+    body: PutPayload,
+    extensions: Extensions,
+}
+
+/// For S3 `CreateBucket`: a PUT whose body names the region (AWS, "Amazon S3 API Reference",
+/// `CreateBucket`). The other clouds want a word in the address or a header, which their transports
+/// add.
+fn creation(
     location: &Location,
     options: &StoreOptions,
     environment: &Environment,
-) -> Result<String, OpenError> {
-    let settings = read_s3_settings(options, environment);
-    let settings = settings.map_err(|source| OpenError::S3 {
-        url: location.bucket_url(),
-        source,
-    })?;
-    Ok(settings.region)
+) -> Result<Request, OpenError> {
+    let mut request = Request {
+        body: PutPayload::default(),
+        extensions: Extensions::new(),
+    };
+    let url = location.bucket_url();
+    match location {
+        Location::S3 { .. } => {
+            let settings = read_s3_settings(options, environment);
+            let settings = settings.map_err(|source| OpenError::S3 { url, source })?;
+            request.body = configuration(&settings.region);
+        }
+        Location::Azure { .. } => {
+            request.extensions.insert(azure::Intent::CreateContainer);
+        }
+        Location::Google { .. } => {
+            let project = gcs::project(environment);
+            let source = |error: gcs::SettingsError| error.into();
+            let project = project.map_err(|error| OpenError::Google {
+                url,
+                source: source(error),
+            })?;
+            request
+                .extensions
+                .insert(gcs::Intent::CreateBucket { project });
+        }
+        Location::Directory { .. } => {}
+    }
+    Ok(request)
 }
 
-/// Sends `CreateBucket`: a PUT of the bucket's own address, whose body names the region (AWS,
-/// "Amazon S3 API Reference", `CreateBucket`).
-async fn create(bucket: &Bucket, region: &str) -> Result<(), CreateError> {
+async fn create(bucket: &Bucket, request: Request) -> Result<(), CreateError> {
     // The client expects of every PUT the entity tag of an object and calls an answer without it
     // an error; so whether the bucket is there now is asked for itself.
     let own_address = Path::default();
-    let put = bucket.objects.put(&own_address, configuration(region));
+    let options = PutOptions {
+        extensions: request.extensions,
+        ..PutOptions::default()
+    };
+    let put = bucket.objects.put_opts(&own_address, request.body, options);
     let put = put.await;
     match (check_connectivity(bucket).await, put) {
         (Ok(()), _) => Ok(()),

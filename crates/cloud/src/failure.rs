@@ -1,9 +1,9 @@
 //! What went wrong with a store, in the five kinds that exit codes and retries tell apart.
 //!
 //! `object_store`'s errors come in layers: its own enum, a retry error, an HTTP error, then those
-//! of TLS, TCP and DNS; and S3 says what it means in a `<Code>` of the answer's body. The whole
-//! chain is read here, so an error of the engine with a store's error inside can be given as it is.
-//! Words and exit codes are the command line's.
+//! of TLS, TCP and DNS; and a cloud says what it means in a `<Code>` of the answer's body. The
+//! whole chain is read here, so an error of the engine with a store's error inside can be given as
+//! it is. Words and exit codes are the command line's.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,10 +11,12 @@ use std::io;
 use std::path::PathBuf;
 
 use engine::store::Bucket;
+use http::StatusCode;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::list::PaginatedListOptions;
 
 use crate::hint;
+use crate::location::Provider;
 use crate::s3::IdentityError;
 
 /// The kinds of failure that a caller branches on.
@@ -37,9 +39,9 @@ pub enum ErrorKind {
 pub struct Diagnosis {
     /// What callers branch on.
     pub kind: ErrorKind,
-    /// The code S3 gave, such as `SignatureDoesNotMatch`.
+    /// The code the store gave, such as `SignatureDoesNotMatch`.
     pub code: Option<String>,
-    /// One line for people: S3's code and message, or the innermost error.
+    /// One line for people: the store's code and message, or the innermost error.
     pub cause: String,
     /// What the user can do, when we know it: a sentence.
     pub hint: Option<&'static str>,
@@ -79,6 +81,8 @@ pub struct ConnectivityError {
     pub url: String,
     /// Kind, cause and hint.
     pub diagnosis: Diagnosis,
+    /// Whose bucket it is; a directory has no provider.
+    pub provider: Option<Provider>,
     #[source]
     source: object_store::Error,
 }
@@ -96,6 +100,7 @@ pub async fn check_connectivity(bucket: &Bucket) -> Result<(), ConnectivityError
             Err(ConnectivityError {
                 url: bucket.url.clone(),
                 diagnosis,
+                provider: Provider::of_bucket_url(&bucket.url),
                 source,
             })
         }
@@ -129,7 +134,24 @@ pub(crate) struct NoMetadataService {
     pub(crate) source: HttpError,
 }
 
-/// The parts of an S3 error answer.
+/// Neither of the last two sources of Azure's default chain gave credentials.
+#[derive(Debug, thiserror::Error)]
+#[error("no credentials: no managed identity ({first}) and no Azure CLI login ({second})")]
+pub(crate) struct NoIdentity {
+    pub(crate) first: String,
+    pub(crate) second: String,
+}
+
+/// An endpoint that gave no token.
+#[derive(Debug, thiserror::Error)]
+#[error("no credentials: {endpoint} answered {status}: {cause}")]
+pub(crate) struct TokenRefused {
+    pub(crate) endpoint: String,
+    pub(crate) status: StatusCode,
+    pub(crate) cause: String,
+}
+
+/// The parts of a store's error answer.
 struct Answer {
     code: String,
     message: String,
@@ -185,9 +207,12 @@ impl Found {
         if let Some(never) = error.downcast_ref::<NeverAnswered>() {
             self.transport = true;
             self.cause = never.to_string();
-        } else if let Some(none) = error.downcast_ref::<NoMetadataService>() {
+        } else if error.is::<NoMetadataService>()
+            || error.is::<NoIdentity>()
+            || error.is::<TokenRefused>()
+        {
             self.no_credentials = true;
-            self.cause = none.to_string();
+            self.cause = text.clone();
         } else if let Some(identity) = error.downcast_ref::<IdentityError>() {
             match identity {
                 IdentityError::NoAnswer { .. } => self.transport = true,
@@ -261,11 +286,29 @@ fn chain_of(error: &dyn StdError) -> String {
     }
 }
 
-/// AWS, "Amazon S3 API Reference", "Error responses"; SeaweedFS and MinIO use the same codes.
+/// AWS, "Amazon S3 API Reference", "Error responses" (SeaweedFS and MinIO use the same codes, and
+/// so does Google, "HTTP status and error codes for XML"); Microsoft, "Blob Storage error codes".
 fn kind_of_code(code: &str) -> Option<ErrorKind> {
     match code {
-        "NoSuchBucket" => Some(ErrorKind::MissingBucket),
-        "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" => Some(ErrorKind::NotFound),
+        "NoSuchBucket" | "ContainerNotFound" => Some(ErrorKind::MissingBucket),
+        "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "BlobNotFound" => {
+            Some(ErrorKind::NotFound)
+        }
+        "AccountIsDisabled"
+        | "AuthenticationFailed"
+        | "AuthenticationRequired"
+        | "AuthorizationFailure"
+        | "AuthorizationPermissionMismatch"
+        | "AuthorizationProtocolMismatch"
+        | "AuthorizationResourceTypeMismatch"
+        | "AuthorizationServiceMismatch"
+        | "AuthorizationSourceIPMismatch"
+        | "InsufficientAccountPermissions"
+        | "InvalidAuthenticationInfo"
+        | "InvalidSecurity"
+        | "KeyBasedAuthenticationNotPermitted"
+        | "NoAuthenticationInformation"
+        | "PublicAccessNotPermitted" => Some(ErrorKind::Denied),
         "AccessDenied"
         | "AccountProblem"
         | "AllAccessDisabled"
@@ -285,9 +328,11 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
 fn read_answer(text: &str) -> Option<Answer> {
     if let Some(code) = between(text, "<Code>", "</Code>") {
         let message = between(text, "<Message>", "</Message>").unwrap_or_default();
+        // Azure goes on with the request's id and time.
+        let first_line = message.lines().next().unwrap_or_default();
         return Some(Answer {
             code: code.into(),
-            message: message.into(),
+            message: first_line.into(),
         });
     }
     // One key of a bulk deletion: "DeleteFailed ... (code: AccessDenied)".

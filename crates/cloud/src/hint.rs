@@ -2,7 +2,7 @@
 
 use crate::failure::ErrorKind;
 
-/// The hint for a failure: by S3's code, else by words in the errors, else by kind.
+/// The hint for a failure: by the store's code, else by words in the errors, else by kind.
 pub(crate) fn for_failure(kind: ErrorKind, code: Option<&str>, text: &str) -> Option<&'static str> {
     code.and_then(for_code)
         .or_else(|| for_text(text))
@@ -34,7 +34,27 @@ fn for_code(code: &str) -> Option<&'static str> {
         "NoSuchBucket" => {
             "Create the bucket first, or check its name, the region and the endpoint."
         }
-        "SlowDown" | "ServiceUnavailable" | "InternalError" => {
+        "ContainerNotFound" => "Create the container first, or check its name and the account.",
+        "AuthenticationFailed" | "NoAuthenticationInformation" | "InvalidAuthenticationInfo" => {
+            "Check the account key or the shared access signature, the account's name, and this \
+             machine's clock."
+        }
+        "AuthorizationFailure" => {
+            "Check the account key or the shared access signature, and the account's firewall."
+        }
+        "AuthorizationPermissionMismatch"
+        | "AuthorizationResourceTypeMismatch"
+        | "AuthorizationServiceMismatch"
+        | "InsufficientAccountPermissions" => {
+            "The identity or signature is known but may not do this: see its roles or permissions."
+        }
+        "KeyBasedAuthenticationNotPermitted" => {
+            "The account takes no keys: give --azure-credential default, or another kind."
+        }
+        "AuthenticationRequired" => {
+            "Set GOOGLE_APPLICATION_CREDENTIALS, or give this machine a service account."
+        }
+        "SlowDown" | "ServerBusy" | "ServiceUnavailable" | "InternalError" => {
             "The store is overloaded or has trouble: try again later."
         }
         _ => return None,
@@ -43,6 +63,20 @@ fn for_code(code: &str) -> Option<&'static str> {
 
 fn for_text(text: &str) -> Option<&'static str> {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["no credentials:"]) && says(&["MicrosoftAzure"]) {
+        return Some(
+            "Set AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, \
+             or log in with az login.",
+        );
+    }
+    if says(&["no credentials:"]) && says(&["GCS"]) {
+        return Some(
+            "Set GOOGLE_APPLICATION_CREDENTIALS to a file of credentials that are still good.",
+        );
+    }
+    if says(&["'az account get-access-token' command failed"]) {
+        return Some("Log in with az login, as the user that this command runs as.");
+    }
     if says(&["no credentials:"]) {
         return Some("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile.");
     }
@@ -51,7 +85,10 @@ fn for_text(text: &str) -> Option<&'static str> {
         "UnknownIssuer",
         "CaUsedAsEndEntity",
     ]) {
-        return Some("For a private certificate authority set AWS_CA_BUNDLE to its PEM file.");
+        return Some(match says(&["MicrosoftAzure", "GCS"]) {
+            true => "For a private certificate authority set REQUESTS_CA_BUNDLE to its PEM file.",
+            false => "For a private certificate authority set AWS_CA_BUNDLE to its PEM file.",
+        });
     }
     if says(&["InvalidContentType", "corrupt message"]) {
         return Some("The endpoint does not speak TLS there: use http:// or another port.");

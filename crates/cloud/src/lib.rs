@@ -5,17 +5,22 @@
 //! error was. Settings are resolved from values ([`Environment`], [`StoreOptions`], AWS's files),
 //! never from globals.
 
+mod absent;
+pub mod azure;
 mod bandwidth;
 mod create;
 mod directory;
 mod encryption;
 mod environment;
 mod failure;
+pub mod gcs;
 mod hint;
 mod location;
 mod options;
 pub mod s3;
+mod secret;
 mod tags;
+mod transport;
 
 use engine::store::Bucket;
 
@@ -27,11 +32,11 @@ pub use failure::{
     diagnose,
 };
 pub use location::{BadLocation, Location, Provider};
-pub use options::{DEFAULT_READ_TIMEOUT, StoreOptions};
+pub use options::{AzureOptions, DEFAULT_READ_TIMEOUT, StoreOptions};
 pub use s3::AddressingStyle;
 pub use tags::{BadTag, Tag, tag_set};
 
-/// A bucket that could not be opened. For S3 no request was sent yet.
+/// A bucket that could not be opened. Of a cloud nothing was asked yet.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot open {url}: {source}")]
@@ -39,9 +44,19 @@ pub enum OpenError {
         url: String,
         source: s3::S3OpenError,
     },
+    #[error("cannot open {url}: {source}")]
+    Azure {
+        url: String,
+        source: azure::AzureOpenError,
+    },
+    #[error("cannot open {url}: {source}")]
+    Google {
+        url: String,
+        source: gcs::GcsOpenError,
+    },
     #[error(transparent)]
     Directory(#[from] MissingDirectory),
-    #[error("cannot open {url}: nothing is encrypted there")]
+    #[error("cannot open {url}: the encryption that was asked for is that of S3")]
     NoEncryption { url: String },
 }
 
@@ -53,7 +68,17 @@ impl OpenError {
                 source: s3::S3OpenError::Settings(error),
                 ..
             } => error.kind(),
-            OpenError::S3 { .. } => ErrorKind::Other,
+            OpenError::Azure {
+                source: azure::AzureOpenError::Settings(error),
+                ..
+            } => error.kind(),
+            OpenError::Google {
+                source: gcs::GcsOpenError::Settings(error),
+                ..
+            } => error.kind(),
+            OpenError::S3 { .. } | OpenError::Azure { .. } | OpenError::Google { .. } => {
+                ErrorKind::Other
+            }
             OpenError::Directory(_) => ErrorKind::MissingBucket,
             OpenError::NoEncryption { .. } => ErrorKind::Other,
         }
@@ -66,7 +91,15 @@ impl OpenError {
                 source: s3::S3OpenError::Settings(error),
                 ..
             } => error.hint(),
-            OpenError::S3 { .. } => None,
+            OpenError::Azure {
+                source: azure::AzureOpenError::Settings(error),
+                ..
+            } => error.hint(),
+            OpenError::Google {
+                source: gcs::GcsOpenError::Settings(error),
+                ..
+            } => error.hint(),
+            OpenError::S3 { .. } | OpenError::Azure { .. } | OpenError::Google { .. } => None,
             OpenError::Directory(_) => Some("Create the directory first: mkdir -p."),
             OpenError::NoEncryption { .. } => {
                 Some("Leave --encryption and --sse-customer-key out, or use s3://BUCKET/PATH.")
@@ -76,7 +109,7 @@ impl OpenError {
 }
 
 /// Opens the bucket of a location. Keys begin with [`Location::prefix`], which is the caller's to
-/// put before them. Whether an S3 bucket exists shows at the first request or in
+/// put before them. Whether a cloud's bucket exists shows at the first request or in
 /// [`check_connectivity`]; a directory must exist.
 pub async fn open(
     location: &Location,
@@ -106,8 +139,26 @@ fn open_as_it_is(
             let settings = read_s3_settings(options, environment).map_err(failed)?;
             s3::open(bucket, url, &settings).map_err(failed)
         }
-        Location::Directory { .. } if options.encryption != Encryption::OfBucket => {
-            Err(OpenError::NoEncryption { url })
+        _ if options.encryption != Encryption::OfBucket => Err(OpenError::NoEncryption { url }),
+        Location::Azure {
+            account, container, ..
+        } => {
+            let failed = |source| OpenError::Azure {
+                url: location.bucket_url(),
+                source,
+            };
+            let settings = azure::AzureSettings::resolve(account, options, environment)
+                .map_err(|error| failed(error.into()))?;
+            azure::open(container, url, &settings).map_err(failed)
+        }
+        Location::Google { bucket, .. } => {
+            let failed = |source| OpenError::Google {
+                url: location.bucket_url(),
+                source,
+            };
+            let settings = gcs::GcsSettings::gather(options, environment)
+                .map_err(|error| failed(error.into()))?;
+            gcs::open(bucket, url, &settings).map_err(failed)
         }
         Location::Directory { path } => Ok(directory::open(path, url)?),
     }

@@ -1,4 +1,5 @@
-//! Where a catalogue lives, as the user writes it: `s3://bucket/prefix`, `file:///directory`.
+//! Where a catalogue lives, as the user writes it: `s3://bucket/prefix`, `file:///directory`, and
+//! the URLs of the other clouds, which their own modules read.
 //!
 //! Only words are judged here; whether the place exists is for [`crate::open`] and
 //! [`crate::check_connectivity`]. Barman never infers the provider from the URL; we do it for
@@ -8,7 +9,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::azure::AccountUrl;
 use crate::failure::ErrorKind;
+use crate::{azure, gcs};
 
 /// The value of `--cloud-provider`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,9 +19,9 @@ pub enum Provider {
     /// `aws-s3`: AWS, and whoever speaks its protocol.
     #[default]
     AwsS3,
-    /// `azure-blob-storage`: not yet.
+    /// `azure-blob-storage`.
     AzureBlobStorage,
-    /// `google-cloud-storage`: not yet.
+    /// `google-cloud-storage`.
     GoogleCloudStorage,
 }
 
@@ -36,6 +39,36 @@ impl Provider {
             Provider::AwsS3 => "aws-s3",
             Provider::AzureBlobStorage => "azure-blob-storage",
             Provider::GoogleCloudStorage => "google-cloud-storage",
+        }
+    }
+
+    /// What its URLs look like.
+    fn takes(self) -> &'static str {
+        match self {
+            Provider::AwsS3 => "s3://bucket/path",
+            Provider::AzureBlobStorage => "https://account.blob.core.windows.net/container/path",
+            Provider::GoogleCloudStorage => "gs://bucket/path",
+        }
+    }
+
+    /// The provider of an open bucket, by the URL that [`Location::bucket_url`] made for it.
+    pub(crate) fn of_bucket_url(url: &str) -> Option<Provider> {
+        match url.split("://").next()? {
+            "s3" => Some(Provider::AwsS3),
+            "gs" => Some(Provider::GoogleCloudStorage),
+            "http" | "https" => Some(Provider::AzureBlobStorage),
+            _ => None,
+        }
+    }
+
+    /// Whose URL this looks like: only for hints.
+    fn of_url(scheme: &str, rest: &str) -> Option<Provider> {
+        match scheme {
+            "s3" => Some(Provider::AwsS3),
+            "gs" => Some(Provider::GoogleCloudStorage),
+            "https" if rest.starts_with(gcs::CONSOLE) => Some(Provider::GoogleCloudStorage),
+            "https" if azure::is_account_host(rest) => Some(Provider::AzureBlobStorage),
+            _ => None,
         }
     }
 }
@@ -67,6 +100,23 @@ pub enum Location {
         /// The keys' prefix: no slash at either end; empty for the whole bucket.
         prefix: String,
     },
+    /// `https://account.blob.core.windows.net/container[/prefix]`, or an emulator's
+    /// `http://host:port/account/container[/prefix]`.
+    Azure {
+        /// The account and its address.
+        account: AccountUrl,
+        /// The container's name.
+        container: String,
+        /// As for S3.
+        prefix: String,
+    },
+    /// `gs://bucket[/prefix]`, or the address that the console shows for it.
+    Google {
+        /// The bucket's name.
+        bucket: String,
+        /// As for S3.
+        prefix: String,
+    },
     /// `file:///directory`: the directory is the bucket, so the prefix is empty.
     Directory {
         /// An absolute path.
@@ -84,6 +134,8 @@ pub enum BadLocation {
         url: String,
         provider: Provider,
         takes: &'static str,
+        /// Whose URL it seems to be.
+        looks_like: Option<Provider>,
     },
     #[error("{what} is not supported yet")]
     NotYet { what: String },
@@ -101,6 +153,14 @@ impl BadLocation {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             BadLocation::NotYet { .. } => Some("Use s3://bucket/path or file:///directory."),
+            BadLocation::WrongScheme {
+                looks_like: Some(provider),
+                ..
+            } => Some(match provider {
+                Provider::AwsS3 => "Give --cloud-provider aws-s3, or leave the option out.",
+                Provider::AzureBlobStorage => "Give --cloud-provider azure-blob-storage.",
+                Provider::GoogleCloudStorage => "Give --cloud-provider google-cloud-storage.",
+            }),
             BadLocation::UnknownProvider { .. } => {
                 Some("Choose aws-s3, azure-blob-storage or google-cloud-storage.")
             }
@@ -123,37 +183,45 @@ impl Location {
         if scheme == "file" {
             return parse_directory(url).map_err(invalid);
         }
-        match provider {
-            Provider::AwsS3 => {}
-            Provider::AzureBlobStorage | Provider::GoogleCloudStorage => {
-                return Err(BadLocation::NotYet {
-                    what: format!("cloud provider {provider}"),
-                });
+        let parsed = match (provider, scheme.as_str()) {
+            (Provider::AwsS3, "s3") => parse_s3(rest),
+            (Provider::AzureBlobStorage, "https" | "http") if !rest.starts_with(gcs::CONSOLE) => {
+                azure::parse_url(url)
             }
-        }
-        match scheme.as_str() {
-            "s3" => parse_s3(rest).map_err(|problem| match problem {
-                Problem::Invalid(cause) => invalid(cause),
-                Problem::NotYet(what) => BadLocation::NotYet { what: what.into() },
-            }),
-            "gs" => Err(BadLocation::NotYet {
-                what: "Google Cloud Storage (gs://)".into(),
-            }),
-            "https" | "http" if is_azure(rest) => Err(BadLocation::NotYet {
-                what: "Azure Blob Storage".into(),
-            }),
-            _ => Err(BadLocation::WrongScheme {
+            (Provider::GoogleCloudStorage, "gs") => gcs::parse_path(rest),
+            (Provider::GoogleCloudStorage, "https") if rest.starts_with(gcs::CONSOLE) => {
+                gcs::parse_path(rest.strip_prefix(gcs::CONSOLE).unwrap_or_default())
+            }
+            _ => Err(Problem::WrongScheme),
+        };
+        parsed.map_err(|problem| match problem {
+            Problem::Invalid(cause) => invalid(cause),
+            Problem::NotYet(what) => BadLocation::NotYet { what: what.into() },
+            Problem::WrongScheme => BadLocation::WrongScheme {
                 url: without_userinfo(url),
                 provider,
-                takes: "s3://bucket/path",
-            }),
+                takes: provider.takes(),
+                looks_like: Provider::of_url(&scheme, rest),
+            },
+        })
+    }
+
+    /// The provider; a directory has none.
+    pub fn provider(&self) -> Option<Provider> {
+        match self {
+            Location::S3 { .. } => Some(Provider::AwsS3),
+            Location::Azure { .. } => Some(Provider::AzureBlobStorage),
+            Location::Google { .. } => Some(Provider::GoogleCloudStorage),
+            Location::Directory { .. } => None,
         }
     }
 
     /// The prefix of every key: no slash at either end, possibly empty.
     pub fn prefix(&self) -> &str {
         match self {
-            Location::S3 { prefix, .. } => prefix,
+            Location::S3 { prefix, .. }
+            | Location::Azure { prefix, .. }
+            | Location::Google { prefix, .. } => prefix,
             Location::Directory { .. } => "",
         }
     }
@@ -162,7 +230,7 @@ impl Location {
     pub fn directory(&self) -> Option<&Path> {
         match self {
             Location::Directory { path } => Some(path),
-            Location::S3 { .. } => None,
+            Location::S3 { .. } | Location::Azure { .. } | Location::Google { .. } => None,
         }
     }
 
@@ -170,6 +238,10 @@ impl Location {
     pub fn bucket_url(&self) -> String {
         match self {
             Location::S3 { bucket, .. } => format!("s3://{bucket}"),
+            Location::Azure {
+                account, container, ..
+            } => format!("{account}/{container}"),
+            Location::Google { bucket, .. } => format!("gs://{bucket}"),
             Location::Directory { path } => format!("file://{}", path.display()),
         }
     }
@@ -185,20 +257,18 @@ impl fmt::Display for Location {
     }
 }
 
-enum Problem {
+/// What is wrong with a URL; the caller adds the URL.
+pub(crate) enum Problem {
     Invalid(&'static str),
     NotYet(&'static str),
+    WrongScheme,
 }
 
 fn parse_s3(rest: &str) -> Result<Location, Problem> {
     if rest.starts_with("arn:") {
         return Err(Problem::NotYet("a bucket given as an access point ARN"));
     }
-    if rest.contains(['?', '#']) {
-        return Err(Problem::Invalid(
-            "a query or a fragment has no meaning here",
-        ));
-    }
+    refuse_query(rest)?;
     let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.is_empty() {
         return Err(Problem::Invalid("the bucket is missing"));
@@ -210,6 +280,24 @@ fn parse_s3(rest: &str) -> Result<Location, Problem> {
             "the bucket's name has characters that no bucket can have",
         ));
     }
+    Ok(Location::S3 {
+        bucket: bucket.into(),
+        prefix: parse_prefix(path)?,
+    })
+}
+
+/// Refuses what only a web address has.
+pub(crate) fn refuse_query(rest: &str) -> Result<(), Problem> {
+    match rest.contains(['?', '#']) {
+        true => Err(Problem::Invalid(
+            "a query or a fragment has no meaning here",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// The path below a bucket as the prefix of every key.
+pub(crate) fn parse_prefix(path: &str) -> Result<String, Problem> {
     let prefix = path.trim_matches('/');
     let bad = |segment: &str| {
         segment.is_empty()
@@ -222,10 +310,7 @@ fn parse_s3(rest: &str) -> Result<Location, Problem> {
             "the path has an empty, '.' or '..' segment",
         ));
     }
-    Ok(Location::S3 {
-        bucket: bucket.into(),
-        prefix: prefix.into(),
-    })
+    Ok(prefix.into())
 }
 
 fn parse_directory(text: &str) -> Result<Location, &'static str> {
@@ -247,19 +332,17 @@ fn parse_directory(text: &str) -> Result<Location, &'static str> {
     }
 }
 
-fn is_azure(rest: &str) -> bool {
-    rest.split('/')
-        .next()
-        .is_some_and(|host| host.contains(".blob.core."))
-}
-
-/// The URL as it may be shown: a user might have put a password where none belongs.
+/// The URL as it may be shown: a user might have put a password or a signature where none belongs.
 fn without_userinfo(url: &str) -> String {
+    let url = match url.split_once('?') {
+        Some((address, _)) => format!("{address}?***"),
+        None => url.to_owned(),
+    };
     match (url.find("://"), url.rfind('@')) {
         (Some(start), Some(end)) if start < end => {
             format!("{}://***{}", &url[..start], &url[end..])
         }
-        _ => url.into(),
+        _ => url,
     }
 }
 
@@ -330,25 +413,31 @@ mod tests {
     }
 
     #[test]
-    fn other_clouds_and_access_points_are_not_yet() {
-        for (url, provider) in [
-            ("s3://b", Provider::AzureBlobStorage),
-            ("gs://b", Provider::GoogleCloudStorage),
-            ("gs://b", Provider::AwsS3),
-            (
-                "https://account.blob.core.windows.net/container",
-                Provider::AwsS3,
-            ),
-            (
-                "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/mine/pg",
-                Provider::AwsS3,
-            ),
+    fn an_access_point_is_not_yet() {
+        let url = "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/mine/pg";
+        let error = Location::parse(url, Provider::AwsS3).unwrap_err();
+        assert!(matches!(error, BadLocation::NotYet { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_url_of_another_provider_is_refused_with_the_option_to_give() {
+        use Provider::{AwsS3, AzureBlobStorage, GoogleCloudStorage};
+        let azure = "https://acc.blob.core.windows.net/c";
+        let console = "https://console.cloud.google.com/storage/browser/b";
+        for (url, provider, option) in [
+            ("s3://b", AzureBlobStorage, "aws-s3"),
+            ("s3://b", GoogleCloudStorage, "aws-s3"),
+            ("gs://b", AwsS3, "google-cloud-storage"),
+            ("gs://b", AzureBlobStorage, "google-cloud-storage"),
+            (console, AwsS3, "google-cloud-storage"),
+            (console, AzureBlobStorage, "google-cloud-storage"),
+            (azure, AwsS3, "azure-blob-storage"),
+            (azure, GoogleCloudStorage, "azure-blob-storage"),
         ] {
             let error = Location::parse(url, provider).unwrap_err();
-            assert!(
-                matches!(error, BadLocation::NotYet { .. }),
-                "{url}: {error}"
-            );
+            let hint = error.hint().unwrap();
+            assert!(hint.contains(option), "{url} with {provider}: {hint}");
+            assert!(error.to_string().contains(provider.takes()), "{error}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::azure::CredentialKind;
 use crate::encryption::Encryption;
 use crate::s3::AddressingStyle;
 
@@ -20,12 +21,43 @@ pub struct StoreOptions {
     pub read_timeout: Duration,
     /// `--addressing-style`; `None` lets the profile decide.
     pub addressing_style: Option<AddressingStyle>,
+    /// What only Azure knows.
+    pub azure: AzureOptions,
+    /// `--kms-key-name` of Google Cloud Storage.
+    pub kms_key_name: Option<String>,
     /// `--encryption`, `--sse-kms-key-id`, `--sse-customer-key`.
     pub encryption: Encryption,
     /// `--min-chunk-size`: no part is smaller, in bytes, but the last one.
     pub min_part_size: u64,
     /// `--max-bandwidth`: bytes uploaded in a second, over all uploads together.
     pub max_bandwidth: Option<NonZeroU64>,
+}
+
+/// The options that only Azure knows. The sizes are those of Barman's `barman-cloud-wal-archive`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AzureOptions {
+    /// `--azure-credential`; `None` lets the environment decide.
+    pub credential: Option<CredentialKind>,
+    /// `--encryption-scope`.
+    pub encryption_scope: Option<String>,
+    /// `--max-block-size`, in bytes.
+    pub max_block_size: u64,
+    /// `--max-concurrency`: how many blocks of one object are on their way at a time.
+    pub max_concurrency: usize,
+    /// `--max-single-put-size`, in bytes: what is larger is written in blocks.
+    pub max_single_put_size: u64,
+}
+
+impl Default for AzureOptions {
+    fn default() -> Self {
+        AzureOptions {
+            credential: None,
+            encryption_scope: None,
+            max_block_size: 4 << 20,
+            max_concurrency: 1,
+            max_single_put_size: 64 << 20,
+        }
+    }
 }
 
 impl Default for StoreOptions {
@@ -35,6 +67,8 @@ impl Default for StoreOptions {
             profile: None,
             read_timeout: DEFAULT_READ_TIMEOUT,
             addressing_style: None,
+            azure: AzureOptions::default(),
+            kms_key_name: None,
             encryption: Encryption::OfBucket,
             min_part_size: 0,
             max_bandwidth: None,

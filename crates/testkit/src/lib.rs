@@ -1,6 +1,6 @@
 //! The worlds that tests run in: real PostgreSQL servers of every supported major, a real S3
-//! server, an imitation of Amazon's other services, Python Barman as an independent peer, a proxy
-//! that spoils HTTP on purpose, and a disk that is soon full.
+//! server, imitations of Amazon's other services, of Azure and of Google, Python Barman as an
+//! independent peer, a proxy that spoils HTTP on purpose, and a disk that is soon full.
 //!
 //! `scripts/setup test` puts the programs in place; this crate finds, starts and stops them. It
 //! knows nothing of what barman does: tests say what should be seen.
@@ -9,8 +9,11 @@
 //! log of what would not start. Whatever it starts ends with the test process, even a killed one.
 //! Files are below one folder per test, which goes with it unless `KEEP_TEST_FILES` is set.
 
+pub mod azurite;
 pub mod barman_peer;
+mod certificate;
 pub mod full_disk;
+pub mod gcs;
 pub mod moto;
 pub mod postgres;
 pub mod process;
@@ -21,8 +24,10 @@ pub mod seaweed;
 pub mod tools;
 pub mod user;
 
+pub use azurite::{Azurite, Container};
 pub use barman_peer::Peer;
 pub use full_disk::SmallDisk;
+pub use gcs::{GcsBucket, GcsEmulator};
 pub use moto::Moto;
 pub use postgres::Cluster;
 pub use process::{Finished, Program, Running};

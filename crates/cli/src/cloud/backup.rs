@@ -19,7 +19,7 @@ use postgres::ConnectOptions;
 
 use super::encryption::EncryptionFlags;
 use super::flags::{Common, Place};
-use super::later::{AZURE, ENCRYPTION};
+use super::providers::AtRestFlags;
 use super::tags::TagFlags;
 use super::{CloudCommand, hook};
 use crate::failure::{Exit, Failure};
@@ -55,6 +55,8 @@ pub struct Args {
     encryption: EncryptionFlags,
     #[command(flatten)]
     tags: TagFlags,
+    #[command(flatten)]
+    at_rest: AtRestFlags,
 }
 
 /// How archives are compressed: at most one.
@@ -372,7 +374,7 @@ fn report(outcome: &BackupOutcome, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[ENCRYPTION, SNAPSHOTS, AZURE];
+    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -382,6 +384,7 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
+            .encrypted_at_rest(&self.at_rest)?
             .encrypted(self.encryption.read()?)
             .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);
         if self.common.test {

@@ -15,7 +15,6 @@ use model::retention::Policy;
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common};
-use super::later::AZURE;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -71,7 +70,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[AZURE];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common

@@ -9,7 +9,6 @@ use model::keep::KeepTarget;
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common};
-use super::later::AZURE;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::Log;
@@ -72,7 +71,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[AZURE];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common

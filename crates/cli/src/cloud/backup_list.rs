@@ -6,7 +6,6 @@ use engine::catalogue::read_catalogue;
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common, Format};
-use super::later::AZURE;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -42,7 +41,7 @@ Exit status:
   2  the object store is unreachable 4  something else, such as a bucket that does not exist";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[AZURE];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common

@@ -7,7 +7,6 @@ use model::backup::reference::BackupRef;
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common, Format};
-use super::later::AZURE;
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -43,7 +42,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[AZURE];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common

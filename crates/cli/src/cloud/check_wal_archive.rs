@@ -7,7 +7,6 @@ use model::wal::timeline::TimelineId;
 
 use super::CloudCommand;
 use super::flags::Common;
-use super::later::AZURE;
 use crate::failure::{Exit, Failure};
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -40,7 +39,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[AZURE];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common

@@ -11,6 +11,7 @@ use cloud::{Location, Provider, StoreOptions};
 use engine::store::Bucket;
 use model::cloud::Layout;
 
+use super::providers::{AtRestFlags, AzureFlags, BlockFlags};
 use crate::arguments;
 use crate::failure::{Exit, Failure};
 use crate::log::Log;
@@ -28,12 +29,15 @@ pub struct Common {
     /// Only check that the bucket can be reached and exists: exit 0, 1 (no bucket) or 2
     #[arg(short, long)]
     pub test: bool,
-    /// Whose object store it is; a file:// URL needs no provider
+    /// Whose object store it is: s3://BUCKET/PATH, gs://BUCKET/PATH or
+    /// https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH; a file:// URL needs no provider
     #[arg(long, value_name = "PROVIDER", default_value = Provider::AwsS3.name())]
     #[arg(value_parser = PossibleValuesParser::new(Provider::ALL.map(Provider::name)))]
     cloud_provider: String,
     #[command(flatten)]
     s3: S3,
+    #[command(flatten)]
+    azure: AzureFlags,
 }
 
 /// Options of object stores that speak S3.
@@ -95,7 +99,7 @@ impl Common {
         let location = Location::parse(url, provider)?;
         let layout = Layout::new(location.prefix(), server_name)?;
         let s3 = &self.s3;
-        let options = StoreOptions {
+        let mut options = StoreOptions {
             endpoint_url: s3.endpoint_url.clone(),
             profile: s3.aws_profile.clone(),
             read_timeout: s3
@@ -104,6 +108,7 @@ impl Common {
             addressing_style: s3.addressing_style.as_deref().map(str::parse).transpose()?,
             ..StoreOptions::default()
         };
+        options.azure.credential = self.azure.kind()?;
         Ok(Place {
             location,
             options,
@@ -113,6 +118,18 @@ impl Common {
 }
 
 impl Place {
+    /// The same place, where Azure or Google encrypt objects as the flags say.
+    pub fn encrypted_at_rest(mut self, flags: &AtRestFlags) -> Result<Place, Failure> {
+        flags.apply(&self.location, &mut self.options)?;
+        Ok(self)
+    }
+
+    /// The same place, where Azure gets large objects in such blocks.
+    pub fn in_blocks(mut self, flags: &BlockFlags) -> Result<Place, Failure> {
+        flags.apply(&mut self.options)?;
+        Ok(self)
+    }
+
     /// The same place, where objects are encrypted like this.
     pub fn encrypted(mut self, encryption: Encryption) -> Place {
         self.options.encryption = encryption;

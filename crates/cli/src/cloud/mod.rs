@@ -12,7 +12,7 @@ pub mod check_wal_archive;
 pub mod encryption;
 pub mod flags;
 mod hook;
-pub mod later;
+pub mod providers;
 pub mod restore;
 pub mod tags;
 pub mod wal_archive;

@@ -24,7 +24,6 @@ use model::wal::name::SegmentName;
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::Common;
-use super::later::AZURE;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -237,7 +236,7 @@ fn warn_of_configuration(restored: &Restored, log: &Log) {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS, AZURE];
+    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common

@@ -9,10 +9,10 @@ use model::codec::Codec;
 use super::CloudCommand;
 use super::encryption::EncryptionFlags;
 use super::flags::Common;
-use super::later::{AZURE, ENCRYPTION};
+use super::providers::{AtRestFlags, BlockFlags};
 use super::tags::{HistoryTagFlags, TagFlags};
 use crate::failure::{Exit, Failure};
-use crate::later::{Later, Takes};
+use crate::later::Later;
 use crate::log::{Level, Log};
 use crate::runtime;
 
@@ -40,6 +40,10 @@ pub struct Args {
     tags: TagFlags,
     #[command(flatten)]
     history_tags: HistoryTagFlags,
+    #[command(flatten)]
+    at_rest: AtRestFlags,
+    #[command(flatten)]
+    blocks: BlockFlags,
 }
 
 /// How the file is compressed: at most one.
@@ -81,24 +85,6 @@ Exit status:
   1  the file could not be archived  4  something else, such as a bucket that does not exist
   2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM
 PostgreSQL keeps the file and tries again after every status but 0.";
-
-const AZURE_UPLOAD: &[Later] = &[
-    Later::option(
-        "max-block-size",
-        Takes::Value("SIZE"),
-        "Size of a block in Azure",
-    ),
-    Later::option(
-        "max-concurrency",
-        Takes::Value("N"),
-        "Blocks sent to Azure at the same time",
-    ),
-    Later::option(
-        "max-single-put-size",
-        Takes::Value("SIZE"),
-        "Largest upload without blocks",
-    ),
-];
 
 impl Args {
     fn into_request(self) -> Result<ArchiveRequest, Failure> {
@@ -173,7 +159,7 @@ fn parse_level(codec: Codec, word: &str) -> Result<Option<i32>, Failure> {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[ENCRYPTION, AZURE, AZURE_UPLOAD];
+    const LATER: &'static [&'static [Later]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -183,6 +169,8 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
+            .encrypted_at_rest(&self.at_rest)?
+            .in_blocks(&self.blocks)?
             .encrypted(self.encryption.read()?);
         if self.common.test {
             return place.test();

@@ -9,7 +9,6 @@ use engine::wal::fetch::{FetchRequest, PartialPolicy, fetch_wal};
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::Common;
-use super::later::AZURE;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::Log;
@@ -99,7 +98,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[PARALLEL, AZURE];
+    const LATER: &'static [&'static [Later]] = &[PARALLEL];
 
     fn usage_exit(words: &[OsString]) -> Exit {
         let is_asked = |word: &OsString| {

@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 
-use cloud::ErrorKind;
+use cloud::{ErrorKind, Provider};
 use engine::backup::{BackupError, SessionError};
 use engine::causes;
 use engine::deletion::DeletionError;
@@ -33,6 +33,7 @@ macro_rules! usage_errors {
 }
 
 usage_errors!(
+    cloud::azure::SettingsError,
     cloud::s3::SettingsError,
     model::backup::reference::BadBackupName,
     model::cloud::BadLayout,
@@ -78,10 +79,15 @@ impl From<cloud::OpenError> for Failure {
 
 impl From<cloud::ConnectivityError> for Failure {
     fn from(error: cloud::ConnectivityError) -> Failure {
-        let exit = match error.diagnosis.kind {
+        let exit = match (error.diagnosis.kind, error.provider) {
             // Only --test asks this question, and a missing bucket is one of its answers.
-            ErrorKind::MissingBucket => Exit::Failed,
-            kind => exit_of(kind),
+            (ErrorKind::MissingBucket, _) => Exit::Failed,
+            // To Barman every refusal of these two is a store that it cannot connect to.
+            (_, Some(Provider::AzureBlobStorage)) => Exit::Unreachable,
+            (_, Some(Provider::GoogleCloudStorage)) if error.diagnosis.code.is_some() => {
+                Exit::Unreachable
+            }
+            (kind, _) => exit_of(kind),
         };
         let hint = error.diagnosis.hint.map(str::to_owned);
         Failure {

@@ -34,19 +34,9 @@ fn older_spellings_of_options_are_known() {
             "--gcp-project",
         ),
         (
-            "barman-cloud-backup-list",
-            "--credential azure-cli s3://b/p main",
-            "--azure-credential",
-        ),
-        (
             "barman-cloud-restore",
             "--snapshot-recovery-z z s3://b/p main auto /x",
             "--gcp-zone",
-        ),
-        (
-            "barman-cloud-wal-archive",
-            "--max-block 4MB s3://b/p main /x",
-            "--max-block-size",
         ),
         (
             "barman-cloud-wal-restore",
@@ -62,6 +52,38 @@ fn older_spellings_of_options_are_known() {
             "{name} {words}: {}",
             said.stderr
         );
+    }
+}
+
+#[test]
+fn encryption_that_the_provider_does_not_know_is_refused() {
+    let azure = "--cloud-provider azure-blob-storage https://a.blob.core.windows.net/c main /x";
+    for (words, option) in [
+        (
+            "--encryption-scope x s3://b/p main /x",
+            "--encryption-scope",
+        ),
+        ("--kms-key-name x file:///x main /x", "--kms-key-name"),
+        (&format!("--kms-key-name x {azure}"), "--kms-key-name"),
+    ] {
+        let said = start("barman-cloud-wal-archive", words);
+        assert_eq!(said.status, 3, "{words}: {}", said.stderr);
+        let expected = format!("{option} is for ");
+        assert!(said.stderr.contains(&expected), "{words}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn every_spelling_of_the_azure_credential_takes_the_same_words() {
+    for option in ["--azure-credential", "--credential", "--default"] {
+        let words = format!("{option} nonsense gs://b main");
+        let said = start("barman-cloud-backup-list", &words);
+        assert_eq!(said.status, 3, "{words}: {}", said.stderr);
+        assert!(said.stderr.contains("nonsense"), "{words}: {}", said.stderr);
+        // The next thing that is wrong is the URL.
+        let words = format!("{option} default gs://b main");
+        let said = start("barman-cloud-backup-list", &words);
+        assert_eq!(said.status, 4, "{words}: {}", said.stderr);
     }
 }
 

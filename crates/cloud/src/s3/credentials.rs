@@ -6,7 +6,6 @@
 //! [`super::identity`] goes and asks. What is not built is refused by name, for a silent fall
 //! through would act as somebody else. (Order: as botocore's resolver has it.)
 
-use std::fmt;
 use std::path::PathBuf;
 
 use url::{Host, Url};
@@ -14,28 +13,7 @@ use url::{Host, Url};
 use super::profile::{AwsFiles, Profile, Settings};
 use super::settings::SettingsError;
 use crate::environment::Environment;
-
-/// A secret: never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(secret: &str) -> Self {
-        Secret(secret.into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+pub use crate::secret::Secret;
 
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]

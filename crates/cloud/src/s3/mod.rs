@@ -1,8 +1,6 @@
 //! S3 and everything that speaks its protocol: settings, credentials, transport, then a bucket.
 //!
-//! Retries: at most 8, none begun more than 180 s after the request's first attempt, waits growing
-//! from 0.2 s to at most 10 s; 5xx, 429, lost connections and time limits are tried again, refusals
-//! are not. Over TLS bodies are not hashed for the signature (TLS protects them, and hashing costs
+//! Over TLS bodies are not hashed for the signature (TLS protects them, and hashing costs
 //! CPU time); over plain HTTP they are. Checksum headers are off: not every store takes them.
 
 mod aws_file;
@@ -15,16 +13,15 @@ mod profile;
 mod settings;
 #[cfg(test)]
 mod settings_tests;
-mod transport;
 mod wire;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::store::Bucket;
+use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
-use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
+
+use crate::transport::{self, BadCaBundle, Scheme};
 
 use crate::encryption::Encryption;
 
@@ -47,8 +44,8 @@ const METADATA_HOST: &str = "169.254.169.254";
 pub enum S3OpenError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    #[error("cannot read CA bundle {}: {cause}", path.display())]
-    CaBundle { path: PathBuf, cause: String },
+    #[error(transparent)]
+    CaBundle(#[from] BadCaBundle),
     #[error("cannot make a client for bucket {bucket}: {source}")]
     Client {
         bucket: String,
@@ -62,16 +59,11 @@ pub(crate) fn open(
     url: String,
     settings: &S3Settings,
 ) -> Result<Bucket, S3OpenError> {
-    let mut client = ClientOptions::new()
-        .with_timeout_disabled()
-        .with_connect_timeout(transport::CONNECT_TIMEOUT)
-        .with_allow_http(!settings.endpoint.is_tls());
-    if let Some(path) = &settings.ca_bundle {
-        client = client.with_no_system_certificates(true);
-        for certificate in read_certificates(path)? {
-            client = client.with_root_certificate(certificate);
-        }
-    }
+    let scheme = match settings.endpoint.is_tls() {
+        true => Scheme::Https,
+        false => Scheme::Http,
+    };
+    let client = transport::client_options(scheme, settings.ca_bundle.as_deref())?;
     let plain = transport::Connector {
         read_timeout: settings.read_timeout,
         metadata_host: metadata_host(&settings.credentials),
@@ -93,7 +85,7 @@ pub(crate) fn open(
         .with_virtual_hosted_style_request(settings.endpoint.is_virtual_hosted(bucket))
         .with_unsigned_payload(settings.endpoint.is_tls())
         .with_client_options(client)
-        .with_retry(retries())
+        .with_retry(transport::retries())
         .with_http_connector(connector)
         .with_credentials(credentials);
     let builder = with_encryption(builder, &settings.encryption);
@@ -130,7 +122,7 @@ fn credentials_of(
             .with_bucket_name("none")
             .with_region(&settings.region)
             .with_client_options(client.clone())
-            .with_retry(retries())
+            .with_retry(transport::retries())
             .with_http_connector(plain.clone());
         match endpoint {
             Some(endpoint) => builder.with_metadata_endpoint(endpoint.trim_end_matches('/')),
@@ -138,33 +130,6 @@ fn credentials_of(
         }
     };
     identity::provider(&settings.credentials, &surroundings, &machine)
-}
-
-fn retries() -> RetryConfig {
-    RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(200),
-            max_backoff: Duration::from_secs(10),
-            base: 2.0,
-        },
-        max_retries: 8,
-        // Below the 15 minutes that a signature is good for.
-        retry_timeout: Duration::from_secs(180),
-    }
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, S3OpenError> {
-    let bad = |cause: String| S3OpenError::CaBundle {
-        path: path.into(),
-        cause,
-    };
-    let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.to_string()))?;
-    match certificates.is_empty() {
-        true => Err(bad("it holds no certificate in PEM form".into())),
-        false => Ok(certificates),
-    }
 }
 
 /// The host of the metadata service, as requests to it name it.
@@ -177,12 +142,7 @@ fn metadata_host(credentials: &CredentialSource) -> Option<String> {
     let Some(endpoint) = endpoint else {
         return Some(METADATA_HOST.into());
     };
-    let url = url::Url::parse(endpoint).ok()?;
-    let host = url.host_str()?.to_owned();
-    Some(
-        url.port()
-            .map_or(host.clone(), |port| format!("{host}:{port}")),
-    )
+    transport::authority_of(endpoint)
 }
 
 fn with_encryption(builder: AmazonS3Builder, encryption: &Encryption) -> AmazonS3Builder {

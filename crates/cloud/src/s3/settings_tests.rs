@@ -1,5 +1,8 @@
 //! The rules of [`super::settings`] as a table. What botocore does was seen in botocore itself.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use super::*;
 
 use crate::environment::Environment;

@@ -19,6 +19,7 @@ pub async fn check_bucket(bucket: &Bucket, prefix: &str) {
     subject.a_multipart_upload_becomes_visible_at_once().await;
     subject.an_aborted_upload_leaves_nothing_visible().await;
     subject.create_only_refuses_what_exists().await;
+    subject.a_version_replaces_only_what_was_read().await;
     subject.deleted_objects_are_gone().await;
     subject.a_missing_object_is_not_found().await;
 }
@@ -143,6 +144,8 @@ impl Subject<'_> {
             "wals/",
             "wals/0000000000000001",
             "wals/0000000000000002/00000",
+            // The whole name of one of them, as a WAL file is looked for.
+            "wals/0000000000000001/00000000000000000000000C.gz",
             "none",
         ] {
             for page in [1, 7, 1000] {
@@ -222,6 +225,19 @@ impl Subject<'_> {
         let error = error.unwrap_err();
         assert!(matches!(error, Error::AlreadyExists { .. }), "{error:?}");
         assert_eq!(self.read(&key).await, "first");
+    }
+
+    async fn a_version_replaces_only_what_was_read(&self) {
+        let key = self.key("version/a").to_string();
+        self.put(&self.key("version/a"), "first").await;
+        let (_, version) = self.bucket.read_version(&key).await.unwrap();
+        let replace = |content: &'static str| {
+            let content = Bytes::from_static(content.as_bytes());
+            self.bucket.replace(&key, version.clone(), content)
+        };
+        assert!(replace("second").await.unwrap());
+        assert!(!replace("third, by one who read the first").await.unwrap());
+        assert_eq!(self.read(&self.key("version/a")).await, "second");
     }
 
     async fn deleted_objects_are_gone(&self) {

@@ -1,13 +1,16 @@
-//! Stores as they are: a directory, memory, and a real SeaweedFS with TLS and checked signatures.
+//! Stores as they are: a directory, memory, a real SeaweedFS with TLS and checked signatures, and
+//! emulators of the other clouds.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a panic here is a failed test, with its line"
 )]
 
+mod azure;
 mod conformance;
 mod directory;
 mod fake_endpoint;
+mod gcs;
 mod identity;
 mod memory;
 mod s3;

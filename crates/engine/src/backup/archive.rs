@@ -20,7 +20,8 @@ use model::page::{PAGES_PER_FILE, relation_segment};
 use model::wal::lsn::Lsn;
 use tokio::sync::oneshot;
 
-use super::gather::{Root, SourceEntry, absolute};
+use super::entries::{Entries, SourceEntry};
+use super::gather::{Root, absolute};
 use super::manifest::{ManifestFile, ManifestSpool};
 use super::source::{PageCheck, READ_BYTES, SourceFile};
 use crate::codec::Encoder;
@@ -32,7 +33,7 @@ use crate::upload::{PartWriter, StopFlag};
 pub struct SourceSet {
     pub set: ArchiveSet,
     pub root: Root,
-    pub entries: Vec<SourceEntry>,
+    pub entries: Entries,
 }
 
 /// What all archives of a backup share.
@@ -116,8 +117,8 @@ pub fn write_archive(
         tar,
         block: vec![0; READ_BYTES],
     };
-    for file in &plan.files {
-        writer.entry(&set.entries[file.index])?;
+    for index in plan.files.clone() {
+        writer.entry(set.entries.get(index))?;
     }
     if let Some(slot) = tail {
         writer.tail(slot)?;
@@ -127,7 +128,7 @@ pub fn write_archive(
 }
 
 impl Writer<'_> {
-    fn entry(&mut self, entry: &SourceEntry) -> Result<(), ArchiveError> {
+    fn entry(&mut self, entry: SourceEntry<'_>) -> Result<(), ArchiveError> {
         let path = absolute(&self.set.root, entry);
         let failed = |source| ArchiveError {
             path: path.display().to_string(),
@@ -141,7 +142,7 @@ impl Writer<'_> {
         };
         let metadata = file.metadata().map_err(failed)?;
         let mut header = MemberHeader {
-            path: &entry.path,
+            path: entry.path,
             mode: metadata.mode() & 0o7777,
             uid: metadata.uid(),
             gid: metadata.gid(),
@@ -154,7 +155,7 @@ impl Writer<'_> {
         header.size_bytes = metadata.len();
         if entry.path.len() <= 100 && !entry.path.contains(&b'/') {
             // Python Barman's archives have top-level files as `./PG_VERSION`.
-            let dotted = [b"./", entry.path.as_slice()].concat();
+            let dotted = [b"./", entry.path].concat();
             let header = MemberHeader {
                 path: &dotted,
                 ..header
@@ -166,12 +167,12 @@ impl Writer<'_> {
 
     fn file(
         &mut self,
-        entry: &SourceEntry,
+        entry: SourceEntry<'_>,
         file: &File,
         header: &MemberHeader<'_>,
     ) -> io::Result<()> {
-        let path = self.manifest_path(&entry.path);
-        let mut source = SourceFile::new(file, self.page_check(&entry.path));
+        let path = self.manifest_path(entry.path);
+        let mut source = SourceFile::new(file, self.page_check(entry.path));
         self.tar.begin_file(header)?;
         let mut left = header.size_bytes;
         while left > 0 {

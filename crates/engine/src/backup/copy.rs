@@ -147,7 +147,7 @@ pub async fn gather(
         .map_err(|error| BackupError::Worker(error.to_string()))??;
     let bytes = sets
         .iter()
-        .flat_map(|set| &set.entries)
+        .flat_map(|set| set.entries.iter())
         .map(|entry| entry.size_bytes)
         .sum();
     world.progress.event(Event::Total { bytes });

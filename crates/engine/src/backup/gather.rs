@@ -5,10 +5,10 @@
 //! are relative to the walk's root and written with `/`; directories come before what is in them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -17,15 +17,7 @@ use model::backup::contents::{
     unlogged_relations,
 };
 
-/// One entry to archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceEntry {
-    /// Relative to the walk's root, as bytes.
-    pub path: Vec<u8>,
-    /// Bytes when it was listed; 0 for a directory.
-    pub size_bytes: u64,
-    pub kind: EntryKind,
-}
+use super::entries::{Entries, SourceEntry};
 
 /// Where a walk starts and which rules hold there.
 #[derive(Debug, Clone)]
@@ -85,10 +77,10 @@ pub struct WalkError {
 ///
 /// # Errors
 /// When a directory cannot be read for another reason than having vanished.
-pub fn gather_entries(root: &Root) -> Result<Vec<SourceEntry>, WalkError> {
+pub fn gather_entries(root: &Root) -> Result<Entries, WalkError> {
     let mut walk = Walk {
         root,
-        entries: Vec::new(),
+        entries: Entries::default(),
         above: Vec::new(),
     };
     let top = root.directory();
@@ -97,12 +89,13 @@ pub fn gather_entries(root: &Root) -> Result<Vec<SourceEntry>, WalkError> {
         source,
     })?;
     walk.directory(Path::new(""), inode(&metadata))?;
+    walk.entries.shrink();
     Ok(walk.entries)
 }
 
 struct Walk<'a> {
     root: &'a Root,
-    entries: Vec<SourceEntry>,
+    entries: Entries,
     /// The directories from the root to where the walk is: a link to one of them is a circle.
     /// Others may be met twice, and are then taken twice: a directory must never be missing under
     /// its own name because a link to it was met first.
@@ -174,8 +167,8 @@ impl Walk<'_> {
 
     fn push(&mut self, relative: &Path, size_bytes: u64, kind: EntryKind) {
         let path = match relative.as_os_str().as_bytes() {
-            b"" => b".".to_vec(),
-            bytes => bytes.to_vec(),
+            b"" => b".",
+            bytes => bytes,
         };
         self.entries.push(SourceEntry {
             path,
@@ -201,9 +194,8 @@ fn listed(directory: &Path) -> io::Result<Vec<OsString>> {
 }
 
 /// An entry's path in the file system.
-pub fn absolute(root: &Root, entry: &SourceEntry) -> PathBuf {
-    root.directory()
-        .join(PathBuf::from(OsString::from_vec(entry.path.clone())))
+pub fn absolute(root: &Root, entry: SourceEntry<'_>) -> PathBuf {
+    root.directory().join(OsStr::from_bytes(entry.path))
 }
 
 #[cfg(test)]
@@ -212,10 +204,8 @@ mod tests {
 
     fn paths(root: &Root) -> Vec<String> {
         let entries = gather_entries(root).unwrap();
-        entries
-            .into_iter()
-            .map(|entry| String::from_utf8(entry.path).unwrap())
-            .collect()
+        let path = |entry: SourceEntry<'_>| String::from_utf8(entry.path.to_vec()).unwrap();
+        entries.iter().map(path).collect()
     }
 
     #[test]

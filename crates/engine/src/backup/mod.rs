@@ -9,6 +9,7 @@
 mod archive;
 mod control;
 mod copy;
+mod entries;
 mod gather;
 mod jobs;
 mod manifest;

@@ -5,20 +5,16 @@
 //! in exactly one archive, in the order of the walk; the last archive of the data directory is the
 //! last of the plan, since it stays open for `pg_control`, `backup_label` and `backup_manifest`.
 
-use crate::cloud::{ArchiveName, ArchiveSet};
+use std::ops::Range;
 
-/// One file to archive: its place in the caller's list and its size in bytes when it was listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlannedFile {
-    pub index: usize,
-    pub size_bytes: u64,
-}
+use crate::cloud::{ArchiveName, ArchiveSet};
 
 /// One archive to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedArchive {
     pub name: ArchiveName,
-    pub files: Vec<PlannedFile>,
+    /// Places in the caller's list: a plan of a million files holds no list of its own.
+    pub files: Range<usize>,
     /// The sum of the files' sizes.
     pub size_bytes: u64,
 }
@@ -65,21 +61,21 @@ fn cost(size_bytes: u64) -> u64 {
 }
 
 fn cut(set: ArchiveSet, sizes: &[u64], target: u64) -> Vec<PlannedArchive> {
-    let open = |number| PlannedArchive {
+    let open = |number, first| PlannedArchive {
         name: ArchiveName { set, number },
-        files: Vec::new(),
+        files: first..first,
         size_bytes: 0,
     };
-    let mut archives = vec![open(0)];
+    let mut archives = vec![open(0, 0)];
     let mut filled = 0;
     for (index, &size_bytes) in sizes.iter().enumerate() {
         if filled > 0 && filled + cost(size_bytes) > target {
-            archives.push(open(archives.len() as u32));
+            archives.push(open(archives.len() as u32, index));
             filled = 0;
         }
         filled += cost(size_bytes);
         let archive = archives.last_mut().expect("one archive is always open");
-        archive.files.push(PlannedFile { index, size_bytes });
+        archive.files.end = index + 1;
         archive.size_bytes += size_bytes;
     }
     archives
@@ -147,7 +143,7 @@ mod tests {
             let rules = CuttingRules { jobs, max_archive_bytes: max_mib * MIB };
             let plan = plan_archives(&[(ArchiveSet::Data, sizes.clone())], rules);
             let indexes: Vec<_> =
-                plan.iter().flat_map(|archive| &archive.files).map(|file| file.index).collect();
+                plan.iter().flat_map(|archive| archive.files.clone()).collect();
             prop_assert_eq!(indexes, (0..sizes.len()).collect::<Vec<_>>());
             for archive in &plan {
                 let fits = archive.size_bytes <= rules.max_archive_bytes;

@@ -4,14 +4,13 @@
 //! One server serves a whole test process; each test makes a bucket of its own. What is in a
 //! bucket is looked at through boto3, Amazon's own client, and not through our code.
 
-mod certificate;
-
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::barman_peer::Peer;
+use crate::certificate;
 use crate::moto::Moto;
 use crate::postgres::free_port;
 use crate::process::{Finished, Program, Service, ServiceFiles};

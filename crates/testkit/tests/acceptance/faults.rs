@@ -44,7 +44,7 @@ impl Spoilt {
     pub fn unfinished_uploads(&self) -> Vec<String> {
         match &self.store {
             Store::S3(bucket) => bucket.unfinished_uploads(),
-            Store::Directory(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }

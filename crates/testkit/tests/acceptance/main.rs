@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bad_wal;
+mod clouds;
 mod cycle;
 mod damage;
 mod deletion;

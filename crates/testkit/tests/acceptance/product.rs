@@ -7,6 +7,7 @@ use testkit::process::{Finished, Program};
 use testkit::program::barman_program;
 use testkit::scratch::Scratch;
 use testkit::seaweed::{Bucket, SeaweedFs};
+use testkit::{Azurite, Container, GcsBucket, GcsEmulator};
 
 /// The name the backups of the tests go by.
 pub const SERVER: &str = "main";
@@ -15,6 +16,8 @@ pub const SERVER: &str = "main";
 pub enum Store {
     Directory(Scratch),
     S3(Bucket),
+    Azure(Container),
+    Google(GcsBucket),
 }
 
 impl Store {
@@ -30,11 +33,32 @@ impl Store {
         Store::S3(SeaweedFs::shared().bucket())
     }
 
+    /// A container on Azurite.
+    pub fn azure() -> Store {
+        Store::Azure(Azurite::shared().container())
+    }
+
+    /// A bucket on the emulator of Google Cloud Storage.
+    pub fn google() -> Store {
+        Store::Google(GcsEmulator::shared().bucket())
+    }
+
+    /// The option that names the provider, where the default one is another.
+    pub fn provider(&self) -> Option<&'static str> {
+        match self {
+            Store::Directory(_) | Store::S3(_) => None,
+            Store::Azure(_) => Some("--cloud-provider=azure-blob-storage"),
+            Store::Google(_) => Some("--cloud-provider=google-cloud-storage"),
+        }
+    }
+
     /// The URL for the commands.
     pub fn url(&self) -> String {
         match self {
             Store::Directory(scratch) => format!("file://{}", scratch.join("archive").display()),
             Store::S3(bucket) => format!("s3://{}/some/folder", bucket.name()),
+            Store::Azure(container) => format!("{}/some/folder", container.url()),
+            Store::Google(bucket) => format!("gs://{}/some/folder", bucket.name()),
         }
     }
 
@@ -43,6 +67,8 @@ impl Store {
         match self {
             Store::Directory(_) => Vec::new(),
             Store::S3(bucket) => bucket.environment().to_vec(),
+            Store::Azure(container) => container.environment(),
+            Store::Google(bucket) => bucket.environment(),
         }
     }
 
@@ -51,6 +77,8 @@ impl Store {
         match self {
             Store::Directory(_) => Vec::new(),
             Store::S3(bucket) => bucket.keys(),
+            Store::Azure(container) => container.keys(),
+            Store::Google(bucket) => bucket.keys(),
         }
     }
 
@@ -59,12 +87,14 @@ impl Store {
         Program::new(barman_program(name))
             .as_server_user()
             .envs(self.environment())
+            .args(self.provider())
     }
 
     /// A server that archives to this store with our command.
     pub fn archiving_cluster(&self, major: u32, codec: &str) -> ClusterBuilder {
         let program = barman_program("barman-cloud-wal-archive");
-        let command = format!("{} {codec} {} {SERVER} %p", program.display(), self.url());
+        let (program, provider) = (program.display(), self.provider().unwrap_or_default());
+        let command = format!("{program} {provider} {codec} {} {SERVER} %p", self.url());
         let builder = Cluster::builder(major).archive_command(&command);
         let with_store =
             |builder: ClusterBuilder, (name, value): (String, String)| builder.env(&name, value);
@@ -126,7 +156,8 @@ impl Store {
     /// A server on a restored directory that recovers from this store with our command.
     pub fn recovering(&self, major: u32, data: &Path) -> RestoredBuilder {
         let program = barman_program("barman-cloud-wal-restore");
-        let command = format!("{} {} {SERVER} %f %p", program.display(), self.url());
+        let (program, provider) = (program.display(), self.provider().unwrap_or_default());
+        let command = format!("{program} {provider} {} {SERVER} %f %p", self.url());
         let builder = Cluster::on_restored(major, data).restore_command(&command);
         let with_store =
             |builder: RestoredBuilder, (name, value): (String, String)| builder.env(&name, value);

@@ -1,9 +1,10 @@
-//! Barman beside ours on one S3 store: what either wrote, the other reads.
+//! Barman beside ours on one store: what either wrote, the other reads.
 //!
 //! Here is what both sides have in common: each test names who does what. Always true: nothing is
 //! compared through our own code; PostgreSQL's checks and SQL say whether a restore is right.
 
 mod catalogue;
+mod clouds;
 mod links;
 mod restores;
 mod wal_files;
@@ -38,7 +39,8 @@ impl By {
             By::Us => store.command(name),
             By::Barman => Peer::command(name)
                 .as_server_user()
-                .envs(store.environment()),
+                .envs(store.environment())
+                .args(store.provider()),
         }
     }
 
@@ -85,13 +87,15 @@ impl By {
     /// An `archive_command`.
     fn archive_command(self, store: &Store, codec: &str) -> String {
         let program = self.program("barman-cloud-wal-archive");
-        format!("{} {codec} {} {SERVER} %p", program.display(), store.url())
+        let (program, provider) = (program.display(), store.provider().unwrap_or_default());
+        format!("{program} {provider} {codec} {} {SERVER} %p", store.url())
     }
 
     /// A `restore_command`.
     fn restore_command(self, store: &Store) -> String {
         let program = self.program("barman-cloud-wal-restore");
-        format!("{} {} {SERVER} %f %p", program.display(), store.url())
+        let (program, provider) = (program.display(), store.provider().unwrap_or_default());
+        format!("{program} {provider} {} {SERVER} %f %p", store.url())
     }
 }
 

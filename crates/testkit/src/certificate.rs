@@ -6,13 +6,13 @@ use crate::process::Program;
 
 /// Files that were created, in PEM.
 #[derive(Debug)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     /// The authority's own certificate.
     pub authority: PathBuf,
 }
 
 /// Creates `ca.crt`, `server.crt` and `server.key` in `folder`.
-pub(super) fn create(folder: &Path) -> Certificate {
+pub(crate) fn create(folder: &Path) -> Certificate {
     let openssl = |words: &str| {
         let words = words.split_whitespace();
         Program::new("openssl")

@@ -1,0 +1,335 @@
+//! Who we are for Azure: the first source that has credentials.
+//!
+//! The default chain is that of Microsoft's `DefaultAzureCredential` as far as servers go:
+//! environment (client secret), workload identity, managed identity, Azure CLI. What is set up only
+//! in part, or for a kind that is not built yet, is refused by name: a silent fall through would
+//! act as somebody else.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use object_store::azure::{
+    AzureAccessKey, AzureConfigKey, AzureCredential, MicrosoftAzureBuilder, split_sas,
+};
+use object_store::client::StaticCredentialProvider;
+use object_store::{ClientOptions, CredentialProvider};
+
+use super::settings::SettingsError;
+use crate::environment::Environment;
+use crate::failure::NoIdentity;
+use crate::secret::Secret;
+use crate::transport::{self, Connector};
+
+/// The credentials of a store, asked before every request.
+pub(super) type Provider = Arc<dyn CredentialProvider<Credential = AzureCredential>>;
+
+/// The value of `--azure-credential`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    AzureCli,
+    ManagedIdentity,
+    Default,
+}
+
+impl CredentialKind {
+    /// The words the option accepts.
+    pub const NAMES: [&str; 3] = ["azure-cli", "managed-identity", "default"];
+}
+
+impl FromStr for CredentialKind {
+    type Err = SettingsError;
+
+    fn from_str(word: &str) -> Result<Self, SettingsError> {
+        match word {
+            "azure-cli" => Ok(CredentialKind::AzureCli),
+            "managed-identity" => Ok(CredentialKind::ManagedIdentity),
+            "default" => Ok(CredentialKind::Default),
+            _ => Err(SettingsError::BadValue {
+                name: "kind of credential".into(),
+                cause: "it must be azure-cli, managed-identity or default",
+            }),
+        }
+    }
+}
+
+/// Where credentials come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// The account's key, which signs every request.
+    AccountKey(Secret),
+    /// A shared access signature, which goes into every request's address.
+    SharedAccessSignature(Secret),
+    /// An application's secret exchanged for a token.
+    ClientSecret {
+        application: Application,
+        secret: Secret,
+    },
+    /// A token file exchanged for a token.
+    WorkloadIdentity {
+        application: Application,
+        token_file: String,
+    },
+    /// The machine's or the app service's own identity.
+    ManagedIdentity(ManagedIdentity),
+    /// Whoever is logged in with `az`.
+    AzureCli,
+    /// The end of the default chain: the machine's identity, else the Azure CLI.
+    ManagedIdentityOrCli(ManagedIdentity),
+}
+
+/// An application in a tenant, and who gives tokens for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    tenant: String,
+    client_id: String,
+    authority: Option<String>,
+}
+
+/// Which of the machine's identities, and who gives tokens for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedIdentity {
+    /// `None`: the one that the system assigned.
+    client_id: Option<String>,
+    endpoint: String,
+}
+
+pub(super) fn of_kind(
+    kind: CredentialKind,
+    environment: &Environment,
+) -> Result<CredentialSource, SettingsError> {
+    match kind {
+        CredentialKind::AzureCli => Ok(CredentialSource::AzureCli),
+        CredentialKind::ManagedIdentity => {
+            managed_identity(environment).map(CredentialSource::ManagedIdentity)
+        }
+        CredentialKind::Default => default_chain(environment),
+    }
+}
+
+/// What the environment has: a signature, a key, else the default chain.
+pub(super) fn find(environment: &Environment) -> Result<CredentialSource, SettingsError> {
+    if let Some(token) = environment.get("AZURE_STORAGE_SAS_TOKEN") {
+        return sas("AZURE_STORAGE_SAS_TOKEN", token.into());
+    }
+    if let Some(text) = environment.get("AZURE_STORAGE_KEY") {
+        return key("AZURE_STORAGE_KEY", text.into());
+    }
+    default_chain(environment)
+}
+
+pub(super) fn sas(name: &str, token: Secret) -> Result<CredentialSource, SettingsError> {
+    let bad = |cause| SettingsError::BadValue {
+        name: format!("shared access signature of {name}"),
+        cause,
+    };
+    let pairs = split_sas(token.reveal().trim()).map_err(|_| bad("it is not key=value&..."))?;
+    match pairs.iter().any(|(key, _)| key == "sig") {
+        true => Ok(CredentialSource::SharedAccessSignature(token)),
+        false => Err(bad("it has no signature (sig=)")),
+    }
+}
+
+pub(super) fn key(name: &str, key: Secret) -> Result<CredentialSource, SettingsError> {
+    // The cause would show a letter of the key.
+    let bad = |_| SettingsError::BadValue {
+        name: format!("account key of {name}"),
+        cause: "it is not in base64",
+    };
+    AzureAccessKey::try_new(key.reveal().trim()).map_err(bad)?;
+    Ok(CredentialSource::AccountKey(key))
+}
+
+/// Microsoft, "DefaultAzureCredential overview", and the variables of `EnvironmentCredential`.
+pub(super) fn default_chain(environment: &Environment) -> Result<CredentialSource, SettingsError> {
+    let secret = environment.get("AZURE_CLIENT_SECRET");
+    if let Some(secret) = secret {
+        return Ok(CredentialSource::ClientSecret {
+            application: application("AZURE_CLIENT_SECRET", environment)?,
+            secret: secret.into(),
+        });
+    }
+    for name in ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"] {
+        if environment.get(name).is_some() {
+            let what = format!("the credential that {name} is for");
+            return Err(SettingsError::NotYet { what });
+        }
+    }
+    if let Some(token_file) = environment.get("AZURE_FEDERATED_TOKEN_FILE") {
+        return Ok(CredentialSource::WorkloadIdentity {
+            application: application("AZURE_FEDERATED_TOKEN_FILE", environment)?,
+            token_file: token_file.into(),
+        });
+    }
+    managed_identity(environment).map(CredentialSource::ManagedIdentityOrCli)
+}
+
+fn application(has: &'static str, environment: &Environment) -> Result<Application, SettingsError> {
+    let value = |lacks| {
+        let value = environment.get(lacks).map(str::to_owned);
+        value.ok_or(SettingsError::Partial { has, lacks })
+    };
+    let authority = environment.get("AZURE_AUTHORITY_HOST");
+    let authority = authority.map(|host| match host.contains("://") {
+        true => host.trim_end_matches('/').to_owned(),
+        false => format!("https://{}", host.trim_end_matches('/')),
+    });
+    Ok(Application {
+        tenant: value("AZURE_TENANT_ID")?,
+        client_id: value("AZURE_CLIENT_ID")?,
+        authority,
+    })
+}
+
+/// Microsoft, "How to use managed identities to acquire an access token" (virtual machines), and
+/// "REST endpoint reference" of App Service, which announces itself by `IDENTITY_ENDPOINT`.
+fn managed_identity(environment: &Environment) -> Result<ManagedIdentity, SettingsError> {
+    let client_id = environment.get("AZURE_CLIENT_ID").map(str::to_owned);
+    let of_service = environment.get("IDENTITY_ENDPOINT");
+    if of_service.is_some() && environment.get("IDENTITY_HEADER").is_none() {
+        let what = "a managed identity by IDENTITY_ENDPOINT without IDENTITY_HEADER (Azure Arc)";
+        return Err(SettingsError::NotYet { what: what.into() });
+    }
+    let host = environment
+        .get("AZURE_POD_IDENTITY_AUTHORITY_HOST")
+        .unwrap_or("http://169.254.169.254");
+    let of_machine = || {
+        format!(
+            "{}/metadata/identity/oauth2/token",
+            host.trim_end_matches('/')
+        )
+    };
+    Ok(ManagedIdentity {
+        client_id,
+        endpoint: of_service.map_or_else(of_machine, str::to_owned),
+    })
+}
+
+/// Makes the provider of a source; `client` is for the requests that fetch tokens.
+pub(super) fn provider(
+    source: &CredentialSource,
+    client: &ClientOptions,
+    connector: &Connector,
+) -> object_store::Result<Provider> {
+    use AzureConfigKey as Key;
+    let fixed = |credential| Ok(Arc::new(StaticCredentialProvider::new(credential)) as Provider);
+    let fetched = |kind: &str, settings: &[(Key, Option<&str>)], metadata: Option<&str>| {
+        fetching(kind, settings, client, connector, metadata)
+    };
+    let application_settings = |application: &Application| {
+        [
+            (Key::AuthorityId, Some(application.tenant.clone())),
+            (Key::ClientId, Some(application.client_id.clone())),
+            (Key::AuthorityHost, application.authority.clone()),
+        ]
+    };
+    match source {
+        CredentialSource::AccountKey(key) => {
+            let key = AzureAccessKey::try_new(key.reveal().trim())?;
+            fixed(AzureCredential::AccessKey(key))
+        }
+        CredentialSource::SharedAccessSignature(token) => {
+            fixed(AzureCredential::SASToken(split_sas(token.reveal().trim())?))
+        }
+        CredentialSource::ClientSecret {
+            application,
+            secret,
+        } => {
+            let settings = application_settings(application);
+            let mut settings: Vec<_> = borrowed(&settings);
+            settings.push((Key::ClientSecret, Some(secret.reveal())));
+            fetched("client_secret", &settings, None)
+        }
+        CredentialSource::WorkloadIdentity {
+            application,
+            token_file,
+        } => {
+            let settings = application_settings(application);
+            let mut settings: Vec<_> = borrowed(&settings);
+            settings.push((Key::FederatedTokenFile, Some(token_file)));
+            fetched("workload_identity", &settings, None)
+        }
+        CredentialSource::ManagedIdentity(identity) => {
+            let settings = identity.settings();
+            fetched("managed_identity", &settings, Some(&identity.endpoint))
+        }
+        CredentialSource::AzureCli => fetched("azure_cli", &[], None),
+        CredentialSource::ManagedIdentityOrCli(identity) => Ok(Arc::new(Either {
+            first: fetched(
+                "managed_identity",
+                &identity.settings(),
+                Some(&identity.endpoint),
+            )?,
+            second: fetched("azure_cli", &[], None)?,
+        })),
+    }
+}
+
+impl ManagedIdentity {
+    fn settings(&self) -> [(AzureConfigKey, Option<&str>); 2] {
+        [
+            (AzureConfigKey::ClientId, self.client_id.as_deref()),
+            (AzureConfigKey::MsiEndpoint, Some(&self.endpoint)),
+        ]
+    }
+}
+
+fn borrowed(settings: &[(AzureConfigKey, Option<String>)]) -> Vec<(AzureConfigKey, Option<&str>)> {
+    let pairs = settings.iter();
+    pairs.map(|(key, value)| (*key, value.as_deref())).collect()
+}
+
+/// A provider of `object_store`'s own, which only a whole client has: so one is made for it. The
+/// account and container it is made with are never used.
+fn fetching(
+    kind: &str,
+    settings: &[(AzureConfigKey, Option<&str>)],
+    client: &ClientOptions,
+    connector: &Connector,
+    metadata: Option<&str>,
+) -> object_store::Result<Provider> {
+    let connector = Connector {
+        metadata_host: metadata.and_then(transport::authority_of),
+        ..connector.clone()
+    };
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_account("none")
+        .with_container_name("none")
+        .with_client_options(client.clone().with_allow_http(true))
+        .with_retry(transport::retries())
+        .with_http_connector(connector)
+        .with_config(AzureConfigKey::CredentialType, kind);
+    for (key, value) in settings {
+        if let Some(value) = value {
+            builder = builder.with_config(*key, *value);
+        }
+    }
+    Ok(builder.build()?.credentials().clone())
+}
+
+/// Two sources of which the first that answers counts.
+#[derive(Debug)]
+struct Either {
+    first: Provider,
+    second: Provider,
+}
+
+#[async_trait]
+impl CredentialProvider for Either {
+    type Credential = AzureCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AzureCredential>> {
+        let first = match self.first.get_credential().await {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        let second = self.second.get_credential().await;
+        second.map_err(|second| object_store::Error::Generic {
+            store: super::STORE,
+            source: Box::new(NoIdentity {
+                first: crate::diagnose(&first).cause,
+                second: crate::diagnose(&second).cause,
+            }),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! From options and environment to settled settings: a pure function.
+//!
+//! As in Barman a connection string decides about the address too; the URL's account must be its.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::connection_string::{self, ConnectionString};
+use super::credentials::{self, CredentialSource};
+use super::endpoint::AccountUrl;
+use crate::environment::Environment;
+use crate::failure::ErrorKind;
+use crate::options::{AzureOptions, StoreOptions};
+
+/// What the Azure client needs to know, apart from the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AzureSettings {
+    /// Where requests go, and whose they are.
+    pub account: AccountUrl,
+    /// Where credentials come from.
+    pub credentials: CredentialSource,
+    /// A PEM file whose certificates are trusted instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// How long a connection may be silent.
+    pub read_timeout: Duration,
+    /// How blobs are written.
+    pub writing: AzureOptions,
+}
+
+/// Settings that cannot be used; never with a secret in its text.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("incomplete credentials: {has} without {lacks}")]
+    Partial {
+        has: &'static str,
+        lacks: &'static str,
+    },
+    #[error("the URL is of account {url}, but {variable} is of account {other}")]
+    OtherAccount {
+        url: String,
+        variable: &'static str,
+        other: String,
+    },
+    #[error("{what} is not supported yet")]
+    NotYet { what: String },
+    #[error("invalid {name}: {cause}")]
+    BadValue { name: String, cause: &'static str },
+}
+
+impl SettingsError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            SettingsError::Partial { .. } => ErrorKind::Denied,
+            _ => ErrorKind::Other,
+        }
+    }
+
+    /// What the user can do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            SettingsError::Partial { .. } => {
+                Some("Set both, or give the account's key or a shared access signature.")
+            }
+            SettingsError::OtherAccount { .. } => {
+                Some("Write the URL of that account, or set the variable for this one.")
+            }
+            SettingsError::NotYet { .. } => Some(
+                "Use an account key, a shared access signature, a client secret, workload \
+                 identity, a managed identity or the Azure CLI.",
+            ),
+            SettingsError::BadValue { .. } => None,
+        }
+    }
+}
+
+impl AzureSettings {
+    /// Settles every setting. No I/O.
+    pub fn resolve(
+        url: &AccountUrl,
+        options: &StoreOptions,
+        environment: &Environment,
+    ) -> Result<Self, SettingsError> {
+        let (account, found) = account_and_credentials(url, options, environment)?;
+        Ok(AzureSettings {
+            account,
+            credentials: found,
+            ca_bundle: environment
+                .get("REQUESTS_CA_BUNDLE")
+                .map(|path| environment.expand_home(path)),
+            read_timeout: options.read_timeout,
+            writing: options.azure.clone(),
+        })
+    }
+}
+
+/// Barman's order: the option, then the connection string, a signature, a key, the default chain.
+fn account_and_credentials(
+    url: &AccountUrl,
+    options: &StoreOptions,
+    environment: &Environment,
+) -> Result<(AccountUrl, CredentialSource), SettingsError> {
+    if let Some(kind) = options.azure.credential {
+        return Ok((url.clone(), credentials::of_kind(kind, environment)?));
+    }
+    if let Some(text) = environment.get(connection_string::VARIABLE) {
+        let string = ConnectionString::parse(text)?;
+        if string.account.account() != url.account() {
+            return Err(SettingsError::OtherAccount {
+                url: url.account().into(),
+                variable: connection_string::VARIABLE,
+                other: string.account.account().into(),
+            });
+        }
+        let found = match (string.sas, string.key) {
+            (Some(sas), _) => credentials::sas(connection_string::VARIABLE, sas)?,
+            (None, Some(key)) => credentials::key(connection_string::VARIABLE, key)?,
+            (None, None) => credentials::default_chain(environment)?,
+        };
+        return Ok((string.account, found));
+    }
+    Ok((url.clone(), credentials::find(environment)?))
+}
