@@ -51,7 +51,7 @@ fn a_bucket_that_vanishes_under_a_backup_fails_it() {
     let finished = spoilt.backup(&cluster, &["-J", "1"]).run();
     refused(
         finished,
-        4,
+        1,
         &[
             &spoilt.store.url(),
             "NoSuchBucket",
