@@ -26,14 +26,16 @@ fn serve(answers: Vec<(u16, &'static str)>) -> Server {
     std::thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let (status, body) = answers[number.min(answers.len() - 1)];
-            let request = exchange(stream.unwrap(), status, body);
-            kept.lock().unwrap().push(request);
+            let mut stream = stream.unwrap();
+            // Kept before the answer: whoever has the answer may look at once.
+            kept.lock().unwrap().push(request(&mut stream));
+            answer(&mut stream, status, body);
         }
     });
     Server { url, seen }
 }
 
-fn exchange(mut stream: TcpStream, status: u16, body: &str) -> String {
+fn request(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
     let mut chunk = [0u8; 4096];
     loop {
@@ -47,16 +49,18 @@ fn exchange(mut stream: TcpStream, status: u16, body: &str) -> String {
         let length = head.split("content-length: ").nth(1);
         let length = length.map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
         if sent.len() >= length {
-            break;
+            return String::from_utf8(request).unwrap();
         }
     }
+}
+
+fn answer(stream: &mut TcpStream, status: u16, body: &str) {
     let length = body.len();
     write!(
         stream,
         "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
-    String::from_utf8(request).unwrap()
 }
 
 impl Server {
