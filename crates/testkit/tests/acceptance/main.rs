@@ -9,6 +9,7 @@
 mod bad_input;
 mod bad_wal;
 mod clouds;
+mod cnpg;
 mod cycle;
 mod damage;
 mod deletion;
