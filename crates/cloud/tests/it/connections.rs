@@ -1,0 +1,89 @@
+//! How many connections requests take: each costs a handshake, which is most of what archiving a
+//! WAL segment costs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloud::{Environment, Location, Provider, StoreOptions, open};
+use engine::store::{Bucket, TagSet, Written};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// An endpoint that keeps its connections open, and how many there were.
+async fn serve() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(answer_all(stream));
+        }
+    });
+    (url, count)
+}
+
+async fn answer_all(mut stream: TcpStream) {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return,
+            }
+        }
+        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        let length = head.split("content-length: ").nth(1);
+        let length = length.and_then(|rest| rest.lines().next());
+        let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
+        stream.read_exact(&mut body).await.unwrap();
+        let body = match head.contains("list-type=2") {
+            true => "<ListBucketResult></ListBucketResult>",
+            false => "",
+        };
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+async fn bucket(url: &str) -> Bucket {
+    let environment: Environment = [
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_CONFIG_FILE", "/nonexistent/c"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/s"),
+    ]
+    .into_iter()
+    .collect();
+    let options = StoreOptions {
+        endpoint_url: Some(url.into()),
+        ..StoreOptions::default()
+    };
+    let location = Location::parse("s3://bucket", Provider::AwsS3).unwrap();
+    open(&location, &options, &environment).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_upload_goes_out_on_the_connection_of_the_listing_before_it() {
+    let (url, connections) = serve().await;
+    let bucket = bucket(&url).await;
+    assert_eq!(connections.load(Ordering::SeqCst), 0, "opening asks nobody");
+    for number in 0..3 {
+        assert!(bucket.list("wals/").await.unwrap().is_empty());
+        // As long as it takes to compress something.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let content = Bytes::from(vec![7; 300_000]);
+        let key = format!("wals/{number}");
+        let written = bucket.create(&key, content.into(), &TagSet::default());
+        assert_eq!(written.await.unwrap(), Written::Created);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
