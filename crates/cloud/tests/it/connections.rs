@@ -81,9 +81,28 @@ async fn an_upload_goes_out_on_the_connection_of_the_listing_before_it() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let content = Bytes::from(vec![7; 300_000]);
         let key = format!("wals/{number}");
-        let written = bucket.create(&key, content.into(), &TagSet::default());
-        assert_eq!(written.await.unwrap(), Written::Created);
+        let tags = TagSet::default();
+        let written = bucket.create(&key, content.into(), &tags).await;
+        assert_eq!(written.unwrap(), Written::Created);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_first_message_of_a_handshake_has_the_key_that_servers_ask_for() {
+    // A server that prefers the hybrid of X25519 and ML-KEM (Go since 1.24, OpenSSL since 3.5) would
+    // ask for its key otherwise: a round trip more for every connection.
+    const ML_KEM_768_KEY_BYTES: usize = 1184; // FIPS 203, table 3.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let first = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).await.unwrap();
+        usize::from(u16::from_be_bytes([head[3], head[4]]))
+    });
+    let bucket = bucket(&url).await;
+    let (first, _) = tokio::join!(first, bucket.any("wals/"));
+    assert!(first.unwrap() > ML_KEM_768_KEY_BYTES);
 }
