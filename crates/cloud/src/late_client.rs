@@ -5,7 +5,7 @@
 //! authorities; and only when those did not sign the server's certificate is everything loaded
 //! that the system trusts, its directories included, and the request sent again. Always true:
 //! what is trusted in the end is exactly what `rustls-native-certs` finds, or the bundle that was
-//! chosen; a request is sent again only if no byte of it had left.
+//! chosen; a request is sent again only if nobody got it, for the certificate comes first.
 
 use std::sync::OnceLock;
 

@@ -57,10 +57,13 @@ fn with_certificates(name: &str, words: &str) -> (Said, bool) {
     let watched = Watched::new();
     let path = watched.path();
     let path = path.to_str().unwrap();
+    let nothing = watched.folder.path().join("nothing");
+    fs::create_dir(&nothing).unwrap();
     let variables = [
         ("AWS_ACCESS_KEY_ID", "key"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("SSL_CERT_FILE", path),
+        ("SSL_CERT_DIR", nothing.to_str().unwrap()),
         ("REQUESTS_CA_BUNDLE", ""),
     ];
     let said = start_with(name, words, &variables);
