@@ -22,8 +22,9 @@ fn a_segment_costs_a_listing_and_a_write_and_comes_back_for_a_listing_and_a_read
     let spoilt = Spoilt::new();
     let (url, segment) = (spoilt.store.url(), &finished.segments[0]);
     for codec in ["--zstd", "--gzip", "--lz4"] {
+        let server = codec.trim_start_matches('-');
         let archive = spoilt.store.command("barman-cloud-wal-archive");
-        let archive = archive.args([codec, &url, codec]).arg(segment);
+        let archive = archive.args([codec, &url, server]).arg(segment);
         spoilt.through(archive).run().success();
         let requests = spoilt.proxy.requests();
         let methods: Vec<_> = requests.iter().map(|it| it.method.as_str()).collect();
@@ -34,7 +35,7 @@ fn a_segment_costs_a_listing_and_a_write_and_comes_back_for_a_listing_and_a_read
         let place = Scratch::new("fetched");
         let got = place.server_folder("pg_wal").join("got");
         let fetch = spoilt.store.command("barman-cloud-wal-restore");
-        let fetch = fetch.args([&url, codec, &name_of(&finished)]).arg(&got);
+        let fetch = fetch.args([&url, server, &name_of(&finished)]).arg(&got);
         spoilt.through(fetch).run().success();
         let requests = spoilt.proxy.requests();
         let methods: Vec<_> = requests.iter().map(|it| it.method.as_str()).collect();
