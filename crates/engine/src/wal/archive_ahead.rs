@@ -18,7 +18,7 @@ use model::wal::name::{SegmentName, WalName};
 
 use super::archive::{ArchiveError, ArchiveRequest, Archived};
 use super::archive::{Way, archive_inspected, on_blocking_thread};
-use super::archived_notes::ArchivedNotes;
+use super::archived_notes::{ArchivedNotes, FileState};
 use super::inspect::{Inspected, inspect, wal_name};
 use super::pack::Cores;
 use super::shelf::Shelf;
@@ -145,10 +145,11 @@ async fn archive_and_note(
 ) -> Result<(), ArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
-    let (name, metadata) = (inspected.name, inspected.metadata.clone());
+    let name = inspected.name;
+    let state = FileState::of(&inspected.metadata, inspected.seen_at);
     let sent = archive_inspected(place, request, inspected, way).await?;
     // Without the note it is archived again, which succeeds.
-    let _ = notes.add(&name, &metadata, &sent);
+    let _ = notes.add(&name, state, &sent);
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use model::control_file::ControlFile;
 use model::format::backup_label;
@@ -23,6 +24,8 @@ pub struct Inspected {
     pub name: WalName,
     pub file: File,
     pub metadata: Metadata,
+    /// A moment before `metadata` was read.
+    pub seen_at: SystemTime,
     /// The size in the header; `None` for what is no segment.
     pub segment_size: Option<SegmentSize>,
 }
@@ -60,6 +63,7 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
         return Err(refused("it is not a regular file".to_owned()));
     }
     let mut file = File::open(path).map_err(read_failed)?;
+    let seen_at = SystemTime::now();
     let metadata = file.metadata().map_err(read_failed)?;
     let segment_size = match &name {
         WalName::Segment(segment) | WalName::Partial(segment) => {
@@ -84,6 +88,7 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
         name,
         file,
         metadata,
+        seen_at,
         segment_size,
     })
 }
