@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_was_changed_long_before_it_was_noted_is_not_read_again() {
         let place = tempfile::tempdir().unwrap();
-        for (later, is_read) in [(Duration::ZERO, true), (SETTLED_AFTER, false)] {
+        for (later, is_read) in [(Duration::ZERO, true), (LATER, false)] {
             let (notes, path) = noted(place.path(), b"content", later);
             let text = fs::read_to_string(&notes.file).unwrap();
             let crc32c = format!("{:08X}", crc32c::crc32c(b"content"));
