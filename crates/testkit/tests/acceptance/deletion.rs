@@ -145,7 +145,7 @@ fn a_policy_removes_the_same_as_python_barman_and_the_rest_restores() {
 }
 
 /// Records of made-up backups, so many hours old.
-fn put_made_up(store: &Store, hours: i64, facts: &str) -> String {
+pub fn put_made_up(store: &Store, hours: i64, facts: &str) -> String {
     let Store::S3(bucket) = store else {
         panic!("it is a bucket");
     };
