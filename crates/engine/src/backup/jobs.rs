@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use model::backup::effort::{PartRules, part_bytes};
+use model::backup::effort::{Effort, PartRules, part_bytes};
 use model::backup::id::BackupId;
 use model::backup::plan::{CuttingRules, PlannedArchive, plan_archives};
 use model::cloud::ArchiveSet;
@@ -55,26 +55,7 @@ pub fn start_jobs(
     shared: &Arc<Shared>,
     id: BackupId,
 ) -> Result<Jobs, BackupError> {
-    let sizes = |set: &SourceSet| {
-        (
-            set.set,
-            set.entries
-                .iter()
-                .map(|entry| entry.size_bytes)
-                .collect::<Vec<_>>(),
-        )
-    };
-    let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
-    let largest = sets.iter().flat_map(|(_, sizes)| sizes).max();
-    let effort = rules.effort(shared.codec, largest.copied().unwrap_or(0), &world.bucket)?;
-    let store = part_rules(&world.bucket);
-    // More would need larger parts.
-    let most = effort.part_bytes.saturating_mul(store.max_count) / 9 * 8;
-    let cutting = CuttingRules {
-        jobs: effort.jobs,
-        max_archive_bytes: rules.max_archive_bytes.min(most),
-    };
-    let plan = plan_archives(&sets, cutting);
+    let (effort, plan) = plan(rules, shared, &world.bucket)?;
     let (files_done_sender, files_done) = oneshot::channel();
     let (tail, tail_receiver) = oneshot::channel();
     let slot = TailSlot {
@@ -98,15 +79,11 @@ pub fn start_jobs(
                 let began = Instant::now();
                 let key = world.layout.archive(&id, &archive.name, shared.codec);
                 let item = item_name(archive.name.set);
-                let archive_bytes = archive.size_bytes;
                 let work = Work {
+                    parts: parts(effort, archive.size_bytes, &world.bucket),
                     archive,
                     slot,
                     buffers: &buffers,
-                    parts: Parts {
-                        bytes: part_size(effort.part_bytes, archive_bytes, store),
-                        in_flight: effort.parts_in_flight,
-                    },
                 };
                 let destination = Destination {
                     key: &key,
@@ -128,6 +105,34 @@ pub fn start_jobs(
     })
 }
 
+/// Which archives are made, and how many at a time.
+fn plan(
+    rules: &Rules,
+    shared: &Shared,
+    bucket: &Bucket,
+) -> Result<(Effort, Vec<PlannedArchive>), BackupError> {
+    let sizes = |set: &SourceSet| {
+        (
+            set.set,
+            set.entries
+                .iter()
+                .map(|entry| entry.size_bytes)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
+    let largest = sets.iter().flat_map(|(_, sizes)| sizes).max();
+    let effort = rules.effort(shared.codec, largest.copied().unwrap_or(0), bucket)?;
+    let store = part_rules(bucket);
+    // More would need larger parts.
+    let most = effort.part_bytes.saturating_mul(store.max_count) / 9 * 8;
+    let cutting = CuttingRules {
+        jobs: effort.jobs,
+        max_archive_bytes: rules.max_archive_bytes.min(most),
+    };
+    Ok((effort, plan_archives(&sets, cutting)))
+}
+
 pub(super) fn part_rules(bucket: &Bucket) -> PartRules {
     PartRules {
         min_bytes: bucket.min_part_size,
@@ -135,9 +140,12 @@ pub(super) fn part_rules(bucket: &Bucket) -> PartRules {
     }
 }
 
-fn part_size(usual_bytes: u64, archive_bytes: u64, store: PartRules) -> usize {
-    let bytes = part_bytes(usual_bytes, archive_bytes, store);
-    usize::try_from(bytes).unwrap_or(usize::MAX)
+fn parts(effort: Effort, archive_bytes: u64, bucket: &Bucket) -> Parts {
+    let bytes = part_bytes(effort.part_bytes, archive_bytes, part_rules(bucket));
+    Parts {
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        in_flight: effort.parts_in_flight,
+    }
 }
 
 fn item_name(set: ArchiveSet) -> String {
