@@ -42,6 +42,7 @@ def backup(bench, case):
 
 def back_up(bench, case, tool):
     """One backup into a bucket of its own, which stays for those who read it later."""
+    bench.drop(bench.key(case, tool))
     job = Job(bench.store.bucket(), case.codec, bench.server(case.data).data,
               bench.server(case.data))
     tool.prepare(job)
@@ -114,6 +115,7 @@ def archive(bench, case):
 def archive_all(bench, case, tool):
     """Hands over one segment after the other, as PostgreSQL's archiver does."""
     wal = bench.wal()
+    bench.drop(bench.key(case, tool))
     job = Job(bench.store.bucket(), case.codec, wal.data, ahead=case.ahead)
     tool.clear_spools()
     tool.prepare(job)

@@ -4,6 +4,7 @@ The words that do not depend on a run are in bench/report.md; here are the table
 """
 
 import os
+import textwrap
 
 from bench import chart
 from bench.figures import ratio, stages_together, summarise
@@ -35,7 +36,8 @@ def markdown(results):
     cores = results["machine"]["cores"]
     with open(os.path.join(TOP, "bench/report.md"), encoding="utf-8") as file:
         frame = file.read()
-    sections = {"RUN": run_lines(results), "TARGETS": targets_table(results, summaries, cores),
+    sections = {"RUN": run_lines(results), "CHART": f"![Wall time of each case]({CHART})",
+                "TARGETS": targets_table(results, summaries, cores),
                 "CASES": case_sections(results, summaries),
                 "LIMITS": limits_table(results, summaries, cores)}
     for name, text in sections.items():
@@ -63,7 +65,7 @@ def run_lines(results):
              "- **Versions**: " + ", ".join(results["versions"].values()) + "."]
     lines += [f"- **Data {name}**: {facts['bytes'] / MIB:,.0f} MiB in {facts['files']:,} files of "
               f"relations{compression(results, name)}." for name, facts in data.items()]
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(line, 110, subsequent_indent="  ") for line in lines)
 
 
 def compression(results, name):

@@ -39,7 +39,7 @@ class Bench:
         return [self.tools[name] for name in case.tools]
 
     def server(self, name):
-        """The running server with that data. Only one runs at a time."""
+        """The running server with that data; the first call makes both."""
         if name not in self.servers:
             say(f"making the data {name}")
             server = datasets.make(self.place, name, self.size)
@@ -68,7 +68,6 @@ class Bench:
         return (what, case.codec, tool.name)
 
     def keep(self, case, tool, job):
-        self.drop(self.key(case, tool))
         self.kept[self.key(case, tool)] = job
 
     def kept_job(self, case, tool):
@@ -118,11 +117,11 @@ class Bench:
                 "versions": self.versions(), "quick": self.options.quick}
 
     def versions(self):
-        weed = unmeasured([os.path.join(os.path.realpath("/"), self.store.process.args[0]),
-                           "version"])
+        weed = unmeasured([self.store.process.args[0], "version"])
+        weed = re.search(r"GB (\S+)", weed)[1]
         postgres = unmeasured([os.path.join(BIN, "postgres"), "--version"]).strip()
         found = {name: tool.version() for name, tool in self.tools.items()}
-        return {**found, "PostgreSQL": postgres, "SeaweedFS": weed.strip()}
+        return {**found, "PostgreSQL": postgres, "SeaweedFS": f"SeaweedFS {weed}"}
 
     def close(self):
         for server in self.servers.values():
