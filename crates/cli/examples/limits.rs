@@ -180,7 +180,10 @@ fn upload(url: &str, folder: &Path) {
                 file.read_exact_at(&mut part, from).unwrap();
                 upload.put_part(part.into())
             });
-            let sent: Vec<_> = stream::iter(parts).buffer_unordered(PARALLEL).collect().await;
+            let sent: Vec<_> = stream::iter(parts)
+                .buffer_unordered(PARALLEL)
+                .collect()
+                .await;
             assert!(sent.iter().all(Result::is_ok), "{sent:?}");
             upload.complete().await.unwrap();
         }
