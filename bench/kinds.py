@@ -30,12 +30,10 @@ def backup(bench, case):
     turns = {}
     for tool in bench.tools_of(case):
         turns[tool.name] = lambda tool=tool: back_up(bench, case, tool)
-    if case.codec != "none":
-        stage = bench.limits.stage(case.codec, server)
-        turns["codec alone"] = lambda: bench.take(Work([stage]))
-    for name in ["read", "check"]:
-        stage = bench.limits.stage(name, server)
-        turns[f"{name} alone"] = lambda stage=stage: bench.take(Work([stage]))
+    stages = ["read", "check"] + ([case.codec] if case.codec != "none" else [])
+    for stage in stages:
+        name = "codec alone" if stage == case.codec else f"{stage} alone"
+        turns[name] = lambda stage=stage: bench.take(Work([bench.limits.stage(stage, server)]))
     turns["upload alone"] = lambda: upload(bench, case)
     return turns
 

@@ -7,6 +7,7 @@ stanza) is prepared outside of the measurement.
 
 import dataclasses
 import os
+import re
 import shutil
 
 from bench.measure import unmeasured
@@ -15,6 +16,8 @@ from bench.store import ACCESS_KEY, REGION, SECRET_KEY
 
 JOBS = 2
 AHEAD = 8
+# What says that a backup was copied whole. No WAL is archived beside it here, and ours says so.
+WHOLE = ["DONE", "WAITING_FOR_WALS"]
 # The server's name in the store, and pgBackRest's stanza.
 NAME = "bench"
 
@@ -63,8 +66,9 @@ class CloudCommands:
         file = self.place.path("backup.info")
         self.store.fetch(job.bucket, records[0], file)
         with open(file, encoding="utf-8") as record:
-            if "status=DONE\n" not in record.read():
-                raise Refused(f"{self.name} left a backup that is not DONE")
+            status = re.search(r"^status=(.*)$", record.read(), re.MULTILINE)[1]
+        if status not in WHOLE:
+            raise Refused(f"{self.name} left a backup that is {status}")
         return records[0].split("/")[-2]
 
     def verify_backup(self, job):
