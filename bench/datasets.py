@@ -8,8 +8,8 @@ import dataclasses
 import os
 import shutil
 
-from bench.place import GIB, MIB, Refused, remove
-from bench.server import SEGMENT, Server
+from bench.place import GIB, MIB, remove
+from bench.server import SEGMENT
 
 # So many tables in one transaction fit into the default number of locks.
 TABLES_AT_ONCE = 250
@@ -76,16 +76,14 @@ def fill_mixed(server, size):
 FILLINGS = {"pgbench": fill_pgbench, "mixed": fill_mixed}
 
 
-def make(place, name, size):
-    """A running server with the data of that name, settled: it stays as it is from now on."""
-    server = Server(place, name)
+def fill(server, size):
+    """Makes the data of the server's name, and leaves it running, ready to write WAL."""
     server.initialise()
     # New tables need no WAL then, which halves the time.
     server.start(wal_level="minimal", max_wal_senders="0")
-    FILLINGS[name](server, size)
+    FILLINGS[server.name](server, size)
     server.stop()
     server.start(wal_level="replica", wal_keep_size="4GB")
-    return server
 
 
 def settle(server):
@@ -153,6 +151,4 @@ def needed_bytes(size):
     pgbench = size.scale * 19 * MIB + size.tables * 64 * 1024
     mixed = size.events * (COPIES + 1) * 300
     segments = size.archived * SEGMENT
-    if pgbench <= 0:
-        raise Refused("no data")
     return 6 * pgbench + 2 * mixed + 4 * segments + 2 * GIB

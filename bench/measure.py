@@ -20,6 +20,7 @@ from bench.place import Refused
 # What a command inherits: nothing of the caller's settings of Python, PostgreSQL or Amazon.
 INHERITED = {name: os.environ[name] for name in ["PATH", "LANG", "TZ"] if name in os.environ}
 PR_SET_CHILD_SUBREAPER = 36
+SELF = os.readlink("/proc/self/exe")
 TICKS = os.sysconf("SC_CLK_TCK")
 # How long what a tool left in the background may take to end.
 PATIENCE_SECONDS = 30
@@ -131,7 +132,9 @@ class Watch:
     def look(self):
         while not self.over.wait(self.every):
             roots = [child for child in children(os.getpid()) if child not in self.services]
-            self.peak = max(self.peak, sum(pss(process) for process in below(roots)))
+            # A child that is still this program has not become the command yet.
+            found = [process for process in below(roots) if program(process) != SELF]
+            self.peak = max(self.peak, sum(pss(process) for process in found))
 
 
 def below(roots):
@@ -154,6 +157,14 @@ def children(process):
     except (FileNotFoundError, ProcessLookupError):
         pass
     return found
+
+
+def program(process):
+    """The executable that a process runs; nothing when it has ended."""
+    try:
+        return os.readlink(f"/proc/{process}/exe")
+    except OSError:
+        return ""
 
 
 def pss(process):

@@ -63,6 +63,8 @@ def run_lines(results):
              f"{machine['memory_gib']} GiB of memory, {machine['system']}, "
              f"Linux {machine['kernel']}.",
              "- **Versions**: " + ", ".join(results["versions"].values()) + "."]
+    if results["commit"]:
+        lines.append(f"- **Commit**: {results['commit']}.")
     lines += [f"- **Data {name}**: {facts['bytes'] / MIB:,.0f} MiB in {facts['files']:,} files of "
               f"relations{compression(results, name)}." for name, facts in data.items()]
     return "\n".join(textwrap.fill(line, 110, subsequent_indent="  ") for line in lines)

@@ -5,14 +5,15 @@ import json
 import os
 import platform
 import re
+import signal
 import sys
 import time
 
 from bench import datasets, kinds
 from bench.cases import CASES, runs_of
 from bench.measure import adopt_orphans, measured, unmeasured
-from bench.place import MIB, Place, Refused, remove
-from bench.server import BIN
+from bench.place import MIB, Place
+from bench.server import BIN, Server
 from bench.store import Store
 from bench.tools import Limits, Ours, PgBackRest, PythonBarman
 
@@ -30,10 +31,16 @@ class Bench:
         self.segments = None
         self.kept = {}
         self.store = Store(self.place)
-        tools = [Ours(self.place, self.store, options.program),
+        self.tools = {}
+        self.limits = None
+
+    def open(self):
+        """Starts the store and sets the tools up. Whatever fails, `close` ends what runs."""
+        self.store.start()
+        tools = [Ours(self.place, self.store, self.options.program),
                  PythonBarman(self.place, self.store), PgBackRest(self.place, self.store)]
         self.tools = {tool.name: tool for tool in tools}
-        self.limits = Limits(self.place, self.store, options.limits)
+        self.limits = Limits(self.place, self.store, self.options.limits)
 
     def tools_of(self, case):
         return [self.tools[name] for name in case.tools]
@@ -42,8 +49,8 @@ class Bench:
         """The running server with that data; the first call makes both."""
         if name not in self.servers:
             say(f"making the data {name}")
-            server = datasets.make(self.place, name, self.size)
-            self.servers[name] = server
+            server = self.servers[name] = Server(self.place, name)
+            datasets.fill(server, self.size)
             if name == "pgbench":
                 self.segments = datasets.Wal(self.place, server, self.size.archived)
             datasets.settle(server)
@@ -114,7 +121,7 @@ class Bench:
                        "bytes": datasets.total_bytes(server)}
                 for name, server in self.servers.items()}
         return {"cases": cases, "data": data, "machine": machine(),
-                "versions": self.versions(), "quick": self.options.quick}
+                "versions": self.versions()}
 
     def versions(self):
         weed = unmeasured([self.store.process.args[0], "version"])
@@ -144,7 +151,10 @@ def run(options):
     """Measures in the folder that was made for it and leaves the results there."""
     begun = time.monotonic()
     bench = Bench(options)
+    # A signal ends the servers as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        bench.open()
         figures = bench.measure()
         results = {"date": datetime.date.today().isoformat(), **bench.facts(), "figures": figures}
         results["minutes"] = (time.monotonic() - begun) / 60

@@ -34,10 +34,22 @@ class Store:
         self.authority = certificate(self.folder)
         self.https_port, self.http_port = free_port(), free_port()
         self.buckets = 0
-        self.process = self.start()
-        self.wait_until_buckets_can_be_made()
+        self.process = None
 
     def start(self):
+        """Starts it, and waits until it is of use: its port is open before its files are."""
+        self.process = self.spawn()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.drop(self.bucket())
+                return
+            except (OSError, Refused):
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise
+                time.sleep(0.2)
+
+    def spawn(self):
         identities = (f'{{"identities":[{{"name":"bench","credentials":[{{"accessKey":'
                       f'"{ACCESS_KEY}","secretKey":"{SECRET_KEY}"}}],'
                       f'"actions":["Admin","Read","Write","List","Tagging"]}}]}}')
@@ -56,20 +68,9 @@ class Store:
                                     stderr=log)
 
     def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-    def wait_until_buckets_can_be_made(self):
-        """The port is open before the files behind it can be used."""
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self.drop(self.bucket())
-                return
-            except (OSError, Refused):
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise
-                time.sleep(0.2)
+        if self.process:
+            self.process.kill()
+            self.process.wait()
 
     def bucket(self):
         """A new bucket that has room already: the first object of a bucket makes its volumes."""
