@@ -22,6 +22,7 @@ ACCESS_KEY = "AKIABENCH"
 SECRET_KEY = "benchsecret"
 REGION = "us-east-1"
 START_SECONDS = 60
+STARTS = 3
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
@@ -32,37 +33,46 @@ class Store:
         self.place = place
         self.folder = place.fresh("store")
         self.authority = certificate(self.folder)
-        self.https_port, self.http_port = free_port(), free_port()
+        self.https_port = self.http_port = 0
         self.buckets = 0
         self.process = None
 
     def start(self):
-        """Starts it, and waits until it is of use: its port is open before its files are."""
-        self.process = self.spawn()
+        """Starts it. A port that was free a moment ago may be somebody's by then: it tries anew."""
+        for _ in range(STARTS):
+            self.process = self.spawn()
+            if self.can_make_buckets():
+                return
+            self.stop()
+        with open(self.place.path("store/log"), "rb") as log:
+            raise Refused("SeaweedFS does not start:\n" + log.read()[-2000:].decode())
+
+    def can_make_buckets(self):
+        """Waits until it is of use: its port is open before the files behind it are."""
         deadline = time.monotonic() + START_SECONDS
-        while True:
+        while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 self.drop(self.bucket())
-                return
+                return True
             except (OSError, Refused):
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise
                 time.sleep(0.2)
+        return False
 
     def spawn(self):
         identities = (f'{{"identities":[{{"name":"bench","credentials":[{{"accessKey":'
                       f'"{ACCESS_KEY}","secretKey":"{SECRET_KEY}"}}],'
                       f'"actions":["Admin","Read","Write","List","Tagging"]}}]}}')
         self.place.write("store/s3.json", identities)
+        self.https_port, self.http_port, *others = free_ports(9)
         words = [os.path.join(CACHE, "seaweedfs/weed"), "-logtostderr=true", "server",
                  "-master.telemetry=false", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer",
                  "-s3", "-dir=.", "-s3.config=s3.json", "-s3.cert.file=server.crt",
                  "-s3.key.file=server.key", f"-s3.port={self.http_port}",
-                 f"-s3.port.https={self.https_port}", f"-s3.port.grpc={free_port()}",
-                 "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=1024",
-                 "-volume.max=5000"]
-        for option in ["master.port", "volume.port", "filer.port"]:
-            words += [f"-{option}={free_port()}", f"-{option}.grpc={free_port()}"]
+                 f"-s3.port.https={self.https_port}", "-s3.port.iceberg=0",
+                 "-s3.port.lance=0", "-master.volumeSizeLimitMB=1024", "-volume.max=5000"]
+        options = ["s3.port.grpc"] + [f"{part}.port{kind}" for part in ["master", "volume", "filer"]
+                                      for kind in ["", ".grpc"]]
+        words += [f"-{option}={port}" for option, port in zip(options, others)]
         with open(self.place.path("store/log"), "wb") as log:
             return subprocess.Popen(words, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
                                     stderr=log)
@@ -166,7 +176,12 @@ def certificate(folder):
     return os.path.join(folder, "ca.crt")
 
 
-def free_port():
-    with socket.socket() as probe:
+def free_ports(count):
+    """So many ports that nobody has, each another."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
