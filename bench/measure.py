@@ -71,7 +71,12 @@ def measured(work, output):
 def run(command, work, sink):
     process = subprocess.Popen(command, cwd=work.folder, stdin=subprocess.DEVNULL, stdout=sink,
                                stderr=sink, env={**INHERITED, **work.environment})
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        # An interrupted bench leaves nothing running.
+        process.kill()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         with open(sink.name, "rb") as file:

@@ -20,15 +20,15 @@ TOOLS = ["barman-rs", "Python Barman", "pgBackRest"]
 
 
 def write(results, options):
-    """Writes both files; parts of a bench and tries are only printed."""
-    words = markdown(results)
-    if options.case or options.quick or options.runs:
-        print(words)
+    """Writes both files where they belong; what parts of a bench gave is only printed."""
+    is_part = options.case or options.quick or options.runs
+    folder = options.report or (None if is_part else os.path.join(TOP, "docs"))
+    if folder is None:
+        print(markdown(results))
         return
-    with open(os.path.join(options.report, "benchmarks.md"), "w", encoding="utf-8") as file:
-        file.write(words)
-    with open(os.path.join(options.report, CHART), "w", encoding="utf-8") as file:
-        file.write(svg(results))
+    for name, text in [("benchmarks.md", markdown(results)), (CHART, svg(results))]:
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 def markdown(results):
