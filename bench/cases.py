@@ -29,13 +29,14 @@ class Case:
 BACKUP = "Backup of {data}, {codec}"
 RESTORE = "Restore of {data}, {codec}"
 
+# Twice what takes long, three times what does not: all of it has half an hour on two cores.
 CASES = [
-    Case("start-up", "start_up", "Start-up: `--version`, 20 times", 5),
+    Case("start-up", "start_up", "Start-up: `--version`, 20 times", 3),
     Case("backup-none", "backup", BACKUP, 2),
     Case("restore-none", "restore", RESTORE, 2),
     Case("copy", "copy", "Two-writer copy of pgbench", 2, tools=()),
     Case("backup-zstd", "backup", BACKUP, 3, "zstd"),
-    Case("restore-zstd", "restore", RESTORE, 3, "zstd"),
+    Case("restore-zstd", "restore", RESTORE, 2, "zstd"),
     Case("backup-lz4", "backup", BACKUP, 2, "lz4"),
     # Python Barman compresses on one core at level 9: minutes that hardly vary.
     Case("backup-gzip", "backup", BACKUP, 2, "gzip", fewer=(("Python Barman", 1),)),
@@ -43,9 +44,10 @@ CASES = [
     Case("backup-mixed-lz4", "backup", BACKUP, 2, "lz4", data="mixed"),
     Case("wal-archive", "archive", "{count} × WAL archived, zstd", 3, "zstd",
          fewer=(("Python Barman", 2),)),
-    Case("wal-restore", "fetch", "{count} × WAL restored, zstd", 3, "zstd"),
+    Case("wal-restore", "fetch", "{count} × WAL restored, zstd", 3, "zstd",
+         fewer=(("Python Barman", 2),)),
     Case("wal-restore-ahead", "fetch", "{count} × WAL restored, zstd, ahead", 3, "zstd",
-         ahead=True),
+         fewer=(("Python Barman", 2),), ahead=True),
     Case("wal-archive-ahead", "archive", "{count} × WAL archived, zstd, ahead", 3, "zstd",
          tools=("barman-rs", "pgBackRest"), ahead=True),
 ]
