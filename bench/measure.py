@@ -185,7 +185,21 @@ def pss(process):
 
 
 def cpu_of(process):
-    """CPU seconds that a running process has used so far."""
+    """CPU seconds that a running process has used so far, and its children that have ended."""
     with open(f"/proc/{process}/stat", "rb") as file:
         fields = file.read().rsplit(b")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return sum(int(field) for field in fields[11:15]) / TICKS
+
+
+def cpu_of_all_below():
+    """CPU seconds of this process and all it has started."""
+    own = os.times()
+    return sum(own[:4]) + sum(cpu_of(child) for child in children(os.getpid()))
+
+
+def cpu_of_machine():
+    """CPU seconds that anybody has used on any core since the machine started."""
+    with open("/proc/stat", encoding="ascii") as file:
+        # user, nice, system, then idle and waiting, then interrupts and what a host took away.
+        fields = [int(field) for field in file.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICKS

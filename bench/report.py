@@ -16,6 +16,8 @@ CHART = "benchmarks.svg"
 CHARTED = ["backup-none", "backup-zstd", "backup-lz4", "backup-gzip", "backup-mixed-zstd",
            "restore-none", "restore-zstd", "wal-archive", "wal-archive-ahead", "wal-restore",
            "wal-restore-ahead"]
+# Above this share of the machine, others were in the way.
+MOST_OTHERS = 0.15
 TOOLS = ["barman-rs", "Python Barman", "pgBackRest"]
 
 
@@ -58,7 +60,10 @@ def svg(results):
 
 def run_lines(results):
     machine, data = results["machine"], results["data"]
-    lines = [f"- **When**: {results['date']}, {results['minutes']:.0f} minutes.",
+    others = results["others"]
+    lines = [f"- **When**: {results['date']}, {results['minutes']:.0f} minutes, in which "
+             f"{others:.0%} of the machine's CPU went to others (the kernel's own work included)"
+             + (": **seconds of wall time say little here**." if others > MOST_OTHERS else "."),
              f"- **Machine**: {machine['processor']}, {machine['cores']} cores, "
              f"{machine['memory_gib']} GiB of memory, {machine['system']}, "
              f"Linux {machine['kernel']}.",

@@ -11,7 +11,8 @@ import time
 
 from bench import datasets, kinds
 from bench.cases import CASES, runs_of
-from bench.measure import adopt_orphans, measured, unmeasured
+from bench.measure import (adopt_orphans, cpu_of_all_below, cpu_of_machine, measured,
+                           unmeasured)
 from bench.place import MIB, Place
 from bench.server import BIN, Server
 from bench.store import Store
@@ -149,15 +150,17 @@ def machine():
 
 def run(options):
     """Measures in the folder that was made for it and leaves the results there."""
-    begun = time.monotonic()
     bench = Bench(options)
     # A signal ends the servers as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         bench.open()
+        begun, others = time.monotonic(), cpu_of_machine() - cpu_of_all_below()
         figures = bench.measure()
-        results = {"date": datetime.date.today().isoformat(), **bench.facts(), "figures": figures}
-        results["minutes"] = (time.monotonic() - begun) / 60
+        seconds = time.monotonic() - begun
+        others = (cpu_of_machine() - cpu_of_all_below() - others) / seconds / os.cpu_count()
+        results = {"date": datetime.date.today().isoformat(), **bench.facts(),
+                   "figures": figures, "minutes": seconds / 60, "others": others}
     finally:
         bench.close()
     with open(os.path.join(options.in_folder, "results.json"), "w", encoding="utf-8") as file:

@@ -34,7 +34,7 @@ def sample():
 def results():
     titles = {"backup-zstd": {"title": "Backup of pgbench, zstd", "gib": 2.0},
               "start-up": {"title": "Start-up", "gib": None}}
-    return {"figures": sample(), "cases": titles, "date": "2026-01-02", "minutes": 3.2,
+    return {"figures": sample(), "cases": titles, "date": "2026-01-02", "minutes": 3.2, "others": 0.2,
             "commit": "0123abcd",
             "machine": {"processor": "X", "cores": 2, "memory_gib": 8, "system": "Debian",
                         "kernel": "6.1"},
@@ -117,6 +117,10 @@ class Report(unittest.TestCase):
         self.assertIn("| barman-rs | 3 | 2.00 (1.00–3.00) |", page)
         self.assertIn("12.0 : 1 by zstd", page)
         self.assertIn("2026-01-02", page)
+
+    def test_a_run_beside_other_work_says_so(self):
+        self.assertIn("say little", report.markdown(results()))
+        self.assertNotIn("say little", report.markdown({**results(), "others": 0.03}))
 
     def test_rows_of_a_table_have_as_many_cells_as_its_head(self):
         above = ""

@@ -55,8 +55,12 @@ class Server:
 
     def stop(self, mode="fast"):
         if self.runs:
+            with open(os.path.join(self.data, "postmaster.pid"), encoding="ascii") as file:
+                server = int(file.readline())
             self.program("pg_ctl", "-w", "-t", "300", "-D", self.data, "-m", mode, "stop")
             self.runs = False
+            # pg_ctl left it to us, who adopt orphans.
+            os.waitpid(server, 0)
 
     def remove(self):
         self.stop("immediate")

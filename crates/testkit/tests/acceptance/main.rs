@@ -9,6 +9,7 @@
 mod bad_input;
 mod bad_wal;
 mod bench;
+mod cloud_faults;
 mod clouds;
 mod cnpg;
 mod cycle;
