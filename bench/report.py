@@ -7,6 +7,7 @@ import os
 import textwrap
 
 from bench import chart
+from bench.cases import CASES
 from bench.figures import ratio, stages_together, summarise
 from bench.place import MIB, TOP
 from bench.targets import OURS, STARTS, judge
@@ -60,10 +61,8 @@ def svg(results):
 
 def run_lines(results):
     machine, data = results["machine"], results["data"]
-    others = results["others"]
-    lines = [f"- **When**: {results['date']}, {results['minutes']:.0f} minutes, in which "
-             f"{others:.0%} of the machine's CPU went to others (the kernel's own work included)"
-             + (": **seconds of wall time say little here**." if others > MOST_OTHERS else "."),
+    lines = [f"- **When**: {results['date']}, {results['minutes']:.0f} minutes.",
+             *doubts(results),
              f"- **Machine**: {machine['processor']}, {machine['cores']} cores, "
              f"{machine['memory_gib']} GiB of memory, {machine['system']}, "
              f"Linux {machine['kernel']}.",
@@ -73,6 +72,19 @@ def run_lines(results):
     lines += [f"- **Data {name}**: {facts['bytes'] / MIB:,.0f} MiB in {facts['files']:,} files of "
               f"relations{compression(results, name)}." for name, facts in data.items()]
     return "\n".join(textwrap.fill(line, 110, subsequent_indent="  ") for line in lines)
+
+
+def doubts(results):
+    """What the reader must know when the run was not as it should be."""
+    summaries = summarise(results["figures"])
+    ran = {case: who[OURS].runs for case, who in summaries.items() if OURS in who}
+    if any(case.runs > ran.get(case.name, case.runs) for case in CASES):
+        yield ("- **A shortened run**: fewer turns than `make bench` takes, perhaps on a busy machine. "
+               "Take CPU seconds from it, no times.")
+    others = results.get("others", 0)
+    if others > MOST_OTHERS:
+        yield (f"- **A busy machine**: {others:.0%} of its CPU went to others. Take CPU seconds from "
+               "this run, no times.")
 
 
 def compression(results, name):

@@ -118,9 +118,17 @@ class Report(unittest.TestCase):
         self.assertIn("12.0 : 1 by zstd", page)
         self.assertIn("2026-01-02", page)
 
-    def test_a_run_beside_other_work_says_so(self):
-        self.assertIn("say little", report.markdown(results()))
-        self.assertNotIn("say little", report.markdown({**results(), "others": 0.03}))
+    def test_a_busy_machine_is_said(self):
+        self.assertIn("20% of its CPU", report.markdown(results()))
+        self.assertNotIn("A busy machine", report.markdown({**results(), "others": 0.03}))
+
+    def test_a_shortened_run_is_said(self):
+        figures = [figure("backup-zstd", "barman-rs", 1.0, stored=1 << 20)]
+        short = {**results(), "figures": figures, "others": 0.0}
+        short["cases"] = {"backup-zstd": short["cases"]["backup-zstd"]}
+        self.assertIn("shortened run", report.markdown(short))
+        short["figures"] = figures * 3
+        self.assertNotIn("shortened run", report.markdown(short))
 
     def test_rows_of_a_table_have_as_many_cells_as_its_head(self):
         above = ""
