@@ -79,12 +79,12 @@ def doubts(results):
     summaries = summarise(results["figures"])
     ran = {case: who[OURS].runs for case, who in summaries.items() if OURS in who}
     if any(case.runs > ran.get(case.name, case.runs) for case in CASES):
-        yield ("- **A shortened run**: fewer turns than `make bench` takes, perhaps on a busy machine. "
-               "Take CPU seconds from it, no times.")
+        yield ("- **A shortened run**: fewer turns than `make bench` takes, perhaps on a busy "
+               "machine. Take CPU seconds from it, no times.")
     others = results.get("others", 0)
     if others > MOST_OTHERS:
-        yield (f"- **A busy machine**: {others:.0%} of its CPU went to others. Take CPU seconds from "
-               "this run, no times.")
+        yield (f"- **A busy machine**: {others:.0%} of its CPU went to others. Take CPU seconds "
+               "from this run, no times.")
 
 
 def compression(results, name):

@@ -34,7 +34,8 @@ def sample():
 def results():
     titles = {"backup-zstd": {"title": "Backup of pgbench, zstd", "gib": 2.0},
               "start-up": {"title": "Start-up", "gib": None}}
-    return {"figures": sample(), "cases": titles, "date": "2026-01-02", "minutes": 3.2, "others": 0.2,
+    return {"figures": sample(), "cases": titles, "date": "2026-01-02",
+            "minutes": 3.2, "others": 0.2,
             "commit": "0123abcd",
             "machine": {"processor": "X", "cores": 2, "memory_gib": 8, "system": "Debian",
                         "kernel": "6.1"},
