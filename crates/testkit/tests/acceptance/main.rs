@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bad_wal;
+mod bench;
 mod cloud_faults;
 mod clouds;
 mod cnpg;
