@@ -283,7 +283,10 @@ fn wal_of_a_timeline_that_a_backup_is_on_stays() {
             "2:03",
         ),
     ] {
-        assert_eq!(wal_that_goes(request, &facts(backups, &wal)).join(" "), goes);
+        assert_eq!(
+            wal_that_goes(request, &facts(backups, &wal)).join(" "),
+            goes
+        );
     }
 }
 

@@ -137,7 +137,10 @@ impl Needs {
             needs.note_size(info.xlog_segment_size);
         }
         // Those that went before the last one are on no timeline any longer.
-        for id in going.iter().filter(|id| last.is_ok_and(|last| **id >= last)) {
+        for id in going
+            .iter()
+            .filter(|id| last.is_ok_and(|last| **id >= last))
+        {
             needs.note_timelines(facts, id, WalFate::TimelineOfGoing(*id));
         }
         for id in staying {
@@ -385,10 +388,7 @@ impl fmt::Display for WalFate {
             WalFate::PartOf(id) => write!(f, "standalone backup {id} needs it"),
             WalFate::NotOlderThan(id) => write!(f, "it is not older than backup {id}"),
             WalFate::NotTheOldest(id) => {
-                write!(
-                    f,
-                    "backup {id}, which stays, is older than what goes"
-                )
+                write!(f, "backup {id}, which stays, is older than what goes")
             }
             WalFate::TimelineOf(id) => {
                 write!(f, "backup {id}, which stays, is on this timeline")
