@@ -10,12 +10,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use object_store::{MultipartUpload, PutMultipartOptions, TagSet};
 use tokio::sync::{mpsc, watch};
 
+use crate::part_buffers::PartBuffers;
 use crate::store::{Bucket, StoreError};
 
 /// How many parts of one upload are on the wire at the same time.
@@ -47,7 +48,8 @@ enum Part {
 /// The writing end of an upload, for a blocking thread.
 pub struct PartWriter {
     queue: mpsc::Sender<Part>,
-    buffer: BytesMut,
+    buffers: PartBuffers,
+    buffer: Vec<u8>,
     part_size: usize,
 }
 
@@ -56,13 +58,14 @@ pub struct PartQueue {
     parts: mpsc::Receiver<Part>,
 }
 
-/// Opens an upload's two ends.
-pub fn part_channel(part_size: usize) -> (PartWriter, PartQueue) {
+/// Opens an upload's two ends; parts are collected in these buffers.
+pub fn part_channel(part_size: usize, buffers: &PartBuffers) -> (PartWriter, PartQueue) {
     let (queue, parts) = mpsc::channel(1);
     (
         PartWriter {
             queue,
-            buffer: BytesMut::new(),
+            buffers: buffers.clone(),
+            buffer: Vec::new(),
             part_size,
         },
         PartQueue { parts },
@@ -84,7 +87,7 @@ impl PartWriter {
     }
 
     fn send_part(&mut self) -> io::Result<()> {
-        let part = std::mem::take(&mut self.buffer).freeze();
+        let part = self.buffers.part(std::mem::take(&mut self.buffer));
         self.queue
             .blocking_send(Part::Content(part))
             .map_err(|_| upload_gone())
@@ -94,7 +97,7 @@ impl PartWriter {
 impl Write for PartWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.buffer.capacity() == 0 {
-            self.buffer = BytesMut::with_capacity(self.part_size);
+            self.buffer = self.buffers.take(self.part_size);
         }
         let count = bytes.len().min(self.part_size - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..count]);

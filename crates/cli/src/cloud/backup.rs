@@ -251,13 +251,13 @@ const MAX_ARCHIVE_BYTES: u64 = 1 << 40;
 /// How long to wait until the WAL that a backup needs has arrived next to it.
 const WAL_PATIENCE: Duration = Duration::from_secs(30);
 impl Args {
-    fn into_request(self) -> Result<BackupRequest, Failure> {
+    fn request(&self) -> Result<BackupRequest, Failure> {
         if let Some(name) = &self.name {
             check_backup_name(name)?;
         }
-        let effort = self.effort;
+        let effort = &self.effort;
         Ok(BackupRequest {
-            name: self.name,
+            name: self.name.clone(),
             codec: self.compression.codec(),
             jobs: effort.jobs,
             max_archive_bytes: parse_size(&effort.max_archive_size)?.min(MAX_ARCHIVE_BYTES),
@@ -286,7 +286,7 @@ impl Args {
             ));
         }
         let tags = self.tags.read()?;
-        let request = self.into_request()?;
+        let request = self.request()?;
         let rules = CuttingRules {
             jobs: request.jobs.get(),
             max_archive_bytes: request.max_archive_bytes,
@@ -387,6 +387,7 @@ impl CloudCommand for Args {
             .encrypted_at_rest(&self.at_rest)?
             .encrypted(self.encryption.read()?)
             .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);
+        let (tags, request) = (self.tags.read()?, self.request()?);
         if self.common.test {
             return place.test();
         }
@@ -397,8 +398,6 @@ impl CloudCommand for Args {
             .connection
             .options()
             .resolve(&postgres::Environment::gather())?;
-        let tags = self.tags.read()?;
-        let request = self.into_request()?;
         let progress = Arc::new(Reporter::new(log, "backing up"));
         let outcome = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
             let layout = place.layout().clone();
@@ -423,7 +422,7 @@ mod tests {
     use crate::cloud::parse_words;
 
     fn request(words: &[&str]) -> BackupRequest {
-        parse_words::<Args>(words).into_request().unwrap()
+        parse_words::<Args>(words).request().unwrap()
     }
 
     #[test]
@@ -470,7 +469,7 @@ mod tests {
     fn a_bare_letter_is_no_size_and_a_backup_id_is_no_name() {
         for words in [["-S", "10G"], ["-n", "20261121T081523"], ["-n", "latest"]] {
             let words = [&["s3://b/p", "main"], &words[..]].concat();
-            let refused = parse_words::<Args>(&words).into_request().unwrap_err();
+            let refused = parse_words::<Args>(&words).request().unwrap_err();
             assert_eq!(refused.exit, crate::failure::Exit::Usage, "{words:?}");
         }
     }

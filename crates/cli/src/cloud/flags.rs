@@ -166,7 +166,15 @@ impl Place {
         Ok(cloud::open_or_create(&self.location, &self.options, &environment).await?)
     }
 
-    /// What `--test` does: one request, and the bucket must exist.
+    /// What `--test` does where a missing bucket would be made.
+    pub fn test_connection(&self) -> Result<(), Failure> {
+        match self.test() {
+            Err(failure) if failure.exit == Exit::Failed => Ok(()),
+            tested => tested,
+        }
+    }
+
+    /// What `--test` does: one request, and the bucket must exist, else the status is 1.
     pub fn test(&self) -> Result<(), Failure> {
         runtime::run_or_drop(async {
             let opened = cloud::open(&self.location, &self.options, &Environment::gather()).await;

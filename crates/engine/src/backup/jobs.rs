@@ -17,6 +17,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
 use super::session::Session;
 use super::{BackupError, World, cancellable};
+use crate::part_buffers::PartBuffers;
 use crate::upload::{Destination, Uploaded, part_channel, part_size, upload};
 
 /// Seconds spent per item, added up over its archives.
@@ -72,11 +73,16 @@ pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: 
         let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
         let seconds = Arc::clone(&seconds);
         workers.spawn(async move {
+            let buffers = PartBuffers::default();
             while let Some((archive, slot)) = { queue.lock().expect("no panic").pop_front() } {
                 let began = Instant::now();
                 let key = world.layout.archive(&id, &archive.name, shared.codec);
                 let item = item_name(archive.name.set);
-                let work = Work { archive, slot };
+                let work = Work {
+                    archive,
+                    slot,
+                    buffers: &buffers,
+                };
                 let destination = Destination {
                     key: &key,
                     tags: &world.tags,
@@ -105,9 +111,10 @@ fn item_name(set: ArchiveSet) -> String {
 }
 
 /// What goes into one archive.
-struct Work {
+struct Work<'a> {
     archive: PlannedArchive,
     slot: Option<TailSlot>,
+    buffers: &'a PartBuffers,
 }
 
 /// Writes and uploads one archive.
@@ -115,12 +122,14 @@ async fn run_archive(
     world: &World,
     shared: &Arc<Shared>,
     destination: Destination<'_>,
-    Work { archive, slot }: Work,
+    work: Work<'_>,
 ) -> Result<(), BackupError> {
     let key = destination.key;
-    let (writer, queue) = part_channel(part_size(&world.bucket, archive.size_bytes));
-    let work = Arc::clone(shared);
-    let write = spawn_blocking(move || write_archive(&work, &archive, writer, slot));
+    let Work { archive, slot, .. } = work;
+    let part_size = part_size(&world.bucket, archive.size_bytes);
+    let (writer, queue) = part_channel(part_size, work.buffers);
+    let everything = Arc::clone(shared);
+    let write = spawn_blocking(move || write_archive(&everything, &archive, writer, slot));
     let uploading = upload(&world.bucket, destination, queue, &shared.stop);
     let (uploaded, written) = tokio::join!(uploading, write);
     // A refused part makes the writer fail too: the store's words are the cause.

@@ -59,14 +59,15 @@ impl From<&Metadata> for SameFile {
 }
 
 impl ArchivedNotes {
-    /// Opens the notes in this folder, making it if it is missing.
+    /// Opens the notes in this folder, making it if it is missing. `owner` tells the store and the
+    /// server that they are about from all others that use the same folder.
     ///
     /// # Errors
     /// When the folder cannot be made, or others could have put something there.
-    pub fn open(folder: &Path) -> Result<ArchivedNotes, FolderError> {
+    pub fn open(folder: &Path, owner: &str) -> Result<ArchivedNotes, FolderError> {
         open_private(folder)?;
         Ok(ArchivedNotes {
-            file: folder.join("wal-archived-ahead"),
+            file: folder.join(format!("wal-archived-ahead-{owner}")),
         })
     }
 
@@ -191,7 +192,7 @@ mod tests {
     const NAME: &str = "000000010000000000000003";
 
     fn noted(place: &Path, content: &[u8]) -> (ArchivedNotes, PathBuf) {
-        let notes = ArchivedNotes::open(&place.join("notes")).unwrap();
+        let notes = ArchivedNotes::open(&place.join("notes"), "us").unwrap();
         let path = place.join(NAME);
         fs::write(&path, content).unwrap();
         let sent = Sent {
@@ -210,6 +211,15 @@ mod tests {
         assert_eq!(notes.key_of(&path).unwrap().as_deref(), Some("some key"));
         notes.forget(&NAME.parse().unwrap());
         assert_eq!(notes.key_of(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_note_does_not_answer_for_another_store_in_the_same_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let (_, path) = noted(place.path(), b"content");
+        let others = ArchivedNotes::open(&place.path().join("notes"), "others").unwrap();
+        assert_eq!(others.key_of(&path).unwrap(), None);
+        assert!(!others.has(&NAME.parse().unwrap()));
     }
 
     #[test]

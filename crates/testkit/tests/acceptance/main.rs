@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bad_wal;
+mod cloud_faults;
 mod clouds;
 mod cnpg;
 mod cycle;
