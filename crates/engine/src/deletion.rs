@@ -2,9 +2,9 @@
 //!
 //! What goes and in which order is `model::deletion`'s plan; here the facts for it are gathered and
 //! it is carried out. Always true: a record or an annotation that the store lists but does not give
-//! is unreadable, and then the planner deletes nothing; a group of objects is touched only when the store has confirmed
-//! that the one before it is gone, and a plan that was interrupted is finished by planning and
-//! executing again.
+//! is unreadable, and then the planner deletes nothing; a group of objects is touched only when the
+//! store has confirmed that the one before it is gone; and a plan that was interrupted is finished
+//! by planning and executing again.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;

@@ -1,4 +1,7 @@
-"""One operation on a bucket: s3.py BUCKET create|keys|uploads|put KEY|fill|get KEY FILE|delete KEY."""
+"""One operation on a bucket: s3.py BUCKET OPERATION, where OPERATION is
+
+create|keys|uploads|put KEY|fill|get KEY FILE|delete KEY.
+"""
 import concurrent.futures
 import sys
 
