@@ -15,6 +15,7 @@ mod cnpg;
 mod cycle;
 mod damage;
 mod deletion;
+mod deletion_alike;
 mod faults;
 mod full_disk;
 mod hooks;
