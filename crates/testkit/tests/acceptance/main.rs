@@ -30,4 +30,5 @@ mod s3;
 mod seen;
 mod waiting;
 mod wal_ahead;
+mod wal_cost;
 mod wal_prefetch;
