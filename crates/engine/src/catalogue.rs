@@ -49,7 +49,7 @@ pub async fn read_catalogue(
     let reads = stream::iter(reads.map(|(key, found)| async move {
         match bucket.read(&key).await {
             Ok(content) => Ok(Some((found, content))),
-            // Deleted since it was listed.
+            // Deleted since it was listed, or so the store says: whoever deletes looks again.
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }

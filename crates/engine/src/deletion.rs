@@ -1,9 +1,10 @@
 //! Deleting backups and the WAL that only they needed.
 //!
 //! What goes and in which order is `model::deletion`'s plan; here the facts for it are gathered and
-//! it is carried out. Always true: a group of objects is touched only when the store has confirmed
-//! that the one before it is gone, and a plan that was interrupted is finished by planning and
-//! executing again.
+//! it is carried out. Always true: a record or an annotation that the store lists but does not give
+//! is unreadable, and then the planner deletes nothing; a group of objects is touched only when the
+//! store has confirmed that the one before it is gone; and a plan that was interrupted is finished
+//! by planning and executing again.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -11,6 +12,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use model::backup::BackupInfo;
+use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
 use model::cloud::Layout;
 use model::deletion::{DeletionPlan, Facts, Going, Target, is_being_deleted, mark};
@@ -50,6 +52,9 @@ pub struct Deleted {
 
 /// Looks at everything a plan depends on.
 ///
+/// Records and annotations are listed and read first, then everything is listed afresh: what that
+/// second listing has and the reading did not find is there and unreadable.
+///
 /// # Errors
 /// When the store cannot be listed or a record cannot be fetched.
 pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreError> {
@@ -74,7 +79,24 @@ pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreErro
     };
     let wal = format!("{}/", layout.wals());
     bucket.list_each(&wal, see_wal).await?;
+    note_withheld(&mut facts);
     Ok(facts)
+}
+
+/// What the last listing has, but nobody could read: the store denied it, or it is quite new.
+fn note_withheld(facts: &mut Facts) {
+    let reason = "the object store lists it, but does not give it";
+    for (id, names) in &facts.objects {
+        let lists = |wanted: &str| names.iter().any(|name| name == wanted);
+        if lists("backup.info") && facts.backups.get(id).is_none() {
+            let reason = reason.to_owned();
+            facts.backups.insert(*id, Entry::Unreadable { reason });
+        }
+        let is_known = facts.kept.contains_key(id) || facts.unreadable_keeps.contains_key(id);
+        if lists("annotations/keep") && !is_known {
+            facts.unreadable_keeps.insert(*id, reason.to_owned());
+        }
+    }
 }
 
 /// How many objects are asked about at the same time.

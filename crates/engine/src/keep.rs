@@ -2,7 +2,7 @@
 //!
 //! What a kept backup is spared is decided in `model::retention` and `model::deletion`. Always
 //! true: only a complete backup gets an annotation, and one that a deletion reached at the same
-//! moment does not have it in the end.
+//! moment does not have it in the end; a store that fails takes no annotation away.
 
 use bytes::Bytes;
 use model::backup::BackupStatus;
@@ -29,6 +29,13 @@ pub enum KeepError {
         #[source]
         source: BadKeep,
     },
+    #[error("backup {id} is kept ({target}), but nobody could look whether it is still complete")]
+    Unchecked {
+        id: BackupId,
+        target: KeepTarget,
+        #[source]
+        source: StoreError,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -39,7 +46,8 @@ pub enum KeepError {
 /// the annotation, so that one of the two gives way.
 ///
 /// # Errors
-/// When the backup is not complete, or the store refuses.
+/// When the backup is not complete, or the store refuses. If it refuses only the second look, the
+/// backup is kept: as before, if it was, else as asked for.
 pub async fn keep(
     bucket: &Bucket,
     layout: &Layout,
@@ -47,14 +55,40 @@ pub async fn keep(
     target: KeepTarget,
 ) -> Result<(), KeepError> {
     check_done(bucket, layout, id).await?;
-    let key = layout.annotation_keep(id);
-    let body = Bytes::from_static(target.render().as_bytes());
-    bucket.write(&key, body).await?;
-    if let Err(error) = check_done(bucket, layout, id).await {
-        bucket.delete(&key).await?;
-        return Err(error);
+    let before = match kept(bucket, layout, id).await {
+        Ok(before) => before,
+        // Now it gets one that can be understood.
+        Err(KeepError::Annotation { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    annotate(bucket, layout, id, target).await?;
+    match check_done(bucket, layout, id).await {
+        Err(error @ (KeepError::NotDone { .. } | KeepError::Gone { .. })) => {
+            bucket.delete(&layout.annotation_keep(id)).await?;
+            Err(error)
+        }
+        Err(KeepError::Store(source)) => {
+            let id = *id;
+            let mut target = target;
+            if let Some(before) = before
+                && annotate(bucket, layout, &id, before).await.is_ok()
+            {
+                target = before;
+            }
+            Err(KeepError::Unchecked { id, target, source })
+        }
+        looked => looked,
     }
-    Ok(())
+}
+
+async fn annotate(
+    bucket: &Bucket,
+    layout: &Layout,
+    id: &BackupId,
+    target: KeepTarget,
+) -> Result<(), StoreError> {
+    let body = Bytes::from_static(target.render().as_bytes());
+    bucket.write(&layout.annotation_keep(id), body).await
 }
 
 /// Hands a backup back to retention; one that is not kept stays as it is.

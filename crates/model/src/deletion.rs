@@ -180,11 +180,7 @@ pub fn plan_delete(request: &DeletionRequest, facts: &Facts) -> Result<DeletionP
     refuse_unclear(facts)?;
     let fates = catalogue::choose(request, facts)?;
     let (going, staying): (Vec<_>, Vec<_>) = fates.iter().partition(|fate| fate.goes);
-    let needs = wal::Needs::gather(facts, &ids(&staying), &ids(&going));
-    let needs = match &request.choice {
-        Choice::Backup(id) => needs.stay_beside_older(id, facts),
-        Choice::Policy(_) => needs,
-    };
+    let needs = wal::Needs::gather(facts, &request.choice, &ids(&staying), &ids(&going));
     let backups = fates.iter().map(|fate| BackupFate {
         id: fate.id,
         reason: fate.reason.clone(),
@@ -250,6 +246,18 @@ impl DeletionPlan {
     pub fn going(&self) -> impl Iterator<Item = (&BackupId, &Going)> {
         let fates = self.backups.iter();
         fates.filter_map(|fate| Some((&fate.id, fate.goes.as_ref()?)))
+    }
+
+    /// Backups that say STARTED though a later one is DONE, and how many WAL files stay only
+    /// because such a backup may still be going on.
+    pub fn held(&self) -> BTreeMap<BackupId, usize> {
+        let mut held = BTreeMap::new();
+        for run in &self.wal {
+            if let WalFate::HeldBy(id) = run.fate {
+                *held.entry(id).or_default() += run.count;
+            }
+        }
+        held
     }
 
     /// What to delete once every record is marked: the next group only when the one before it is

@@ -7,11 +7,10 @@ use std::time::Duration;
 use clap::Parser;
 use cloud::Environment;
 use engine::backup::{
-    BackupOutcome, BackupRequest, CheckpointMode, OnDamage, TakenBackup, World, send_taken,
+    BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules, TakenBackup, World, send_taken,
     take_backup,
 };
 use model::backup::id::BackupId;
-use model::backup::plan::CuttingRules;
 use model::backup::reference::check_backup_name;
 use model::codec::Codec;
 use model::size::parse_size;
@@ -118,6 +117,9 @@ struct Effort {
     /// Say something on the PostgreSQL connection this often; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     keepalive_interval: u64,
+    /// Use at most this much memory, such as 64MB: smaller parts, then fewer jobs [barman-rs only]
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<String>,
     /// Fail when a page has a wrong checksum, instead of warning and going on [barman-rs only]
     #[arg(long)]
     fail_on_damage: bool,
@@ -161,7 +163,10 @@ barman-cloud-wal-archive). It is listed as DONE only when everything is in the o
 WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, until a later backup \
 finds that it has.
 
-Memory: each of the jobs holds up to four parts of an archive and one compression window.
+Memory: 16 MiB, and for each job 2 MiB, four parts of an archive, and the codec's tables. Parts \
+are of 8 MiB, or of a 9000th of an archive above 70 GB; tables take 1 MiB with gzip, LZ4 and \
+snappy, 5 with Zstandard, 8 with bzip2. A million files take 60 MiB more. --max-memory makes \
+parts smaller, then fewer, then jobs.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.
@@ -251,16 +256,19 @@ const MAX_ARCHIVE_BYTES: u64 = 1 << 40;
 /// How long to wait until the WAL that a backup needs has arrived next to it.
 const WAL_PATIENCE: Duration = Duration::from_secs(30);
 impl Args {
-    fn into_request(self) -> Result<BackupRequest, Failure> {
+    fn request(&self) -> Result<BackupRequest, Failure> {
         if let Some(name) = &self.name {
             check_backup_name(name)?;
         }
-        let effort = self.effort;
+        let effort = &self.effort;
         Ok(BackupRequest {
-            name: self.name,
+            name: self.name.clone(),
             codec: self.compression.codec(),
-            jobs: effort.jobs,
-            max_archive_bytes: parse_size(&effort.max_archive_size)?.min(MAX_ARCHIVE_BYTES),
+            rules: Rules {
+                jobs: effort.jobs,
+                max_archive_bytes: parse_size(&effort.max_archive_size)?.min(MAX_ARCHIVE_BYTES),
+                max_memory_bytes: effort.max_memory.as_deref().map(parse_size).transpose()?,
+            },
             checkpoint: match effort.immediate_checkpoint {
                 true => CheckpointMode::Immediate,
                 false => CheckpointMode::Spread,
@@ -286,11 +294,7 @@ impl Args {
             ));
         }
         let tags = self.tags.read()?;
-        let request = self.into_request()?;
-        let rules = CuttingRules {
-            jobs: request.jobs.get(),
-            max_archive_bytes: request.max_archive_bytes,
-        };
+        let request = self.request()?;
         let progress = Arc::new(Reporter::new(log, "sending"));
         let id = taken.id;
         let damaged = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
@@ -303,7 +307,7 @@ impl Args {
                 progress,
                 cancel,
             };
-            Ok(send_taken(&taken, request.codec, rules, &world).await?)
+            Ok(send_taken(&taken, request.codec, &request.rules, &world).await?)
         })?;
         report_damage(&id, damaged.len(), log);
         log.line(Level::Info, &format!("backup {id} is in the object store"));
@@ -387,6 +391,7 @@ impl CloudCommand for Args {
             .encrypted_at_rest(&self.at_rest)?
             .encrypted(self.encryption.read()?)
             .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);
+        let (tags, request) = (self.tags.read()?, self.request()?);
         if self.common.test {
             return place.test();
         }
@@ -397,8 +402,6 @@ impl CloudCommand for Args {
             .connection
             .options()
             .resolve(&postgres::Environment::gather())?;
-        let tags = self.tags.read()?;
-        let request = self.into_request()?;
         let progress = Arc::new(Reporter::new(log, "backing up"));
         let outcome = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
             let layout = place.layout().clone();
@@ -423,14 +426,14 @@ mod tests {
     use crate::cloud::parse_words;
 
     fn request(words: &[&str]) -> BackupRequest {
-        parse_words::<Args>(words).into_request().unwrap()
+        parse_words::<Args>(words).request().unwrap()
     }
 
     #[test]
     fn defaults_are_barmans() {
         let request = request(&["s3://b/p", "main"]);
-        assert_eq!((request.codec, request.jobs.get()), (Codec::None, 2));
-        assert_eq!(request.max_archive_bytes, 100 << 30);
+        assert_eq!((request.codec, request.rules.jobs.get()), (Codec::None, 2));
+        assert_eq!(request.rules.max_archive_bytes, 100 << 30);
         assert_eq!(request.checkpoint, CheckpointMode::Spread);
         assert_eq!(request.keepalive, Some(Duration::from_secs(60)));
         assert_eq!(request.on_damage, OnDamage::Warn);
@@ -452,8 +455,8 @@ mod tests {
             "0",
             "--fail-on",
         ]);
-        assert_eq!((request.codec, request.jobs.get()), (Codec::Zstd, 4));
-        assert_eq!(request.max_archive_bytes, 2 << 30);
+        assert_eq!((request.codec, request.rules.jobs.get()), (Codec::Zstd, 4));
+        assert_eq!(request.rules.max_archive_bytes, 2 << 30);
         assert_eq!(request.checkpoint, CheckpointMode::Immediate);
         assert_eq!(request.keepalive, None);
         assert_eq!(request.on_damage, OnDamage::Fail);
@@ -463,14 +466,14 @@ mod tests {
     #[test]
     fn an_archive_is_never_larger_than_a_provider_takes() {
         let request = request(&["s3://b/p", "main", "-S", "5TB"]);
-        assert_eq!(request.max_archive_bytes, MAX_ARCHIVE_BYTES);
+        assert_eq!(request.rules.max_archive_bytes, MAX_ARCHIVE_BYTES);
     }
 
     #[test]
     fn a_bare_letter_is_no_size_and_a_backup_id_is_no_name() {
         for words in [["-S", "10G"], ["-n", "20261121T081523"], ["-n", "latest"]] {
             let words = [&["s3://b/p", "main"], &words[..]].concat();
-            let refused = parse_words::<Args>(&words).into_request().unwrap_err();
+            let refused = parse_words::<Args>(&words).request().unwrap_err();
             assert_eq!(refused.exit, crate::failure::Exit::Usage, "{words:?}");
         }
     }

@@ -105,6 +105,25 @@ impl CloudCommand for Args {
     }
 }
 
+/// A backup that was killed says STARTED for ever: nobody else would tell.
+fn warn_of_held(plan: &DeletionPlan, log: &Log) {
+    let held = plan.held();
+    for (id, count) in &held {
+        let text = format!(
+            "{count} WAL file(s) stay only because backup {id} is STARTED, though a later one is \
+             DONE"
+        );
+        log.line(Level::Warning, &text);
+    }
+    if let Some(id) = held.keys().next().filter(|_| log.shows(Level::Warning)) {
+        let text = format!(
+            "If no backup is being taken, delete what is left of it with -b {id}; the next \
+             deletion takes the WAL along."
+        );
+        log.line(Level::Hint, &text);
+    }
+}
+
 fn warn_without_locks(bucket: &Bucket, log: &Log) {
     if bucket.locks.is_none() {
         let text = "--check-object-lock means nothing: this store cannot lock objects";
@@ -151,7 +170,9 @@ impl Args {
             minimum_redundancy: self.minimum_redundancy,
             now: Timestamp::now(),
         };
-        Ok(Some(plan_delete(&request, facts)?))
+        let plan = plan_delete(&request, facts)?;
+        warn_of_held(&plan, log);
+        Ok(Some(plan))
     }
 
     async fn carry_out(

@@ -3,15 +3,17 @@
 use clap::{ArgGroup, Parser};
 use engine::catalogue::read_catalogue;
 use engine::keep;
+use model::backup::catalogue::{Catalogue, ResolveError};
+use model::backup::id::BackupId;
 use model::backup::reference::BackupRef;
 use model::keep::KeepTarget;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::{self, Common};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::later::Later;
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::runtime;
 
 /// Keep a backup whatever the retention policy says, or let it go again.
@@ -50,7 +52,7 @@ Examples:
 
 Exit status:
   0  done                            3  the command line is wrong
-  1  no such id, or it is not DONE   4  something else, such as a name that no backup has
+  1  the backup is not DONE          4  something else, such as a backup that is not there
   2  the object store is unreachable";
 
 /// What is asked for.
@@ -70,6 +72,30 @@ impl Args {
     }
 }
 
+/// The backup that is meant. As in Barman one that is not there can be asked about and released,
+/// but not kept, and its id is then as wrong as a name that no backup has.
+fn find(
+    backups: &Catalogue,
+    wanted: &BackupRef,
+    wish: &Wish,
+    log: &Log,
+) -> Result<BackupId, Failure> {
+    match (backups.resolve(wanted), wish) {
+        (Ok((id, _)), _) => Ok(*id),
+        (Err(error @ ResolveError::UnknownId { .. }), Wish::Keep(_)) => Err(Failure {
+            exit: Exit::Other,
+            ..error.into()
+        }),
+        (Err(error @ ResolveError::UnknownId { id }), _) => {
+            log.line(Level::Warning, &error.to_string());
+            Ok(id)
+        }
+        // An annotation can be read beside any record.
+        (Err(ResolveError::Unreadable { id, .. }), Wish::Release | Wish::Status) => Ok(id),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
 impl CloudCommand for Args {
     const LATER: &'static [&'static [Later]] = &[];
 
@@ -77,7 +103,7 @@ impl CloudCommand for Args {
         &self.common
     }
 
-    fn run(self, _log: &Log) -> Result<(), Failure> {
+    fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
@@ -87,8 +113,10 @@ impl CloudCommand for Args {
         let said = runtime::run_or_drop(async {
             let (bucket, layout) = (place.open().await?, place.layout());
             let found = read_catalogue(&bucket, layout).await?;
-            let (id, _) = found.backups.resolve(&wanted)?;
-            match self.wish() {
+            flags::warn_of_unreadable(&found.backups, &wanted, log);
+            let wish = self.wish();
+            let id = &find(&found.backups, &wanted, &wish, log)?;
+            match wish {
                 Wish::Keep(target) => keep::keep(&bucket, layout, id, target).await?,
                 Wish::Release => keep::release(&bucket, layout, id).await?,
                 Wish::Status => return Ok(Some(keep::kept(&bucket, layout, id).await?)),

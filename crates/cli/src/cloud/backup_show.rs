@@ -59,6 +59,7 @@ impl CloudCommand for Args {
             let bucket = place.open().await?;
             Ok(read_catalogue(&bucket, place.layout()).await?)
         })?;
+        flags::warn_of_unreadable(&found.backups, &wanted, log);
         let (id, info) = found.backups.resolve(&wanted)?;
         // Not in the sheet: its form is Barman's.
         for page in found.damaged.get(id).into_iter().flatten() {

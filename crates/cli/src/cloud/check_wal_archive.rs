@@ -50,7 +50,7 @@ impl CloudCommand for Args {
             .common
             .place(&self.destination_url, &self.server_name)?;
         if self.common.test {
-            return place.test();
+            return place.test_connection();
         }
         let from = self.timeline.map(TimelineId::new);
         let (found, address) = runtime::run_or_drop(async {

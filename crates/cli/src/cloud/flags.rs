@@ -9,12 +9,13 @@ use clap::{ArgAction, Args};
 use cloud::{Creation, DEFAULT_READ_TIMEOUT, Encryption, Environment, ErrorKind};
 use cloud::{Location, Provider, StoreOptions};
 use engine::store::Bucket;
+use model::backup::catalogue::{BackupRef, Catalogue};
 use model::cloud::Layout;
 
 use super::providers::{AtRestFlags, AzureFlags, BlockFlags};
 use crate::arguments;
 use crate::failure::{Exit, Failure};
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::runtime;
 
 /// Options of every cloud command.
@@ -165,7 +166,15 @@ impl Place {
         Ok(cloud::open_or_create(&self.location, &self.options, &environment).await?)
     }
 
-    /// What `--test` does: one request, and the bucket must exist.
+    /// What `--test` does where a missing bucket would be made.
+    pub fn test_connection(&self) -> Result<(), Failure> {
+        match self.test() {
+            Err(failure) if failure.exit == Exit::Failed => Ok(()),
+            tested => tested,
+        }
+    }
+
+    /// What `--test` does: one request, and the bucket must exist, else the status is 1.
     pub fn test(&self) -> Result<(), Failure> {
         runtime::run_or_drop(async {
             let opened = cloud::open(&self.location, &self.options, &Environment::gather()).await;
@@ -178,6 +187,17 @@ impl Place {
             })?;
             Ok(cloud::check_connectivity(&bucket).await?)
         })
+    }
+}
+
+/// Warns of records that cannot be read where a name or a shortcut could mean one of them.
+pub fn warn_of_unreadable(backups: &Catalogue, wanted: &BackupRef, log: &Log) {
+    if matches!(wanted, BackupRef::Id(_)) {
+        return;
+    }
+    for (id, reason) in backups.unreadable() {
+        let text = format!("the record of backup {id} is left out: {reason}");
+        log.line(Level::Warning, &text);
     }
 }
 

@@ -124,6 +124,7 @@ enum Choice {
 impl Args {
     fn choice(&self, log: &Log) -> Result<Choice, Failure> {
         let target = &self.target;
+        let timeline = target.target_tli.as_deref().map(str::parse).transpose()?;
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         if !matches!(wanted, BackupRef::Auto) {
             if target.is_given() {
@@ -140,7 +141,6 @@ impl Args {
             (None, Some(lsn)) => AutoTarget::Lsn(lsn.parse()?),
             (None, None) => AutoTarget::Latest,
         };
-        let timeline = target.target_tli.as_deref().map(str::parse).transpose()?;
         Ok(Choice::Best(
             auto,
             timeline.unwrap_or(TimelineChoice::Current),
@@ -245,11 +245,11 @@ impl CloudCommand for Args {
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
         let place = place.encrypted(self.customer_key.read()?);
+        let choice = self.choice(log)?;
+        let tablespaces = self.tablespaces()?;
         if self.common.test {
             return place.test();
         }
-        let choice = self.choice(log)?;
-        let tablespaces = self.tablespaces()?;
         let progress: Arc<dyn Progress> = Arc::new(Reporter::new(log, "restoring"));
         let destination = std::path::absolute(&self.recovery_dir).map_err(|error| {
             let what = format!("cannot use {}: {error}", self.recovery_dir.display());

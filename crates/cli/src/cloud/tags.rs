@@ -1,9 +1,10 @@
 //! The options that tag what is uploaded, in both of Barman's spellings.
 //!
 //! What a tag may be is judged in `cloud`. Statuses are Barman's: a word that is no tag at all is
-//! a wrong command line, as is a bad `--tag`; what the store would refuse is status 4.
+//! a wrong command line, as is a bad `--tag`; what the store would refuse is status 4. Of several
+//! `--tags` the last one counts, as with Barman.
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use cloud::{BadTag, Tag, tag_set};
 use engine::store::TagSet;
 
@@ -17,7 +18,8 @@ pub struct TagFlags {
     #[arg(long, value_name = "KEY,VALUE", conflicts_with = "tags")]
     tag: Vec<String>,
     /// Older form of --tag: several tags in a row, written as CSV
-    #[arg(long, value_name = "KEY,VALUE", num_args = 0..)]
+    #[arg(long, value_name = "KEY,VALUE", num_args = 0.., action = ArgAction::Set)]
+    #[arg(overrides_with = "tags")]
     tags: Vec<String>,
 }
 
@@ -29,7 +31,8 @@ pub struct HistoryTagFlags {
     #[arg(long, value_name = "KEY,VALUE", conflicts_with = "history_tags")]
     history_tag: Vec<String>,
     /// Older form of --history-tag: several tags in a row, written as CSV
-    #[arg(long, value_name = "KEY,VALUE", num_args = 0..)]
+    #[arg(long, value_name = "KEY,VALUE", num_args = 0.., action = ArgAction::Set)]
+    #[arg(overrides_with = "history_tags")]
     history_tags: Vec<String>,
 }
 
@@ -75,6 +78,24 @@ mod tests {
     fn exit(words: &[&str], rows: &[&str]) -> Option<Exit> {
         let owned = |list: &[&str]| list.iter().map(|word| word.to_string()).collect::<Vec<_>>();
         read(&owned(words), &owned(rows)).err().map(|it| it.exit)
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Words {
+        #[command(flatten)]
+        tags: TagFlags,
+    }
+
+    #[test]
+    fn of_several_rows_the_last_one_counts_and_of_single_tags_every_one() {
+        // Seen with Barman 3.20.1, in the header that it sends.
+        let encoded = |words: &[&str]| {
+            let words = std::iter::once(&"x").chain(words);
+            let set = <Words as clap::Parser>::parse_from(words).tags.read();
+            set.unwrap().encoded().to_owned()
+        };
+        assert_eq!(encoded(&["--tags", "a,b", "k,v", "--tags", "c,d"]), "c=d");
+        assert_eq!(encoded(&["--tag", "a,b", "--tag", "c,d"]), "a=b&c=d");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use cloud::Environment;
 use engine::wal::archive::{ArchiveRequest, Archived, WalTags, archive_wal};
 use engine::wal::archive_ahead::{Ahead, archive_ahead};
 use engine::wal::archived_notes::ArchivedNotes;
+use engine::wal::inspect::wal_name;
 use model::codec::Codec;
 use model::wal::ahead::fingerprint;
 
@@ -105,18 +106,19 @@ Exit status:
 PostgreSQL keeps the file and tries again after every status but 0.";
 
 impl Args {
-    fn into_request(self) -> Result<ArchiveRequest, Failure> {
-        let path = match self.wal_path {
-            Some(path) => path,
-            None => hook::incoming_wal(&Environment::gather())?.ok_or_else(no_path)?,
-        };
+    /// What is asked for; the path is empty where none was given.
+    fn request(&self) -> Result<ArchiveRequest, Failure> {
         let codec = self.compression.codec();
         let level = self
             .compression_level
-            .map(|word| parse_level(codec, &word))
+            .as_ref()
+            .map(|word| parse_level(codec, word))
             .transpose()?;
+        if let Some(path) = &self.wal_path {
+            wal_name(path)?;
+        }
         Ok(ArchiveRequest {
-            path,
+            path: self.wal_path.clone().unwrap_or_default(),
             codec,
             level: level.flatten(),
             tags: WalTags {
@@ -188,11 +190,14 @@ impl CloudCommand for Args {
             .encrypted_at_rest(&self.at_rest)?
             .in_blocks(&self.blocks)?
             .encrypted(self.encryption.read()?);
+        let mut request = self.request()?;
         if self.common.test {
             return place.test();
         }
-        let (file_count, folder) = (usize::from(self.parallel), self.prefetch_cache_dir.clone());
-        let request = self.into_request()?;
+        if self.wal_path.is_none() {
+            request.path = hook::incoming_wal(&Environment::gather())?.ok_or_else(no_path)?;
+        }
+        let (file_count, folder) = (usize::from(self.parallel), self.prefetch_cache_dir);
         let notes = match file_count {
             0 | 1 => None,
             _ => open_notes(&place, folder, log),
@@ -255,7 +260,7 @@ fn open_notes(place: &Place, folder: Option<PathBuf>, log: &Log) -> Option<Archi
             let what = format!("cannot use {}: {error}", folder.display());
             Failure::new(Exit::Other, what)
         })?;
-        Ok(ArchivedNotes::open(&folder)?)
+        Ok(ArchivedNotes::open(&folder, &own)?)
     };
     match open() {
         Ok(notes) => Some(notes),

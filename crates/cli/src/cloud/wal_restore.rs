@@ -88,10 +88,10 @@ impl Args {
     fn fetch(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
         let place = place.encrypted(self.customer_key.read()?);
+        let request = self.request()?;
         if self.common.test {
             return place.test();
         }
-        let request = self.request()?;
         let prefetcher = match request.name {
             WalName::Segment(_) => self.prefetcher(&place, log),
             _ => None,

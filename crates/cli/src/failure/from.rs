@@ -130,10 +130,13 @@ impl From<StoreError> for Failure {
 impl From<ResolveError> for Failure {
     fn from(error: ResolveError) -> Failure {
         let exit = match error {
-            ResolveError::AutoNeedsTarget => Exit::Usage,
-            // Barman 3.20.1 looks a name up before anything else and ends with 4 if none has it.
-            ResolveError::UnknownName { .. } | ResolveError::AmbiguousName { .. } => Exit::Other,
-            _ => Exit::Failed,
+            // Barman 3.20.1 looks up what is no id before anything else, and ends with 4 if that
+            // leads nowhere.
+            ResolveError::AutoNeedsTarget
+            | ResolveError::UnknownName { .. }
+            | ResolveError::AmbiguousName { .. }
+            | ResolveError::NoneSuch { .. } => Exit::Other,
+            ResolveError::UnknownId { .. } | ResolveError::Unreadable { .. } => Exit::Failed,
         };
         Failure::new(exit, error.to_string())
             .with_hint("barman-cloud-backup-list shows the backups that there are.")
@@ -144,6 +147,7 @@ impl From<KeepError> for Failure {
     fn from(error: KeepError) -> Failure {
         match error {
             KeepError::Store(error) => of_store(&error),
+            KeepError::Unchecked { .. } => of_work(&error, Exit::Other),
             error => Failure::new(Exit::Failed, causes::in_one_line(&error)),
         }
     }
@@ -234,6 +238,8 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Failure {
         let failure = match &error {
             BackupError::Store(error) => of_store(error),
+            BackupError::Memory(error) => Failure::new(Exit::Usage, error.to_string())
+                .with_hint("Give --max-memory more, or leave it out. Fewer --jobs need less."),
             // Barman's status for a backup that its hook cannot send.
             BackupError::Taken { .. } => Failure::new(Exit::Other, error.to_string()),
             BackupError::Upload(error) => match of_store(error) {

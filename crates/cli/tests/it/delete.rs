@@ -72,6 +72,23 @@ fn a_policy_deletes_what_it_does_not_need() {
 }
 
 #[test]
+fn a_backup_that_never_ended_holds_wal_with_a_warning() {
+    let store = archive();
+    let record = "begin_wal=000000010000000000000003\nserver_name=cloud\nstatus=STARTED\n";
+    put(&store, "20261105T000000/backup.info", record);
+    let said = ask(DELETE, &store, "-r REDUNDANCY\u{a0}1");
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    assert_eq!(left(&store), (2, 4));
+    let warning = "WARNING: 3 WAL file(s) stay only because backup 20261105T000000 is STARTED";
+    for words in [warning, "HINT", "with -b 20261105T000000"] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    let said = ask(DELETE, &store, "-b 20261105T000000");
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    assert_eq!(left(&store), (1, 1));
+}
+
+#[test]
 fn a_backup_is_deleted_by_id_by_name_and_by_shortcut() {
     let store = archive();
     for (word, expected) in [

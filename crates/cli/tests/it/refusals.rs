@@ -83,6 +83,28 @@ fn every_spelling_of_the_azure_credential_takes_the_same_words() {
 }
 
 #[test]
+fn a_test_of_the_connection_judges_the_command_line_first() {
+    for (name, words) in [
+        ("barman-cloud-backup", "-t -S 1G file:///x main"),
+        ("barman-cloud-backup", "-t -n latest file:///x main"),
+        ("barman-cloud-backup", "-t --tag k file:///x main"),
+        ("barman-cloud-wal-archive", "-t file:///x main nonsense"),
+        (
+            "barman-cloud-wal-archive",
+            "-t --gzip --compression-level x file:///x main",
+        ),
+        ("barman-cloud-wal-restore", "-t file:///x main nonsense /y"),
+        (
+            "barman-cloud-restore",
+            "-t --target-tli x file:///x main auto /y",
+        ),
+    ] {
+        let said = start(name, words);
+        assert_eq!(said.status, 3, "{name} {words}: {}", said.stderr);
+    }
+}
+
+#[test]
 fn commands_that_are_not_there_yet_end_with_an_error() {
     let all = [
         ("barman", "backup main"),

@@ -9,7 +9,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 use rustix::io::Errno;
 
+use super::direct::{AlignedBuffer, NewFile};
 use crate::tarball::read::{Member, MemberKind, TarReader};
 use crate::upload::StopFlag;
 
@@ -100,7 +101,7 @@ pub fn extract(source: impl Read, target: &Target<'_>) -> Result<Extracted, Extr
         root,
         current: None,
         as_root: rustix::process::geteuid().is_root(),
-        buffer: vec![0; 256 * 1024],
+        buffer: AlignedBuffer::new(),
         extracted: Extracted::default(),
     };
     let mut tar = TarReader::new(source);
@@ -129,7 +130,7 @@ struct Extractor<'a> {
     /// The directory used last: members come in the order of a walk.
     current: Option<(Vec<u8>, OwnedFd)>,
     as_root: bool,
-    buffer: Vec<u8>,
+    buffer: AlignedBuffer,
     extracted: Extracted,
 }
 
@@ -196,13 +197,14 @@ impl Extractor<'_> {
         let directory = self.open_directory(parent)?;
         let mode = Mode::from_raw_mode(0o600);
         let file = openat(directory, OsStr::from_bytes(name), NEW_FILE, mode);
-        let mut file = File::from(file.map_err(|errno| failed(errno.into()))?);
+        let file = File::from(file.map_err(|errno| failed(errno.into()))?);
         let wanted = Mode::from_raw_mode(member.mode & 0o777);
         fchmod(&file, wanted).map_err(|errno| failed(errno.into()))?;
         if let Some((uid, gid)) = owner {
             fchown(&file, Some(uid), Some(gid)).map_err(|errno| failed(errno.into()))?;
         }
-        let crc32c = self.copy(tar, |content| file.write_all(content).map_err(failed))?;
+        let mut file = NewFile::new(file, member.size_bytes);
+        let crc32c = self.copy(tar, |content| file.write(content).map_err(failed))?;
         self.note(path, member.size_bytes, crc32c);
         Ok(())
     }
@@ -214,15 +216,15 @@ impl Extractor<'_> {
     ) -> Result<u32, ExtractError> {
         let mut crc32c = 0;
         loop {
-            let count = tar.read(&mut self.buffer).map_err(ExtractError::Archive)?;
-            if count == 0 {
+            let content = self.buffer.fill(tar).map_err(ExtractError::Archive)?;
+            if content.is_empty() {
                 return Ok(crc32c);
             }
             if self.target.stop.is_raised() {
                 return Err(ExtractError::Stopped);
             }
-            crc32c = crc32c::crc32c_append(crc32c, &self.buffer[..count]);
-            write(&self.buffer[..count])?;
+            crc32c = crc32c::crc32c_append(crc32c, content);
+            write(content)?;
         }
     }
 

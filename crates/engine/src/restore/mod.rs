@@ -6,6 +6,7 @@
 //! before the plan is known to be possible.
 
 mod claim;
+mod direct;
 mod extract;
 mod verify;
 

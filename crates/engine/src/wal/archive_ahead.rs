@@ -8,6 +8,7 @@
 //! is archived again, which finds the same content there.
 
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use model::cloud::Layout;
 use model::wal::ahead::Position;
 use model::wal::name::{SegmentName, WalName};
+use tokio::sync::Semaphore;
 
 use super::archive::{ArchiveError, ArchiveRequest, Archived};
 use super::archive::{Way, archive_inspected, on_blocking_thread};
@@ -64,10 +66,12 @@ pub async fn archive_ahead(
         true => Way {
             cores: Cores::All,
             shelf: &Shelf::default(),
+            turns: Semaphore::new(1),
         },
         false => Way {
             cores: Cores::One,
             shelf: &Shelf::of(layout, segment_of(&inspected.path).iter().chain(&segments)),
+            turns: Semaphore::new(available_parallelism().map_or(1, usize::from)),
         },
     };
     let place = (bucket, layout);

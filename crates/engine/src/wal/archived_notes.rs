@@ -96,14 +96,15 @@ impl From<&Metadata> for SameFile {
 }
 
 impl ArchivedNotes {
-    /// Opens the notes in this folder, making it if it is missing.
+    /// Opens the notes in this folder, making it if it is missing. `owner` tells the store and the
+    /// server that they are about from all others that use the same folder.
     ///
     /// # Errors
     /// When the folder cannot be made, or others could have put something there.
-    pub fn open(folder: &Path) -> Result<ArchivedNotes, FolderError> {
+    pub fn open(folder: &Path, owner: &str) -> Result<ArchivedNotes, FolderError> {
         open_private(folder)?;
         Ok(ArchivedNotes {
-            file: folder.join("wal-archived-ahead"),
+            file: folder.join(format!("wal-archived-ahead-{owner}")),
         })
     }
 
@@ -241,7 +242,7 @@ mod tests {
 
     /// A note of a new file, as if that had been looked at so much later.
     fn noted(place: &Path, content: &[u8], later: Duration) -> (ArchivedNotes, PathBuf) {
-        let notes = ArchivedNotes::open(&place.join("notes")).unwrap();
+        let notes = ArchivedNotes::open(&place.join("notes"), "us").unwrap();
         let path = place.join(NAME);
         fs::write(&path, content).unwrap();
         let sent = Sent {
@@ -263,6 +264,15 @@ mod tests {
             notes.forget(&NAME.parse().unwrap());
             assert_eq!(notes.key_of(&path).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_note_does_not_answer_for_another_store_in_the_same_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let (_, path) = noted(place.path(), b"content", LATER);
+        let others = ArchivedNotes::open(&place.path().join("notes"), "others").unwrap();
+        assert_eq!(others.key_of(&path).unwrap(), None);
+        assert!(!others.has(&NAME.parse().unwrap()));
     }
 
     #[test]

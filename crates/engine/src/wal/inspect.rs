@@ -2,20 +2,26 @@
 //!
 //! Everything here blocks. Always true: only a regular file is ever opened, once, and what was
 //! judged is what is sent: the same open file, of the same length.
+//!
+//! A file may come compressed under its bare name: `barman-wal-archive --gzip` leaves it so in a
+//! Barman server's `incoming` directory. Then its content is judged and sent, and not its bytes,
+//! which no reader would know to decompress.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use model::codec::Codec;
 use model::control_file::ControlFile;
-use model::format::backup_label;
 use model::postgres::{SegmentSize, SystemId};
 use model::wal::name::{SegmentName, WalName};
 use model::wal::segment::{BadSegment, check_segment};
 use model::wal::timeline::TimelineHistory;
 
 use super::archive::ArchiveError;
+use super::receive::{Gate, TEXT_LIMIT_BYTES};
+use crate::codec::decoder;
 
 /// A file that may be archived, open at its beginning.
 #[derive(Debug)]
@@ -63,6 +69,9 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
         return Err(refused("it is not a regular file".to_owned()));
     }
     let mut file = File::open(path).map_err(read_failed)?;
+    if let Some(codec) = compressed_with(&mut file).map_err(read_failed)? {
+        file = decompressed(file, codec, &name).map_err(read_failed)?;
+    }
     let seen_at = SystemTime::now();
     let metadata = file.metadata().map_err(read_failed)?;
     let segment_size = match &name {
@@ -76,11 +85,14 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
                 source,
             })?)
         }
-        WalName::BackupLabel { .. } | WalName::History(_) => {
+        WalName::History(timeline) => {
             let text = read_text(&mut file).map_err(read_failed)?;
-            check_text(&name, &text).map_err(refused)?;
+            let history = TimelineHistory::parse(*timeline, &text);
+            history.map_err(|error| refused(error.to_string()))?;
             None
         }
+        // Nothing reads its content, and whatever it is, WAL behind it must not be held up.
+        WalName::BackupLabel { .. } => None,
     };
     file.rewind().map_err(read_failed)?;
     Ok(Inspected {
@@ -124,23 +136,40 @@ fn neighbouring_clusters(path: &Path) -> Vec<SystemId> {
     parsed.map(|control| control.system_id).collect()
 }
 
+/// The text, whatever encoding the names of restore points in it have.
 fn read_text(file: &mut File) -> io::Result<String> {
-    const LONGEST_BYTES: u64 = 1024 * 1024;
-    let mut text = String::new();
-    let read = file.take(LONGEST_BYTES + 1).read_to_string(&mut text)?;
-    if read as u64 > LONGEST_BYTES {
+    let mut bytes = Vec::new();
+    let read = file.take(TEXT_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+    if read as u64 > TEXT_LIMIT_BYTES {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
-    Ok(text)
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn check_text(name: &WalName, text: &str) -> Result<(), String> {
-    match name {
-        WalName::History(timeline) => TimelineHistory::parse(*timeline, text)
-            .map(drop)
-            .map_err(|error| error.to_string()),
-        _ => backup_label::parse(text)
-            .map(drop)
-            .map_err(|error| error.to_string()),
+fn compressed_with(file: &mut File) -> io::Result<Option<Codec>> {
+    let mut head = Vec::new();
+    file.take(Codec::MAGIC_LENGTH as u64)
+        .read_to_end(&mut head)?;
+    file.rewind()?;
+    let codec = Codec::from_magic(&head);
+    Ok((codec != Codec::None).then_some(codec))
+}
+
+/// The content in a file that vanishes when it is closed; no more of it than its name allows.
+fn decompressed(file: File, codec: Codec, name: &WalName) -> io::Result<File> {
+    let mut source = decoder(codec, file)?;
+    let mut content = tempfile::tempfile()?;
+    let mut gate = Gate::before(name);
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match source.read(&mut buffer)? {
+            0 => break,
+            count => {
+                gate.pass(&buffer[..count]).map_err(io::Error::other)?;
+                content.write_all(&buffer[..count])?;
+            }
+        }
     }
+    content.rewind()?;
+    Ok(content)
 }

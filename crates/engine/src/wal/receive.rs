@@ -20,7 +20,7 @@ use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
 
 /// Histories and backup labels are a few lines; this is far more than PostgreSQL ever writes.
-const TEXT_LIMIT_BYTES: u64 = 1024 * 1024;
+pub(super) const TEXT_LIMIT_BYTES: u64 = 1024 * 1024;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// One page of WAL, which begins with the header.
 const HEAD_BYTES: usize = 8192;
@@ -34,10 +34,20 @@ pub struct Decoded {
 impl Decoded {
     /// Opens the content, on the blocking thread that reads it.
     ///
+    /// An object without a codec's suffix may be compressed all the same: Barman's hook script
+    /// stores what `barman-wal-archive --gzip` sent under the bare name.
+    ///
     /// # Errors
-    /// When the codec cannot be set up.
-    pub fn open(self) -> io::Result<Box<dyn Read>> {
-        decoder(self.codec, self.download)
+    /// When the codec cannot be set up, or the first bytes do not come.
+    pub fn open(mut self) -> io::Result<Box<dyn Read>> {
+        if self.codec != Codec::None {
+            return decoder(self.codec, self.download);
+        }
+        let mut head = Vec::new();
+        let mut beginning = (&mut self.download).take(Codec::MAGIC_LENGTH as u64);
+        beginning.read_to_end(&mut head)?;
+        let codec = Codec::from_magic(&head);
+        decoder(codec, io::Cursor::new(head).chain(self.download))
     }
 }
 

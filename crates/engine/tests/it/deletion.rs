@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
 use model::cloud::Layout;
-use model::deletion::{BEING_DELETED, Choice, DeletionRequest, plan_delete};
+use model::deletion::{BEING_DELETED, CannotDelete, Choice, DeletionRequest, plan_delete};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
@@ -220,6 +220,47 @@ async fn a_backup_that_is_kept_meanwhile_gets_its_record_back() {
     for (_, entry) in facts.backups.iter() {
         assert!(matches!(entry, Entry::Readable(info) if info.status == BackupStatus::Done));
     }
+}
+
+#[tokio::test]
+async fn what_the_store_lists_and_does_not_give_stops_the_deletion() {
+    for (withheld, is_record) in [
+        ("20261108T000000/backup.info", true),
+        ("annotations/keep", false),
+    ] {
+        let inner = filled().await;
+        let (bucket, _) = bucket_on(Arc::clone(&inner), Fault::None);
+        let keep = layout().annotation_keep(&MIDDLE.parse().unwrap());
+        put(&bucket, &keep, "full").await;
+        let (bucket, _) = bucket_on(Arc::clone(&inner), Fault::Withheld(withheld));
+        for choice in [by_id(OLD), by_policy("REDUNDANCY 1")] {
+            let facts = gather(&bucket, &layout()).await.unwrap();
+            let request = DeletionRequest {
+                choice,
+                minimum_redundancy: 0,
+                now: Timestamp::UNIX_EPOCH,
+            };
+            let refused = plan_delete(&request, &facts).unwrap_err();
+            let id = MIDDLE.parse().unwrap();
+            match refused {
+                CannotDelete::UnreadableRecord { id: said, .. } if is_record => {
+                    assert_eq!(said, id)
+                }
+                CannotDelete::UnreadableKeep { id: said, .. } if !is_record => assert_eq!(said, id),
+                other => panic!("{withheld}: {other}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_goes_while_the_catalogue_is_read_is_gone() {
+    let inner = filled().await;
+    let withheld = Fault::DeletedBefore("20261108T000000/backup.info");
+    let (bucket, _) = bucket_on(Arc::clone(&inner), withheld);
+    let facts = gather(&bucket, &layout()).await.unwrap();
+    assert_eq!(facts.backups.len(), 2);
+    assert_eq!(facts.backups.unreadable().count(), 0);
 }
 
 /// Locks the objects whose key ends like this.

@@ -1,13 +1,16 @@
 //! Keeping backups of a store in memory.
 
+use std::sync::Arc;
+
 use engine::keep::{KeepError, keep, kept, release};
 use engine::store::Bucket;
 use model::backup::BackupStatus;
 use model::backup::id::BackupId;
 use model::cloud::Layout;
 use model::keep::KeepTarget;
+use object_store::memory::InMemory;
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, bucket_on};
 
 async fn put_record(bucket: &Bucket, layout: &Layout, id: &BackupId, status: BackupStatus) {
     let text = format!("status={status}\n");
@@ -34,6 +37,31 @@ async fn only_a_complete_backup_is_kept() {
     for _ in 0..2 {
         release(&bucket, &layout, &id).await.unwrap();
         assert_eq!(kept(&bucket, &layout, &id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_at_the_second_look_takes_no_annotation_away() {
+    let layout = Layout::new("some/folder", "main").unwrap();
+    let id: BackupId = "20261121T081044".parse().unwrap();
+    for (before, after) in [
+        (None, KeepTarget::Standalone),
+        (Some(KeepTarget::Full), KeepTarget::Full),
+    ] {
+        let inner = Arc::new(InMemory::new());
+        let (bucket, _) = bucket_on(Arc::clone(&inner), Fault::None);
+        put_record(&bucket, &layout, &id, BackupStatus::Done).await;
+        if let Some(target) = before {
+            keep(&bucket, &layout, &id, target).await.unwrap();
+        }
+        // The record, the annotation; then the record again.
+        let (failing, _) = bucket_on(inner, Fault::ReadsAfter(2));
+        let refused = keep(&failing, &layout, &id, KeepTarget::Standalone).await;
+        let Err(KeepError::Unchecked { target, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(target, after);
+        assert_eq!(kept(&bucket, &layout, &id).await.unwrap(), Some(after));
     }
 }
 

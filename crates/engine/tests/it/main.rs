@@ -12,4 +12,5 @@ mod stores;
 mod uploads;
 mod wal;
 mod wal_ahead;
+mod wal_as_it_comes;
 mod wal_spool;

@@ -12,7 +12,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
 /// Where the store fails, if at all.
@@ -31,6 +31,12 @@ pub enum Fault {
     Put,
     /// Every write and deletion after so many of them; a deletion counts for each object.
     After(usize),
+    /// Reading an object whose key ends like this: it is not there, says the store that lists it.
+    Withheld(&'static str),
+    /// Another one deletes such an object just before it is read.
+    DeletedBefore(&'static str),
+    /// Every read after so many of them.
+    ReadsAfter(usize),
 }
 
 #[derive(Debug)]
@@ -39,6 +45,7 @@ pub struct FaultyStore {
     fault: Fault,
     parts: Arc<AtomicUsize>,
     changes: Arc<AtomicUsize>,
+    reads: AtomicUsize,
     pub calls: Arc<Mutex<Vec<String>>>,
 }
 
@@ -54,6 +61,7 @@ pub fn bucket_on(inner: Arc<InMemory>, fault: Fault) -> (Bucket, Arc<FaultyStore
         fault,
         parts: Arc::default(),
         changes: Arc::default(),
+        reads: AtomicUsize::default(),
         calls: Arc::default(),
     });
     let bucket = Bucket {
@@ -136,6 +144,20 @@ impl ObjectStore for FaultyStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.note("get", location);
+        let before = self.reads.fetch_add(1, Ordering::Relaxed);
+        match self.fault {
+            Fault::ReadsAfter(most) if before >= most => return broken(),
+            Fault::Withheld(ending) if location.as_ref().ends_with(ending) => {
+                return Err(object_store::Error::NotFound {
+                    path: location.to_string(),
+                    source: "on purpose".into(),
+                });
+            }
+            Fault::DeletedBefore(ending) if location.as_ref().ends_with(ending) => {
+                self.inner.delete(location).await?;
+            }
+            _ => {}
+        }
         self.inner.get_opts(location, options).await
     }
 

@@ -67,7 +67,7 @@ impl Place {
         archive_wal(&self.bucket, &self.layout, &request).await
     }
 
-    async fn fetch(&self, name: &str, partial: PartialPolicy) -> Result<Vec<u8>, FetchError> {
+    pub async fn fetch(&self, name: &str, partial: PartialPolicy) -> Result<Vec<u8>, FetchError> {
         let destination = self.directory.path().join("RECOVERYXLOG");
         let name = name.parse().unwrap();
         let request = FetchRequest {

@@ -28,7 +28,7 @@ fn finished(place: &Place, numbers: impl IntoIterator<Item = u64>) {
 }
 
 fn notes_of(place: &Place) -> ArchivedNotes {
-    ArchivedNotes::open(&place.directory.path().join("notes")).unwrap()
+    ArchivedNotes::open(&place.directory.path().join("notes"), "us").unwrap()
 }
 
 fn path_of(place: &Place, number: u64) -> PathBuf {

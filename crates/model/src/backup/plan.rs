@@ -2,8 +2,9 @@
 //!
 //! Barman reads any number of archives per data directory (`data.tar`, `data_0001.tar`, …), so the
 //! work is spread over several of them, each an ordinary single stream. Always true: every file is
-//! in exactly one archive, in the order of the walk; the last archive of the data directory is the
-//! last of the plan, since it stays open for `pg_control`, `backup_label` and `backup_manifest`.
+//! in exactly one archive, beside its neighbours of the walk; the last archive of the data
+//! directory is the last of the plan, since it stays open for `pg_control`, `backup_label` and
+//! `backup_manifest`.
 
 use std::ops::Range;
 
@@ -38,7 +39,8 @@ const MEMBER_OVERHEAD_BYTES: u64 = 1024;
 /// Cuts the files of every set (tablespaces and the data directory) into archives.
 ///
 /// `sets` holds, for each set, the sizes of its files in the order of the walk; the data directory
-/// must be among them. The plan lists tablespaces first and the data directory last.
+/// must be among them. The plan lists large archives first, so that jobs which take one after
+/// another end at about the same time.
 pub fn plan_archives(sets: &[(ArchiveSet, Vec<u64>)], rules: CuttingRules) -> Vec<PlannedArchive> {
     let total: u64 = sets
         .iter()
@@ -50,10 +52,14 @@ pub fn plan_archives(sets: &[(ArchiveSet, Vec<u64>)], rules: CuttingRules) -> Ve
     let is_data = |set: &ArchiveSet| matches!(set, ArchiveSet::Data);
     let tablespaces = sets.iter().filter(|(set, _)| !is_data(set));
     let data = sets.iter().filter(|(set, _)| is_data(set));
-    tablespaces
+    let mut archives: Vec<_> = tablespaces
         .chain(data)
         .flat_map(|(set, sizes)| cut(*set, sizes, target))
-        .collect()
+        .collect();
+    if let Some((_, others)) = archives.split_last_mut() {
+        others.sort_by_key(|archive| std::cmp::Reverse(archive.size_bytes));
+    }
+    archives
 }
 
 fn cost(size_bytes: u64) -> u64 {
@@ -125,6 +131,18 @@ mod tests {
     }
 
     #[test]
+    fn large_archives_come_first_and_the_one_that_stays_open_last() {
+        let sizes = vec![1, 100 * MIB, 300 * MIB, 200 * MIB, 70 * MIB];
+        let plan = plan_archives(&[(ArchiveSet::Data, sizes)], rules(2));
+        let sizes: Vec<_> = plan
+            .iter()
+            .map(|archive| archive.size_bytes / MIB)
+            .collect();
+        assert_eq!(sizes, [300, 200, 100, 0, 70]);
+        assert_eq!(plan.last().map(|archive| archive.name.number), Some(4));
+    }
+
+    #[test]
     fn an_empty_tablespace_still_has_its_archive() {
         let sets = [
             (ArchiveSet::Tablespace(1), vec![]),
@@ -142,8 +160,9 @@ mod tests {
         ) {
             let rules = CuttingRules { jobs, max_archive_bytes: max_mib * MIB };
             let plan = plan_archives(&[(ArchiveSet::Data, sizes.clone())], rules);
-            let indexes: Vec<_> =
+            let mut indexes: Vec<_> =
                 plan.iter().flat_map(|archive| archive.files.clone()).collect();
+            indexes.sort_unstable();
             prop_assert_eq!(indexes, (0..sizes.len()).collect::<Vec<_>>());
             for archive in &plan {
                 let fits = archive.size_bytes <= rules.max_archive_bytes;

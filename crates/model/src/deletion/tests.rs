@@ -84,13 +84,13 @@ fn the_plan_says_of_everything_why_it_goes_or_stays() {
          backup 20261101T010000 goes (3 objects): it is the one to delete\n\
          backup 20261101T020000 stays: another one is to be deleted\n\
          WAL 000000010000000000000001 stays (1 file): backup 20261101T000000, which stays, is \
-         older than the one to delete\n\
+         older than what goes\n\
          WAL 000000010000000000000002 to 000000010000000000000008.partial stays (6 files): backup \
          20261101T000000 needs it\n\
          WAL 00000002.history stays (1 file): timeline histories are never deleted\n\
          WAL 000000020000000000000008 stays (1 file): backup 20261101T000000 needs it\n\
          WAL 000000030000000000000001 stays (1 file): backup 20261101T000000, which stays, is \
-         older than the one to delete\n"
+         older than what goes\n"
     );
     facts.kept.insert(id(0), KeepTarget::Standalone);
     let policy = Choice::Policy("REDUNDANCY 1".parse().unwrap());
@@ -100,12 +100,12 @@ fn the_plan_says_of_everything_why_it_goes_or_stays() {
         "backup 20261101T000000 stays: it is kept (standalone)\n\
          backup 20261101T010000 goes (3 objects): a newer complete backup suffices\n\
          backup 20261101T020000 stays: number 1 of the newest 1 complete backups\n\
-         WAL 000000010000000000000001 goes (1 file): older than backup 20261101T020000, where the \
-         oldest need begins\n\
+         WAL 000000010000000000000001 stays (1 file): backup 20261101T000000, which stays, is on \
+         this timeline\n\
          WAL 000000010000000000000002 to 000000010000000000000003 stays (3 files): standalone \
          backup 20261101T000000 needs it\n\
-         WAL 000000010000000000000004 to 000000010000000000000008.partial goes (3 files): older \
-         than backup 20261101T020000, where the oldest need begins\n\
+         WAL 000000010000000000000004 to 000000010000000000000008.partial stays (3 files): backup \
+         20261101T000000, which stays, is on this timeline\n\
          WAL 00000002.history stays (1 file): timeline histories are never deleted\n\
          WAL 000000020000000000000008 goes (1 file): older than backup 20261101T020000, where the \
          oldest need begins\n\
@@ -197,16 +197,127 @@ fn a_backup_that_is_still_going_on_keeps_its_wal() {
         begin_xlog,
         ..BackupInfo::default()
     };
-    let lsn = Some("0/5000028".parse().unwrap());
-    for (begin, fate) in [
-        (lsn, WalFate::NotOlderThan(id(1))),
-        (None, WalFate::UnknownBegin(id(1))),
-    ] {
+    let fates = |begin| {
         let facts = facts(vec![done(1, 4, 4), going_on(begin)], &wal);
         let plan = plan_delete(&delete(0), &facts).unwrap();
-        assert_eq!(plan.wal[0].fate, fate);
-        assert!(plan.wal.iter().all(|run| run.goes.is_empty()));
+        plan.wal.iter().map(|run| run.fate).collect::<Vec<_>>()
+    };
+    let lsn = Some("0/5000028".parse().unwrap());
+    let needed = WalFate::NeededBy(id(1));
+    assert_eq!(fates(lsn), [WalFate::OlderThanLast(id(0)), needed]);
+    assert_eq!(fates(None), [WalFate::UnknownBegin(id(1))]);
+}
+
+#[test]
+fn a_backup_that_never_ended_holds_wal_and_the_plan_says_so() {
+    let wal: Vec<String> = (1..=9).map(|n| segment(1, n).to_string()).collect();
+    let wal: Vec<&str> = wal.iter().map(String::as_str).collect();
+    let started = BackupInfo {
+        status: BackupStatus::Started,
+        ..done(1, 4, 4)
+    };
+    let facts = facts(vec![done(1, 2, 3), started, done(1, 8, 9)], &wal);
+    let plan = plan_delete(&delete(0), &facts).unwrap();
+    let fates: Vec<(usize, WalFate)> = plan.wal.iter().map(|run| (run.count, run.fate)).collect();
+    let expected = [
+        (3, WalFate::OlderThan(id(2))),
+        (4, WalFate::HeldBy(id(1))),
+        (2, WalFate::NeededBy(id(2))),
+    ];
+    assert_eq!(fates, expected);
+    assert_eq!(plan.held().into_iter().collect::<Vec<_>>(), [(id(1), 4)]);
+    let plan = plan_delete(&delete(1), &facts).unwrap();
+    assert!(plan.held().is_empty(), "it goes itself");
+}
+
+/// The WAL that goes, as `timeline:segment`.
+fn wal_that_goes(request: &DeletionRequest, facts: &Facts) -> Vec<String> {
+    let plan = plan_delete(request, facts).unwrap();
+    let goes = plan.wal.into_iter().flat_map(|run| run.goes);
+    let text = |(name, _): (WalName, Codec)| {
+        let name = name.to_string();
+        format!("{}:{}", &name[7..8], &name[22..])
+    };
+    goes.map(text).collect()
+}
+
+/// Segments 1 to 4 of timeline 1, 3 to 8 of timeline 2 and 7 to 9 of timeline 3.
+fn three_timelines() -> Vec<String> {
+    let spans = [(1, 1..=4), (2, 3..=8), (3, 7..=9)];
+    let all = spans.into_iter().flat_map(|(timeline, numbers)| {
+        numbers.map(move |number| segment(timeline, number).to_string())
+    });
+    all.collect()
+}
+
+#[test]
+fn wal_of_a_timeline_that_a_backup_is_on_stays() {
+    let wal = three_timelines();
+    let wal: Vec<&str> = wal.iter().map(String::as_str).collect();
+    let newest = request(Choice::Policy("REDUNDANCY 1".parse().unwrap()), 0);
+    let failed = BackupInfo {
+        status: BackupStatus::Failed,
+        ..done(1, 2, 2)
+    };
+    // What Barman 3.20.1 deletes of the same.
+    for (request, backups, goes) in [
+        (&newest, vec![done(1, 1, 1), done(2, 5, 5)], "2:03 2:04"),
+        (
+            &newest,
+            vec![done(2, 4, 4), done(2, 5, 5)],
+            "1:01 1:02 1:03 1:04 2:03 2:04",
+        ),
+        (
+            &newest,
+            vec![done(2, 4, 4), failed, done(2, 5, 5)],
+            "2:03 2:04",
+        ),
+        (
+            &delete(0),
+            vec![done(1, 2, 2), done(1, 4, 4), done(3, 9, 9)],
+            "1:01 1:02 1:03",
+        ),
+        (
+            &delete(0),
+            vec![done(1, 2, 2), done(2, 4, 4), done(1, 4, 4)],
+            "2:03",
+        ),
+    ] {
+        assert_eq!(
+            wal_that_goes(request, &facts(backups, &wal)).join(" "),
+            goes
+        );
     }
+}
+
+#[test]
+fn wal_of_a_timeline_that_went_goes_with_the_next_backup() {
+    let wal = three_timelines();
+    let wal: Vec<&str> = wal.iter().map(String::as_str).collect();
+    let newest = request(Choice::Policy("REDUNDANCY 1".parse().unwrap()), 0);
+    let backups = vec![done(1, 1, 1), done(2, 5, 5), done(3, 8, 8)];
+    let facts = facts(backups, &wal);
+    let goes = wal_that_goes(&newest, &facts).join(" ");
+    assert_eq!(goes, "1:01 1:02 1:03 1:04 3:07");
+    let plan = plan_delete(&newest, &facts).unwrap();
+    let stays = plan.wal.iter().find(|run| run.goes.is_empty()).unwrap();
+    assert_eq!(stays.fate, WalFate::TimelineOfGoing(id(1)));
+}
+
+#[test]
+fn wal_stays_while_an_older_backup_is_kept_with_all_that_follows() {
+    let wal = three_timelines();
+    let wal: Vec<&str> = wal.iter().map(String::as_str).collect();
+    let newest = request(Choice::Policy("REDUNDANCY 1".parse().unwrap()), 0);
+    let backups = vec![done(2, 4, 4), done(2, 5, 5), done(2, 8, 8)];
+    let mut facts = facts(backups, &wal);
+    facts.kept.insert(id(0), KeepTarget::Full);
+    assert!(wal_that_goes(&newest, &facts).is_empty());
+    facts.kept.insert(id(0), KeepTarget::Standalone);
+    let goes = wal_that_goes(&newest, &facts).join(" ");
+    assert_eq!(goes, "1:01 1:02 1:03 1:04 2:03 2:05 2:06 2:07");
+    // By name it takes none along: Barman looks past standalone backups by policy only.
+    assert!(wal_that_goes(&delete(1), &facts).is_empty());
 }
 
 #[test]

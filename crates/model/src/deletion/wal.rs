@@ -1,13 +1,21 @@
 //! Which WAL goes with the backups that go.
 //!
 //! A backup that stays needs the WAL from its beginning on, on its timeline and on those that
-//! branched off it, which have greater numbers; a standalone one only the WAL up to its end. A
-//! file goes only if it lies before the beginning of every backup that stays, on no newer timeline
-//! than theirs. Always true: a timeline history never goes, and of what is unclear nothing goes.
+//! branched off it, which have greater numbers; a standalone one only the WAL up to its end. On
+//! top of that everything stays that Barman would leave, as seen by running it:
+//!
+//! - Nothing goes while a restorable backup stays that is older than those that go; a policy looks
+//!   past standalone ones.
+//! - What goes stands by its name before the oldest restorable backup that stays and is newer.
+//! - It is on that backup's timeline, or on one that no backup is on, not even the one whose
+//!   deletion lets the WAL go.
+//!
+//! Always true: a timeline history never goes, and of what is unclear nothing goes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Facts;
+use super::{Choice, Facts};
 use crate::backup::catalogue::Entry;
 use crate::backup::id::BackupId;
 use crate::backup::{BackupInfo, BackupStatus};
@@ -45,8 +53,14 @@ pub enum WalFate {
     PartOf(BackupId),
     /// It stays: it is on another branch than this backup, but not older.
     NotOlderThan(BackupId),
-    /// It stays: one backup is deleted by hand, and this one, which stays, is older.
+    /// It stays: this backup, which stays too, is older than those that go.
     NotTheOldest(BackupId),
+    /// It stays: this backup, which stays too, is on its timeline.
+    TimelineOf(BackupId),
+    /// It stays this time: this backup, which goes, is on its timeline.
+    TimelineOfGoing(BackupId),
+    /// It stays: this backup says STARTED and may be going on, though a later one is DONE.
+    HeldBy(BackupId),
     /// It stays: histories are small, and any timeline may be asked for.
     History,
     /// It stays: this backup's record does not say where it begins.
@@ -60,17 +74,29 @@ pub enum WalFate {
 }
 
 /// The WAL that the remaining backups need.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Needs {
     from: Vec<Start>,
     ranges: Vec<Range>,
-    /// Where the newest backup begins that goes; counts if `from` is empty.
-    last: Option<Start>,
-    /// A backup that stays and is older than the one that was named.
-    older: Option<BackupId>,
+    /// Backups that say STARTED though a later one is DONE, and where they begin if they say so.
+    unfinished: Vec<(BackupId, Option<Start>)>,
+    bound: Bound,
+    /// A backup of each timeline, and the reason for which it spares the timeline's WAL.
+    timelines: BTreeMap<TimelineId, WalFate>,
     size: Option<SegmentSize>,
     /// Why all WAL must stay.
     unclear: Option<WalFate>,
+}
+
+/// Up to where WAL may be old.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    /// To the beginning of this backup, which stays.
+    Staying(Start),
+    /// No backup stays: to the beginning of this one, which goes.
+    Going(Start),
+    /// Nothing is old.
+    Nothing(WalFate),
 }
 
 /// A place from which on WAL is needed.
@@ -90,58 +116,74 @@ struct Range {
 }
 
 impl Needs {
-    /// What the backups that stay need.
-    pub(super) fn gather(facts: &Facts, staying: &[BackupId], going: &[BackupId]) -> Needs {
-        let mut needs = Needs::default();
-        for id in staying {
-            if let Some(Entry::Readable(info)) = facts.backups.get(id) {
-                needs.add(id, info, facts.kept.get(id).copied());
-            }
+    /// What the backups that stay need; `staying` and `going` are oldest first.
+    pub(super) fn gather(
+        facts: &Facts,
+        choice: &Choice,
+        staying: &[BackupId],
+        going: &[BackupId],
+    ) -> Needs {
+        let last = last_that_frees(facts, choice, staying, going);
+        let mut needs = Needs {
+            from: Vec::new(),
+            ranges: Vec::new(),
+            unfinished: Vec::new(),
+            bound: bound_of(facts, staying, last),
+            timelines: BTreeMap::new(),
+            size: None,
+            unclear: None,
+        };
+        if let Some(info) = last.ok().and_then(|last| record(facts, &last)) {
+            needs.note_size(info.xlog_segment_size);
         }
-        let mut starts = going.iter().filter_map(|id| match facts.backups.get(id) {
-            Some(Entry::Readable(info)) => Some((start_of(id, info)?, info.xlog_segment_size)),
-            _ => None,
-        });
-        if let Some((start, size)) = starts.next_back() {
-            needs.last = Some(start);
-            needs.note_size(size);
+        // Those that went before the last one are on no timeline any longer.
+        for id in going
+            .iter()
+            .filter(|id| last.is_ok_and(|last| **id >= last))
+        {
+            needs.note_timelines(facts, id, WalFate::TimelineOfGoing(*id));
+        }
+        for id in staying {
+            needs.note_timelines(facts, id, WalFate::TimelineOf(*id));
+            if let Some(info) = record(facts, id) {
+                needs.add(facts, id, info);
+            }
         }
         needs
     }
 
-    fn add(&mut self, id: &BackupId, info: &BackupInfo, kept: Option<KeepTarget>) {
-        // What failed cannot be restored: it needs nothing. What was started may be going on.
-        if info.status == BackupStatus::Failed {
-            return;
-        }
-        let Some(start) = start_of(id, info) else {
-            self.unclear = Some(WalFate::UnknownBegin(*id));
+    fn note_timelines(&mut self, facts: &Facts, id: &BackupId, fate: WalFate) {
+        let Some(info) = record(facts, id) else {
             return;
         };
-        self.note_size(info.xlog_segment_size);
-        let is_standalone = kept == Some(KeepTarget::Standalone);
-        match end_of(info) {
-            Some(end) if is_standalone && info.status == BackupStatus::Done => {
-                let (timeline, number) = (end.timeline(), end.number(info.xlog_segment_size));
-                self.ranges.push(Range {
-                    id: *id,
-                    timelines: (start.timeline, timeline.max(start.timeline)),
-                    numbers: (start.number, number),
-                });
-            }
-            _ => self.from.push(start),
+        let named = start_of(id, info).map(|start| start.timeline);
+        for timeline in info.timeline.into_iter().chain(named) {
+            self.timelines.insert(timeline, fate);
         }
     }
 
-    /// As Barman does it, naming a backup leaves WAL alone unless it is the oldest; retention does
-    /// not mind.
-    pub(super) fn stay_beside_older(mut self, named: &BackupId, facts: &Facts) -> Needs {
-        let older = |(id, info): &(&BackupId, &BackupInfo)| {
-            *id < named && info.status != BackupStatus::Failed
-        };
-        let first = facts.backups.readable().find(older);
-        self.older = first.map(|(id, _)| *id);
-        self
+    fn add(&mut self, facts: &Facts, id: &BackupId, info: &BackupInfo) {
+        let start = start_of(id, info);
+        match (info.status, start) {
+            // What failed cannot be restored: it needs nothing. What was started may be going on.
+            (BackupStatus::Failed, _) => return,
+            (BackupStatus::Started, _) if has_done_after(facts, id) => {
+                self.unfinished.push((*id, start));
+            }
+            (_, None) => {
+                self.unclear = Some(WalFate::UnknownBegin(*id));
+                return;
+            }
+            (_, Some(start)) => match standalone_end(facts, id, info) {
+                Some(end) => self.ranges.push(Range {
+                    id: *id,
+                    timelines: (start.timeline, end.timeline().max(start.timeline)),
+                    numbers: (start.number, end.number(info.xlog_segment_size)),
+                }),
+                None => self.from.push(start),
+            },
+        }
+        self.note_size(info.xlog_segment_size);
     }
 
     fn note_size(&mut self, size: SegmentSize) {
@@ -201,23 +243,91 @@ impl Needs {
     }
 
     fn judge_unneeded(&self, timeline: TimelineId, number: u64) -> WalFate {
-        if let Some(older) = self.older {
-            return WalFate::NotTheOldest(older);
+        let (bound, goes) = match self.bound {
+            Bound::Nothing(fate) => return fate,
+            Bound::Staying(start) => (start, WalFate::OlderThan(start.id)),
+            Bound::Going(start) => (start, WalFate::OlderThanLast(start.id)),
+        };
+        if let Some(fate) = self.timelines.get(&timeline).copied()
+            && timeline != bound.timeline
+        {
+            return fate;
         }
-        let oldest = self.from.iter().min_by_key(|start| start.number);
-        let newest_timeline = self.from.iter().map(|start| start.timeline).max();
-        match (oldest, newest_timeline, self.last) {
-            (Some(oldest), Some(newest), _) => match number < oldest.number && timeline <= newest {
-                true => WalFate::OlderThan(oldest.id),
-                false => WalFate::NotOlderThan(oldest.id),
-            },
-            (_, _, Some(last)) => match number < last.number && timeline <= last.timeline {
-                true => WalFate::OlderThanLast(last.id),
-                false => WalFate::NotOlderThan(last.id),
-            },
-            _ => WalFate::NoBackup,
+        // Branches of the history have greater names and older positions.
+        let mut starts = self.from.iter().chain([&bound]);
+        if let Some(start) = starts.find(|start| number >= start.number) {
+            return WalFate::NotOlderThan(start.id);
+        }
+        if timeline > bound.timeline {
+            return WalFate::NotOlderThan(bound.id);
+        }
+        let holds = |start: &Option<Start>| start.is_none_or(|start| number >= start.number);
+        match self.unfinished.iter().find(|(_, start)| holds(start)) {
+            Some((id, _)) => WalFate::HeldBy(*id),
+            None => goes,
         }
     }
+}
+
+/// The newest backup that goes and that no older one, which stays, forbids to take WAL along; else
+/// the reason why none does.
+fn last_that_frees(
+    facts: &Facts,
+    choice: &Choice,
+    staying: &[BackupId],
+    going: &[BackupId],
+) -> Result<BackupId, WalFate> {
+    let forbids = |id: &&BackupId| {
+        let is_standalone = facts.kept.get(id) == Some(&KeepTarget::Standalone);
+        let is_looked_past = matches!(choice, Choice::Policy(_)) && is_standalone;
+        is_restorable(facts, id) && !is_looked_past
+    };
+    let first = staying.iter().find(forbids);
+    let free = |id: &&BackupId| first.is_none_or(|first| *id < first);
+    match (going.iter().rfind(free), first) {
+        (Some(last), _) => Ok(*last),
+        (None, Some(first)) => Err(WalFate::NotTheOldest(*first)),
+        (None, None) => Err(WalFate::NoBackup),
+    }
+}
+
+fn bound_of(facts: &Facts, staying: &[BackupId], last: Result<BackupId, WalFate>) -> Bound {
+    let last = match last {
+        Ok(last) => last,
+        Err(fate) => return Bound::Nothing(fate),
+    };
+    let mut newer = staying.iter().filter(|id| **id > last);
+    let next = newer.find(|id| is_restorable(facts, id));
+    let id = next.unwrap_or(&last);
+    let start = record(facts, id).and_then(|info| start_of(id, info));
+    match (start, next) {
+        (Some(start), Some(_)) => Bound::Staying(start),
+        (Some(start), None) => Bound::Going(start),
+        (None, _) => Bound::Nothing(WalFate::UnknownBegin(*id)),
+    }
+}
+
+fn record<'a>(facts: &'a Facts, id: &BackupId) -> Option<&'a BackupInfo> {
+    match facts.backups.get(id) {
+        Some(Entry::Readable(info)) => Some(info),
+        _ => None,
+    }
+}
+
+fn is_restorable(facts: &Facts, id: &BackupId) -> bool {
+    record(facts, id).is_some_and(|info| info.status.is_copied())
+}
+
+fn has_done_after(facts: &Facts, id: &BackupId) -> bool {
+    let mut backups = facts.backups.readable();
+    backups.any(|(other, info)| other > id && info.status == BackupStatus::Done)
+}
+
+/// Where a standalone backup ends.
+fn standalone_end(facts: &Facts, id: &BackupId, info: &BackupInfo) -> Option<SegmentName> {
+    let is_standalone = facts.kept.get(id) == Some(&KeepTarget::Standalone);
+    let is_one = is_standalone && info.status == BackupStatus::Done;
+    is_one.then(|| end_of(info))?
 }
 
 impl Range {
@@ -278,10 +388,17 @@ impl fmt::Display for WalFate {
             WalFate::PartOf(id) => write!(f, "standalone backup {id} needs it"),
             WalFate::NotOlderThan(id) => write!(f, "it is not older than backup {id}"),
             WalFate::NotTheOldest(id) => {
-                write!(
-                    f,
-                    "backup {id}, which stays, is older than the one to delete"
-                )
+                write!(f, "backup {id}, which stays, is older than what goes")
+            }
+            WalFate::TimelineOf(id) => {
+                write!(f, "backup {id}, which stays, is on this timeline")
+            }
+            WalFate::TimelineOfGoing(id) => write!(
+                f,
+                "backup {id}, which goes, is on this timeline; a later deletion takes it"
+            ),
+            WalFate::HeldBy(id) => {
+                write!(f, "backup {id} is STARTED and may still be going on")
             }
             WalFate::History => f.write_str("timeline histories are never deleted"),
             WalFate::UnknownBegin(id) => {

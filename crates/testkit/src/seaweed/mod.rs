@@ -220,6 +220,15 @@ impl Bucket {
         self.boto3(&["put", key], body.into()).success();
     }
 
+    /// Puts many small objects, several at a time.
+    pub fn put_all(&self, objects: impl IntoIterator<Item = (String, String)>) {
+        let pairs = objects.into_iter();
+        let input: String = pairs
+            .map(|(key, body)| format!("{key}\0{body}\0"))
+            .collect();
+        self.boto3(&["fill"], input.into_bytes()).success();
+    }
+
     /// Writes an object's bytes to a file.
     pub fn get(&self, key: &str, file: &std::path::Path) {
         let file = file.display().to_string();

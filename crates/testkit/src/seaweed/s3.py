@@ -1,4 +1,8 @@
-"""One operation on a bucket: s3.py BUCKET create|keys|uploads|put KEY|get KEY FILE|delete KEY."""
+"""One operation on a bucket: s3.py BUCKET OPERATION, where OPERATION is
+
+create|keys|uploads|put KEY|fill|get KEY FILE|delete KEY.
+"""
+import concurrent.futures
 import sys
 
 import boto3
@@ -18,6 +22,12 @@ elif operation == "uploads":
         print(upload["UploadId"])
 elif operation == "put":
     s3.put_object(Bucket=bucket, Key=rest[0], Body=sys.stdin.buffer.read())
+elif operation == "fill":
+    words = sys.stdin.read().split("\0")
+    pairs = list(zip(words[0::2], words[1::2]))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        put = lambda pair: s3.put_object(Bucket=bucket, Key=pair[0], Body=pair[1].encode())
+        list(pool.map(put, pairs))
 elif operation == "get":
     s3.download_file(bucket, rest[0], rest[1])
 elif operation == "delete":

@@ -11,6 +11,7 @@ use testkit::postgres::Cluster;
 use testkit::process::{Finished, Program};
 use testkit::scratch::Scratch;
 
+use crate::deletion::put_made_up;
 use crate::product::{SERVER, Store};
 
 struct Operator {
@@ -71,6 +72,24 @@ impl Operator {
     }
 }
 
+fn the_tags_are_those_that_were_asked_for(store: &Store) {
+    let Store::S3(bucket) = store else {
+        panic!("it is a bucket");
+    };
+    bucket.keys().iter().for_each(|key| {
+        let tags = match key {
+            key if key.contains("/wals/") => "a=b",
+            _ => "team=dba",
+        };
+        assert!(
+            bucket.tags(key).contains(tags),
+            "{key}: {}",
+            bucket.tags(key)
+        );
+        assert!(bucket.encryption(key).starts_with("AES256"), "{key}");
+    });
+}
+
 #[test]
 fn what_cloudnativepg_asks_for_works_word_for_word() {
     let operator = Operator::new();
@@ -93,6 +112,7 @@ fn what_cloudnativepg_asks_for_works_word_for_word() {
     cluster.sql("INSERT INTO orders VALUES (101)");
     cluster.archive_now(Duration::from_secs(60));
 
+    the_tags_are_those_that_were_asked_for(&operator.store);
     let list = operator.json("barman-cloud-backup-list", &[]);
     let backup = &list["backups_list"][0];
     assert_eq!(backup["backup_name"], "backup-20261121120000");
@@ -161,17 +181,81 @@ fn the_statuses_that_cloudnativepg_tells_apart() {
         .arg(folder.join("fetched"))
         .run()
         .exits_with(4);
-    let managed = operator.store.command("barman-cloud-backup-list");
-    let managed = managed.args(["--cloud-provider", "azure-blob-storage"]);
-    // Parsed and understood: only the account is not to be reached from here.
-    let managed = managed.args(["--credential", "managed-identity", "--test"]);
-    managed
-        .env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")
-        .env("IDENTITY_HEADER", "header")
-        .args([
-            "https://account.blob.core.windows.net/container/path",
-            SERVER,
-        ])
-        .run()
-        .exits_with(2);
+    for credential in ["managed-identity", "default"] {
+        let list = operator.store.command("barman-cloud-backup-list");
+        let list = list.args(["--cloud-provider", "azure-blob-storage", "--test"]);
+        // Understood: only there is nobody to be asked for a token.
+        let list = list
+            .env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")
+            .env("IDENTITY_HEADER", "header")
+            .args(["--credential", credential])
+            .args([
+                "https://account.blob.core.windows.net/container/path",
+                SERVER,
+            ]);
+        let said = list.run().exits_with(2).stderr.to_lowercase();
+        assert!(said.contains("no credentials"), "{credential}: {said}");
+    }
+}
+
+/// Each command as the operator runs it, at `options` and `url`.
+fn statuses(operator: &Operator, options: &[&str], url: &str) -> Vec<(&'static str, i32)> {
+    let cluster = operator.store.archiving_cluster(16, "").start();
+    let segment = "000000010000000000000001";
+    let wal = cluster.data().join("pg_wal").join(segment);
+    let wal = wal.to_str().unwrap();
+    let policy = "RECOVERY WINDOW OF 7 DAYS";
+    let commands: [(&str, &[&str]); 7] = [
+        ("barman-cloud-backup", &["--user", "postgres"]),
+        ("barman-cloud-wal-archive", &[wal]),
+        ("barman-cloud-wal-restore", &[segment, "/tmp/nowhere"]),
+        ("barman-cloud-backup-list", &["--format", "json"]),
+        ("barman-cloud-backup-show", &["20261121T120000"]),
+        (
+            "barman-cloud-backup-delete",
+            &["--retention-policy", policy],
+        ),
+        ("barman-cloud-check-wal-archive", &["--timeline", "1"]),
+    ];
+    commands
+        .into_iter()
+        .map(|(name, words)| {
+            let command = operator.store.command(name).args(options);
+            let command = command.envs(cluster.environment()).args([url, SERVER]);
+            (name, command.args(words).run().code.unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn every_command_tells_the_network_the_command_line_and_the_rest_apart() {
+    let operator = Operator::new();
+    let url = operator.store.url();
+    let unreachable = ["--endpoint-url", "http://127.0.0.1:9"];
+    for (name, status) in statuses(&operator, &unreachable, &url) {
+        assert_eq!(status, 2, "{name}, unreachable");
+    }
+    for (name, status) in statuses(&operator, &["--nonsense"], &url) {
+        assert_eq!(status, 3, "{name}, wrong option");
+    }
+    for (name, status) in statuses(&operator, &["-P", "no-such-profile"], &url) {
+        assert_eq!(status, 4, "{name}, no such profile");
+    }
+}
+
+#[test]
+fn backups_older_than_the_window_go_and_those_it_needs_stay() {
+    let operator = Operator::new();
+    // Days: 30, 10, 3. The one of ten days ago leads into a window of seven.
+    let ids = [720, 240, 72].map(|hours| put_made_up(&operator.store, hours, "status=DONE"));
+    let policy = ["--retention-policy", "RECOVERY WINDOW OF 7 DAYS"];
+    let delete = operator.command("barman-cloud-backup-delete", &policy);
+    delete.run().success();
+    let list = operator.json("barman-cloud-backup-list", &[]);
+    let left = list["backups_list"].as_array().unwrap();
+    let left: Vec<_> = left
+        .iter()
+        .map(|one| one["backup_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(left, ids[1..]);
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use testkit::Peer;
 use testkit::postgres::Cluster;
@@ -110,6 +111,53 @@ fn a_backup_of_a_barman_server_is_sent_into_a_bucket_and_comes_back() {
     refused(waiting.run(), 63, &["--wait"]);
     let other = hook().env("BARMAN_HOOK", "delete_script");
     refused(other.run(), 4, &["post_backup_script"]);
+}
+
+#[test]
+fn wal_of_a_barman_server_is_sent_into_a_bucket_however_it_came() {
+    let store = Store::s3();
+    let cluster = cluster();
+    let program = barman_program("barman-cloud-wal-archive");
+    let hook = format!(
+        "pre_archive_retry_script = {} --zstd {} {SERVER}",
+        program.display(),
+        store.url()
+    );
+    let barman = Barman::serving(&cluster, &hook);
+    cluster.sql("CREATE TABLE t (n int)");
+    for _ in 0..3 {
+        cluster.sql("INSERT INTO t VALUES (1)");
+        cluster.sql("SELECT pg_switch_wal()");
+    }
+    let incoming = barman.place.join("home/main/incoming");
+    let whole: Vec<_> = (1..=3)
+        .map(|n| format!("00000001000000000000000{n}"))
+        .collect();
+    cluster.archive_now(Duration::from_secs(60));
+    let last = incoming.join(&whole[2]);
+    let contents: Vec<_> = whole
+        .iter()
+        .map(|name| fs::read(incoming.join(name)).unwrap())
+        .collect();
+    // As `barman-wal-archive --gzip` leaves it: compressed, under the bare name.
+    let gzip = Program::new("gzip").as_server_user();
+    gzip.arg(&last).run().success();
+    fs::rename(last.with_extension("gz"), &last).unwrap();
+    let archive = barman.command(&["archive-wal", SERVER]);
+    archive.envs(store.environment()).run().success();
+
+    let place = Scratch::new("fetched");
+    let fetched = place.server_folder("wal").join("file");
+    for (name, content) in whole.iter().zip(contents) {
+        assert!(!incoming.join(name).exists(), "{name}: {}", barman.log());
+        let fetch = store.command("barman-cloud-wal-restore");
+        let fetch = fetch.args([&store.url(), SERVER, name]).arg(&fetched);
+        fetch.run().success();
+        assert!(fs::read(&fetched).unwrap() == content, "{name}");
+    }
+    let keys = store.keys();
+    let stored = keys.iter().filter(|key| key.ends_with(".zst")).count();
+    assert!(stored >= 3, "{keys:?}");
 }
 
 /// The variables that Barman's manual names for a hook after a backup.

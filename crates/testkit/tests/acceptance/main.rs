@@ -8,11 +8,14 @@
 
 mod bad_input;
 mod bad_wal;
+mod bench;
+mod cloud_faults;
 mod clouds;
 mod cnpg;
 mod cycle;
 mod damage;
 mod deletion;
+mod deletion_alike;
 mod faults;
 mod full_disk;
 mod hooks;

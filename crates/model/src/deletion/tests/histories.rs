@@ -306,4 +306,36 @@ proptest! {
             world.apply(event)?;
         }
     }
+
+    #[test]
+    fn what_cannot_be_read_stops_every_deletion(
+        events in events(),
+        which in any::<prop::sample::Index>(),
+        is_record in any::<bool>(),
+        text in "REDUNDANCY [0-4]|RECOVERY WINDOW OF [0-2] DAYS",
+    ) {
+        let mut world = World::new();
+        for event in events {
+            world.apply(event)?;
+        }
+        let Some(spoilt) = world.chosen(&which) else {
+            return Ok(());
+        };
+        let reason = "on purpose".to_owned();
+        match is_record {
+            true => world.facts.backups.insert(spoilt, Entry::Unreadable { reason }),
+            false => {
+                world.facts.unreadable_keeps.insert(spoilt, reason);
+            }
+        }
+        let ids = world.facts.backups.iter().map(|(id, _)| Choice::Backup(*id));
+        for choice in ids.chain([Choice::Policy(text.parse().unwrap())]) {
+            let refused = match plan_delete(&request(choice, 0), &world.facts) {
+                Err(CannotDelete::UnreadableRecord { id, .. }) => is_record && id == spoilt,
+                Err(CannotDelete::UnreadableKeep { id, .. }) => !is_record && id == spoilt,
+                _ => false,
+            };
+            prop_assert!(refused, "{choice:?}");
+        }
+    }
 }
