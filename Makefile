@@ -3,19 +3,25 @@
 # Test targets that need no set-up, besides the unit tests in every crate.
 UNIT_TARGETS := tidy
 
-.PHONY: help demo test test-unit setup check
+.PHONY: help demo test test-unit setup check bench
 
 help:
 	@echo 'make demo       set up a PostgreSQL, build, and show a backup and a restore on real data'
 	@echo 'make test       set up all that the tests need, then run every tier'
 	@echo 'make test-unit  run the fast tiers: no network, no set-up'
 	@echo 'make check      formatting and lints'
+	@echo 'make bench      measure against Python Barman and pgBackRest; writes docs/benchmarks.md'
 	@echo 'make setup      only set up what make test needs (into .cache/)'
 
 demo:
 	scripts/setup demo
 	cargo build --release --package cli
 	scripts/demo
+
+bench:
+	scripts/setup bench
+	cargo build --profile dist --package cli --bin barman --example limits
+	scripts/bench
 
 setup:
 	scripts/setup test

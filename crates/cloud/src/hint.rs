@@ -90,6 +90,12 @@ fn for_text(text: &str) -> Option<&'static str> {
             false => "For a private certificate authority set AWS_CA_BUNDLE to its PEM file.",
         });
     }
+    if says(&["No CA certificates"]) {
+        return Some(
+            "Install the system's authorities (the package ca-certificates), or set AWS_CA_BUNDLE \
+             or REQUESTS_CA_BUNDLE to a PEM file.",
+        );
+    }
     if says(&["InvalidContentType", "corrupt message"]) {
         return Some("The endpoint does not speak TLS there: use http:// or another port.");
     }

@@ -16,10 +16,12 @@ mod environment;
 mod failure;
 pub mod gcs;
 mod hint;
+mod late_client;
 mod location;
 mod options;
 pub mod s3;
 mod secret;
+mod silence;
 mod tags;
 mod transport;
 

@@ -1,10 +1,11 @@
-//! HTTP as object stores need it: two clients behind one, and a quick end when nobody is there.
+//! HTTP as object stores need it: limits by the kind of request, and a quick end when nobody is
+//! there.
 //!
-//! Downloads and small requests have a limit on silence (`--read-timeout`). The HTTP client counts
-//! that limit from the start of a request, so a long upload on a slow line would hit it while
-//! bytes still flow: requests with a body have a deadline by their size instead, and the kernel's
-//! 30 s limit on unacknowledged data. The total limit of 30 s per request that `object_store`
-//! begins with is off.
+//! Downloads and small requests have a limit on silence (`--read-timeout`). A long upload on a slow
+//! line would hit it while bytes still flow: requests with a body have a deadline by their size
+//! instead, and the kernel's 30 s limit on unacknowledged data. The limits of the HTTP client
+//! itself, which would be the same for all requests, are off, so that all share its connections:
+//! an upload goes out on the one that a listing has opened.
 //!
 //! An endpoint that never answered in this process is given up after some seconds; one that did
 //! answer gets the whole of the retries, because then the trouble is probably passing.
@@ -21,11 +22,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
 };
 use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
 
 use crate::failure::{NeverAnswered, NoMetadataService};
+use crate::late_client::{LateClient, Unusable, is_about_certificates};
+use crate::silence::{Silent, limited};
 
 /// How long a connection may take to open, TLS included.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -116,13 +118,10 @@ pub(crate) struct Connector {
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let plain = ReqwestConnector::default();
-        let uploads = options.clone().with_read_timeout_disabled();
-        let others = options.clone().with_read_timeout(self.read_timeout);
+        let options = options.clone().with_read_timeout_disabled();
         Ok(HttpClient::new(Transport {
             connector: self.clone(),
-            uploads: plain.connect(&uploads)?,
-            others: plain.connect(&others)?,
+            client: LateClient::new(options),
             contact: Arc::default(),
         }))
     }
@@ -131,8 +130,7 @@ impl HttpConnector for Connector {
 #[derive(Debug)]
 struct Transport {
     connector: Connector,
-    uploads: HttpClient,
-    others: HttpClient,
+    client: LateClient,
     contact: Arc<Contact>,
 }
 
@@ -167,20 +165,18 @@ impl HttpService for Transport {
 impl Transport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let length = request.body().content_length() as u64;
-        if length == 0 {
-            return self.others.execute(request).await;
-        }
-        let deadline = self.connector.read_timeout + Duration::from_secs(length / SLOWEST_UPLOAD);
-        match tokio::time::timeout(deadline, self.uploads.execute(request)).await {
-            Ok(result) => result,
-            Err(elapsed) => Err(HttpError::new(HttpErrorKind::Timeout, elapsed)),
-        }
+        let silence = self.connector.read_timeout;
+        let limit = silence + Duration::from_secs(length / SLOWEST_UPLOAD);
+        let answer = tokio::time::timeout(limit, self.client.call(request)).await;
+        let answer = answer.map_err(|_| Silent::after(limit))??;
+        Ok(answer.map(|body| limited(body, limit)))
     }
 
     /// Decides whether `object_store` may try again: an error of kind `Unknown` is final.
     fn judge(&self, error: HttpError, endpoint: String, elapsed: Duration) -> HttpError {
         let attempts = self.contact.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.contact.answered.load(Ordering::Relaxed) {
+        let is_ours = std::error::Error::source(&error).is_some_and(|it| it.is::<Unusable>());
+        if self.contact.answered.load(Ordering::Relaxed) || is_ours {
             return error;
         }
         if self.connector.metadata_host.as_ref() == Some(&endpoint) {
@@ -190,6 +186,7 @@ impl Transport {
             };
             return HttpError::new(HttpErrorKind::Unknown, source);
         }
+        // A certificate that is wrong now is wrong a second later too.
         let hopeless = is_about_certificates(&error)
             || elapsed >= GIVE_UP_AT_ONCE_AFTER
             || (elapsed >= GIVE_UP_AFTER && attempts > 1);
@@ -207,22 +204,4 @@ impl Transport {
             },
         )
     }
-}
-
-/// A certificate that is wrong now is wrong a second later too.
-fn is_about_certificates(error: &HttpError) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if error.to_string().contains("invalid peer certificate") {
-            return true;
-        }
-        let inside = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        next = match inside {
-            Some(inside) => Some(inside),
-            None => error.source(),
-        };
-    }
-    false
 }

@@ -19,26 +19,8 @@ use tokio::sync::{mpsc, watch};
 use crate::part_buffers::PartBuffers;
 use crate::store::{Bucket, StoreError};
 
-/// How many parts of one upload are on the wire at the same time.
-pub const PARALLEL_PARTS: usize = 2;
-
 /// How long the store may take to begin an upload that is to be aborted, and to abort it.
 const ABORT_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The part size that suits an upload of about this many bytes, within the store's limits.
-///
-/// The estimate gets a quarter on top for content that a codec makes larger and for growth of
-/// what could not be known before.
-pub fn part_size(bucket: &Bucket, expected_bytes: u64) -> usize {
-    const MIB: u64 = 1024 * 1024;
-    const SMALLEST: u64 = 8 * MIB;
-    let needed = (expected_bytes + expected_bytes / 4).div_ceil(bucket.max_parts.max(1));
-    let size = needed
-        .max(bucket.min_part_size)
-        .max(SMALLEST)
-        .next_multiple_of(MIB);
-    usize::try_from(size).unwrap_or(usize::MAX)
-}
 
 enum Part {
     Content(Bytes),
@@ -56,19 +38,32 @@ pub struct PartWriter {
 /// The sending end of an upload, for a task.
 pub struct PartQueue {
     parts: mpsc::Receiver<Part>,
+    in_flight: usize,
+}
+
+/// How an upload is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Of every part but the last.
+    pub bytes: usize,
+    /// How many are on the wire at the same time.
+    pub in_flight: usize,
 }
 
 /// Opens an upload's two ends; parts are collected in these buffers.
-pub fn part_channel(part_size: usize, buffers: &PartBuffers) -> (PartWriter, PartQueue) {
+pub fn part_channel(cut: Parts, buffers: &PartBuffers) -> (PartWriter, PartQueue) {
     let (queue, parts) = mpsc::channel(1);
     (
         PartWriter {
             queue,
             buffers: buffers.clone(),
             buffer: Vec::new(),
-            part_size,
+            part_size: cut.bytes,
         },
-        PartQueue { parts },
+        PartQueue {
+            parts,
+            in_flight: cut.in_flight,
+        },
     )
 }
 
@@ -160,7 +155,7 @@ pub async fn upload(
     let outcome = tokio::select! {
         biased;
         () = stop.raised() => Ok(Uploaded::Abandoned),
-        outcome = send_all(upload.as_mut(), &mut queue.parts) => outcome,
+        outcome = send_all(upload.as_mut(), &mut queue) => outcome,
     };
     // The writer must not wait for a queue that nobody empties any more.
     drop(queue);
@@ -173,9 +168,9 @@ pub async fn upload(
 
 async fn send_all(
     upload: &mut dyn MultipartUpload,
-    parts: &mut mpsc::Receiver<Part>,
+    queue: &mut PartQueue,
 ) -> object_store::Result<Uploaded> {
-    match send_parts(upload, parts).await? {
+    match send_parts(upload, queue).await? {
         Some(bytes) => {
             upload.complete().await?;
             Ok(Uploaded::Complete { bytes })
@@ -187,7 +182,7 @@ async fn send_all(
 /// The bytes sent, or `None` when the queue closed without an end mark.
 async fn send_parts(
     upload: &mut dyn MultipartUpload,
-    parts: &mut mpsc::Receiver<Part>,
+    queue: &mut PartQueue,
 ) -> object_store::Result<Option<u64>> {
     let mut in_flight = FuturesUnordered::new();
     let mut bytes = 0;
@@ -195,7 +190,7 @@ async fn send_parts(
         tokio::select! {
             biased;
             Some(sent) = in_flight.next(), if !in_flight.is_empty() => sent?,
-            part = parts.recv(), if in_flight.len() < PARALLEL_PARTS => match part {
+            part = queue.parts.recv(), if in_flight.len() < queue.in_flight => match part {
                 Some(Part::Content(content)) => {
                     bytes += content.len() as u64;
                     in_flight.push(upload.put_part(content.into()));

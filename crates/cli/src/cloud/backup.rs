@@ -7,11 +7,10 @@ use std::time::Duration;
 use clap::Parser;
 use cloud::Environment;
 use engine::backup::{
-    BackupOutcome, BackupRequest, CheckpointMode, OnDamage, TakenBackup, World, send_taken,
+    BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules, TakenBackup, World, send_taken,
     take_backup,
 };
 use model::backup::id::BackupId;
-use model::backup::plan::CuttingRules;
 use model::backup::reference::check_backup_name;
 use model::codec::Codec;
 use model::size::parse_size;
@@ -118,6 +117,9 @@ struct Effort {
     /// Say something on the PostgreSQL connection this often; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     keepalive_interval: u64,
+    /// Use at most this much memory, such as 64MB: smaller parts, then fewer jobs [barman-rs only]
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<String>,
     /// Fail when a page has a wrong checksum, instead of warning and going on [barman-rs only]
     #[arg(long)]
     fail_on_damage: bool,
@@ -161,7 +163,10 @@ barman-cloud-wal-archive). It is listed as DONE only when everything is in the o
 WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, until a later backup \
 finds that it has.
 
-Memory: each of the jobs holds up to four parts of an archive and one compression window.
+Memory: 16 MiB, and for each job 2 MiB, four parts of an archive, and the codec's tables. Parts \
+are of 8 MiB, or of a 9000th of an archive above 70 GB; tables take 1 MiB with gzip, LZ4 and \
+snappy, 5 with Zstandard, 8 with bzip2. A million files take 60 MiB more. --max-memory makes \
+parts smaller, then fewer, then jobs.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.
@@ -259,8 +264,11 @@ impl Args {
         Ok(BackupRequest {
             name: self.name.clone(),
             codec: self.compression.codec(),
-            jobs: effort.jobs,
-            max_archive_bytes: parse_size(&effort.max_archive_size)?.min(MAX_ARCHIVE_BYTES),
+            rules: Rules {
+                jobs: effort.jobs,
+                max_archive_bytes: parse_size(&effort.max_archive_size)?.min(MAX_ARCHIVE_BYTES),
+                max_memory_bytes: effort.max_memory.as_deref().map(parse_size).transpose()?,
+            },
             checkpoint: match effort.immediate_checkpoint {
                 true => CheckpointMode::Immediate,
                 false => CheckpointMode::Spread,
@@ -287,10 +295,6 @@ impl Args {
         }
         let tags = self.tags.read()?;
         let request = self.request()?;
-        let rules = CuttingRules {
-            jobs: request.jobs.get(),
-            max_archive_bytes: request.max_archive_bytes,
-        };
         let progress = Arc::new(Reporter::new(log, "sending"));
         let id = taken.id;
         let damaged = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
@@ -303,7 +307,7 @@ impl Args {
                 progress,
                 cancel,
             };
-            Ok(send_taken(&taken, request.codec, rules, &world).await?)
+            Ok(send_taken(&taken, request.codec, &request.rules, &world).await?)
         })?;
         report_damage(&id, damaged.len(), log);
         log.line(Level::Info, &format!("backup {id} is in the object store"));
@@ -428,8 +432,8 @@ mod tests {
     #[test]
     fn defaults_are_barmans() {
         let request = request(&["s3://b/p", "main"]);
-        assert_eq!((request.codec, request.jobs.get()), (Codec::None, 2));
-        assert_eq!(request.max_archive_bytes, 100 << 30);
+        assert_eq!((request.codec, request.rules.jobs.get()), (Codec::None, 2));
+        assert_eq!(request.rules.max_archive_bytes, 100 << 30);
         assert_eq!(request.checkpoint, CheckpointMode::Spread);
         assert_eq!(request.keepalive, Some(Duration::from_secs(60)));
         assert_eq!(request.on_damage, OnDamage::Warn);
@@ -451,8 +455,8 @@ mod tests {
             "0",
             "--fail-on",
         ]);
-        assert_eq!((request.codec, request.jobs.get()), (Codec::Zstd, 4));
-        assert_eq!(request.max_archive_bytes, 2 << 30);
+        assert_eq!((request.codec, request.rules.jobs.get()), (Codec::Zstd, 4));
+        assert_eq!(request.rules.max_archive_bytes, 2 << 30);
         assert_eq!(request.checkpoint, CheckpointMode::Immediate);
         assert_eq!(request.keepalive, None);
         assert_eq!(request.on_damage, OnDamage::Fail);
@@ -462,7 +466,7 @@ mod tests {
     #[test]
     fn an_archive_is_never_larger_than_a_provider_takes() {
         let request = request(&["s3://b/p", "main", "-S", "5TB"]);
-        assert_eq!(request.max_archive_bytes, MAX_ARCHIVE_BYTES);
+        assert_eq!(request.rules.max_archive_bytes, MAX_ARCHIVE_BYTES);
     }
 
     #[test]

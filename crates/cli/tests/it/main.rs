@@ -10,6 +10,7 @@ mod help;
 mod keep;
 mod links;
 mod refusals;
+mod start_up;
 mod statuses;
 
 use std::os::unix::fs::symlink;

@@ -8,6 +8,7 @@
 
 mod azure;
 mod conformance;
+mod connections;
 mod directory;
 mod fake_endpoint;
 mod gcs;

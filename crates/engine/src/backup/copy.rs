@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use model::backup::contents::EntryKind;
-use model::backup::plan::CuttingRules;
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::control_file::ControlFile;
@@ -78,11 +77,7 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
         check_from,
     };
     let shared = Arc::new(gather(contents, request.codec, world).await?);
-    let rules = CuttingRules {
-        jobs: request.jobs.get(),
-        max_archive_bytes: request.max_archive_bytes,
-    };
-    let mut jobs = start_jobs(rules, world, &shared, record.id);
+    let mut jobs = start_jobs(&request.rules, world, &shared, record.id)?;
     let heartbeat = request.keepalive.map(|period| Heartbeat {
         session: &mut *session,
         period,

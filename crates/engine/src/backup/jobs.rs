@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use model::backup::effort::{Effort, PartRules, part_bytes};
 use model::backup::id::BackupId;
 use model::backup::plan::{CuttingRules, PlannedArchive, plan_archives};
 use model::cloud::ArchiveSet;
@@ -15,10 +16,12 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
+use super::request::Rules;
 use super::session::Session;
 use super::{BackupError, World, cancellable};
 use crate::part_buffers::PartBuffers;
-use crate::upload::{Destination, Uploaded, part_channel, part_size, upload};
+use crate::store::Bucket;
+use crate::upload::{Destination, Parts, Uploaded, part_channel, upload};
 
 /// Seconds spent per item, added up over its archives.
 type Seconds = Arc<Mutex<BTreeMap<String, f64>>>;
@@ -43,18 +46,16 @@ impl Jobs {
 }
 
 /// Starts as many jobs as were asked for on the planned archives.
-pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: BackupId) -> Jobs {
-    let sizes = |set: &SourceSet| {
-        (
-            set.set,
-            set.entries
-                .iter()
-                .map(|entry| entry.size_bytes)
-                .collect::<Vec<_>>(),
-        )
-    };
-    let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
-    let plan = plan_archives(&sets, rules);
+///
+/// # Errors
+/// When not even one job fits into the memory that is allowed.
+pub fn start_jobs(
+    rules: &Rules,
+    world: &World,
+    shared: &Arc<Shared>,
+    id: BackupId,
+) -> Result<Jobs, BackupError> {
+    let (effort, plan) = plan(rules, shared, &world.bucket)?;
     let (files_done_sender, files_done) = oneshot::channel();
     let (tail, tail_receiver) = oneshot::channel();
     let slot = TailSlot {
@@ -68,7 +69,7 @@ pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: 
     let queue = Arc::new(Mutex::new(queue));
     let seconds = Seconds::default();
     let mut workers = JoinSet::new();
-    for _ in 0..rules.jobs {
+    for _ in 0..effort.jobs {
         let world = world.clone();
         let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
         let seconds = Arc::clone(&seconds);
@@ -79,6 +80,7 @@ pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: 
                 let key = world.layout.archive(&id, &archive.name, shared.codec);
                 let item = item_name(archive.name.set);
                 let work = Work {
+                    parts: parts(effort, archive.size_bytes, &world.bucket),
                     archive,
                     slot,
                     buffers: &buffers,
@@ -94,12 +96,55 @@ pub fn start_jobs(rules: CuttingRules, world: &World, shared: &Arc<Shared>, id: 
             Ok(())
         });
     }
-    Jobs {
+    Ok(Jobs {
         workers,
         shared: Arc::clone(shared),
         seconds,
         files_done,
         tail: Some(tail),
+    })
+}
+
+/// Which archives are made, and how many at a time.
+fn plan(
+    rules: &Rules,
+    shared: &Shared,
+    bucket: &Bucket,
+) -> Result<(Effort, Vec<PlannedArchive>), BackupError> {
+    let sizes = |set: &SourceSet| {
+        (
+            set.set,
+            set.entries
+                .iter()
+                .map(|entry| entry.size_bytes)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
+    let largest = sets.iter().flat_map(|(_, sizes)| sizes).max();
+    let effort = rules.effort(shared.codec, largest.copied().unwrap_or(0), bucket)?;
+    let store = part_rules(bucket);
+    // More would need larger parts.
+    let most = effort.part_bytes.saturating_mul(store.max_count) / 9 * 8;
+    let cutting = CuttingRules {
+        jobs: effort.jobs,
+        max_archive_bytes: rules.max_archive_bytes.min(most),
+    };
+    Ok((effort, plan_archives(&sets, cutting)))
+}
+
+pub(super) fn part_rules(bucket: &Bucket) -> PartRules {
+    PartRules {
+        min_bytes: bucket.min_part_size,
+        max_count: bucket.max_parts,
+    }
+}
+
+fn parts(effort: Effort, archive_bytes: u64, bucket: &Bucket) -> Parts {
+    let bytes = part_bytes(effort.part_bytes, archive_bytes, part_rules(bucket));
+    Parts {
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        in_flight: effort.parts_in_flight,
     }
 }
 
@@ -115,6 +160,7 @@ struct Work<'a> {
     archive: PlannedArchive,
     slot: Option<TailSlot>,
     buffers: &'a PartBuffers,
+    parts: Parts,
 }
 
 /// Writes and uploads one archive.
@@ -122,12 +168,15 @@ async fn run_archive(
     world: &World,
     shared: &Arc<Shared>,
     destination: Destination<'_>,
-    work: Work<'_>,
+    Work {
+        archive,
+        slot,
+        buffers,
+        parts,
+    }: Work<'_>,
 ) -> Result<(), BackupError> {
     let key = destination.key;
-    let Work { archive, slot, .. } = work;
-    let part_size = part_size(&world.bucket, archive.size_bytes);
-    let (writer, queue) = part_channel(part_size, work.buffers);
+    let (writer, queue) = part_channel(parts, buffers);
     let everything = Arc::clone(shared);
     let write = spawn_blocking(move || write_archive(&everything, &archive, writer, slot));
     let uploading = upload(&world.bucket, destination, queue, &shared.stop);

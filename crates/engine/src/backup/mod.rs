@@ -24,13 +24,14 @@ mod wal_arrival;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::backup::effort::TooLittleMemory;
 use model::cloud::Layout;
 use tokio::sync::watch;
 
 pub use archive::ArchiveError;
 pub use control::ControlError;
 pub use gather::WalkError;
-pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage};
+pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules};
 pub use session::SessionError;
 pub use taken::{TakenBackup, send_taken};
 
@@ -91,6 +92,8 @@ pub enum BackupError {
     },
     #[error("cannot send the backup in {directory}: {cause}")]
     Taken { directory: PathBuf, cause: String },
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
     #[error("the backup was stopped by a signal")]
     Cancelled,
     #[error("a worker ended unexpectedly: {0}")]
@@ -107,6 +110,8 @@ pub async fn take_backup(
     server: &postgres::Config,
     world: &World,
 ) -> Result<BackupOutcome, BackupError> {
+    // What cannot fit any cluster is told before anything is begun.
+    request.rules.effort(request.codec, 0, &world.bucket)?;
     let mut session = Session::open(server).await?;
     let facts = session.gather_facts().await?;
     let control = control::check_same_cluster(&facts)?;

@@ -91,7 +91,7 @@ impl Record {
             let mut record = Record {
                 id,
                 info: started_info(request, facts),
-                jobs: request.jobs.get(),
+                jobs: request.rules.jobs.get(),
                 begun,
             };
             record.begin(&began);

@@ -4,10 +4,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use model::backup::BackupInfo;
+use model::backup::effort::{self, Effort, TooLittleMemory};
 use model::backup::id::BackupId;
 use model::codec::Codec;
 use model::damage::DamagedPage;
 use model::wal::name::SegmentName;
+
+use super::jobs::part_rules;
+use crate::store::Bucket;
 
 /// How the backup's first checkpoint is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +31,40 @@ pub enum OnDamage {
     Fail,
 }
 
+/// What was asked for of jobs, archives and memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// How many archives are read, compressed and uploaded at the same time.
+    pub jobs: NonZeroUsize,
+    /// No archive grows beyond this many bytes, unless a single file does.
+    pub max_archive_bytes: u64,
+    /// The most memory that may be used, in bytes.
+    pub max_memory_bytes: Option<u64>,
+}
+
+impl Rules {
+    /// How much is done at a time for files of which the largest has so many bytes.
+    ///
+    /// # Errors
+    /// When the least that is needed is more than what is allowed.
+    pub fn effort(
+        &self,
+        codec: Codec,
+        largest_bytes: u64,
+        bucket: &Bucket,
+    ) -> Result<Effort, TooLittleMemory> {
+        let archive = (largest_bytes, part_rules(bucket));
+        effort::fit(self.jobs.get(), codec, archive, self.max_memory_bytes)
+    }
+}
+
 /// A base backup to take.
 #[derive(Debug, Clone)]
 pub struct BackupRequest {
     /// A name to refer to the backup by, besides its id.
     pub name: Option<String>,
     pub codec: Codec,
-    /// How many archives are read, compressed and uploaded at the same time.
-    pub jobs: NonZeroUsize,
-    /// No archive grows beyond this many bytes, unless a single file does.
-    pub max_archive_bytes: u64,
+    pub rules: Rules,
     pub checkpoint: CheckpointMode,
     /// How often the idle session is used, `None` for never.
     pub keepalive: Option<Duration>,

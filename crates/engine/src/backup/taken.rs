@@ -11,7 +11,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use model::backup::id::BackupId;
-use model::backup::plan::CuttingRules;
 use model::backup::{BackupInfo, BackupStatus};
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
@@ -24,6 +23,7 @@ use super::copy::{Contents, gather, has_checksums};
 use super::gather::Root;
 use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
 use super::record::note_damage;
+use super::request::Rules;
 use super::tail::{Ending, control_member};
 use super::{BackupError, World, step};
 
@@ -45,7 +45,7 @@ pub struct TakenBackup {
 pub async fn send_taken(
     taken: &TakenBackup,
     codec: Codec,
-    rules: CuttingRules,
+    rules: &Rules,
     world: &World,
 ) -> Result<Vec<DamagedPage>, BackupError> {
     let content = taken.read(&taken.record)?;
@@ -60,7 +60,7 @@ pub async fn send_taken(
     step(world, &format!("sending backup {}", taken.id));
     let contents = taken.contents(&info)?;
     let shared = Arc::new(gather(contents, codec, world).await?);
-    let mut jobs = start_jobs(rules, world, &shared, taken.id);
+    let mut jobs = start_jobs(rules, world, &shared, taken.id)?;
     let files = wait_for_files(world, &mut jobs, None).await;
     match files.and_then(|()| taken.tail(&info, &shared)) {
         Ok(tail) => jobs.send(tail),

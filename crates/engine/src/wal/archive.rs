@@ -5,25 +5,26 @@
 //! Always true: an object is never replaced; the same name with the same content is success, with
 //! other content it is an error.
 //!
-//! Two requests a file: a listing, which finds the file under every codec's key, and one
-//! conditional write. The file is compressed while the listing is awaited. Memory is what the
-//! compressed file takes: a segment has at most 1 GiB, and the only write that every store takes
-//! on the condition that nothing is there is a single one.
+//! Two requests a file, on one connection: a listing, which finds the file under every codec's key,
+//! and one conditional write. The file is compressed while the connection is made and the listing
+//! is awaited, which is the shorter of the two. Memory is what the compressed file takes: a segment
+//! has at most 1 GiB, and the only write that every store takes on the condition that nothing is
+//! there is a single one.
 
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::PathBuf;
 
 use model::cloud::Layout;
 use model::codec::Codec;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;
-use object_store::{PutPayload, PutPayloadMut, TagSet};
+use object_store::TagSet;
 use tokio::task::spawn_blocking;
 
-use super::fetch::find;
 use super::inspect::{Inspected, inspect};
+use super::pack::{BUFFER_BYTES, Cores, pack};
 use super::receive::{Decoded, open_decoded};
-use crate::codec::Encoder;
+use super::shelf::Shelf;
 use crate::store::{Bucket, StoreError, Written};
 use crate::upload::StopFlag;
 
@@ -108,8 +109,6 @@ pub enum ArchiveError {
     Worker(String),
 }
 
-const BUFFER_BYTES: usize = 256 * 1024;
-
 /// Archives one WAL file.
 ///
 /// # Errors
@@ -121,7 +120,11 @@ pub async fn archive_wal(
 ) -> Result<Archived, ArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
-    let sent = archive_inspected(bucket, layout, request, inspected).await?;
+    let way = Way {
+        cores: Cores::All,
+        shelf: &Shelf::default(),
+    };
+    let sent = archive_inspected((bucket, layout), request, inspected, &way).await?;
     Ok(sent.archived)
 }
 
@@ -132,18 +135,24 @@ pub(super) struct Sent {
     pub(super) crc32c: u32,
 }
 
+/// What depends on how many files are archived at the same time.
+pub(super) struct Way<'a> {
+    pub(super) cores: Cores,
+    pub(super) shelf: &'a Shelf,
+}
+
 pub(super) async fn archive_inspected(
-    bucket: &Bucket,
-    layout: &Layout,
+    (bucket, layout): (&Bucket, &Layout),
     request: &ArchiveRequest,
     inspected: Inspected,
+    way: &Way<'_>,
 ) -> Result<Sent, ArchiveError> {
     let name = inspected.name;
-    let (codec, level) = (request.codec, request.level);
-    let packing = on_blocking_thread(move || pack(inspected, codec, level));
+    let (codec, level, cores) = (request.codec, request.level, way.cores);
+    let packing = on_blocking_thread(move || pack(inspected, (codec, level), cores));
     // In whatever codec it is there: a change of the codec must not hide other content.
-    let (found, packed) =
-        tokio::try_join!(async { Ok(find(bucket, layout, &name).await?) }, packing)?;
+    let looking = async { Ok(way.shelf.find(bucket, layout, &name).await?) };
+    let (found, packed) = tokio::try_join!(looking, packing)?;
     let crc32c = packed.crc32c;
     let archived = match found {
         Some((key, codec)) => confirm(bucket, key, codec, packed.inspected).await?,
@@ -166,71 +175,6 @@ pub(super) async fn on_blocking_thread<T: Send + 'static>(
 ) -> Result<T, ArchiveError> {
     let done = spawn_blocking(work).await;
     done.map_err(|error| ArchiveError::Worker(error.to_string()))?
-}
-
-/// A file in the form it is stored in.
-struct Packed {
-    inspected: Inspected,
-    payload: PutPayload,
-    crc32c: u32,
-}
-
-fn pack(
-    mut inspected: Inspected,
-    codec: Codec,
-    level: Option<i32>,
-) -> Result<Packed, ArchiveError> {
-    let packed = compress(&mut inspected, codec, level);
-    let (payload, length, crc32c) = packed.map_err(|source| ArchiveError::Read {
-        path: inspected.path.clone(),
-        source,
-    })?;
-    if length != inspected.metadata.len() {
-        return Err(ArchiveError::Content {
-            path: inspected.path,
-            cause: "its length changed while it was read".to_owned(),
-        });
-    }
-    Ok(Packed {
-        inspected,
-        payload,
-        crc32c,
-    })
-}
-
-fn compress(
-    inspected: &mut Inspected,
-    codec: Codec,
-    level: Option<i32>,
-) -> io::Result<(PutPayload, u64, u32)> {
-    let mut encoder = Encoder::create(codec, level, Chunks(PutPayloadMut::new()))?;
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let (mut length, mut crc32c) = (0, 0);
-    loop {
-        match inspected.file.read(&mut buffer)? {
-            0 => break,
-            count => {
-                encoder.write_all(&buffer[..count])?;
-                crc32c = crc32c::crc32c_append(crc32c, &buffer[..count]);
-                length += count as u64;
-            }
-        }
-    }
-    Ok((encoder.finish()?.0.freeze(), length, crc32c))
-}
-
-/// Memory that grows without being copied.
-struct Chunks(PutPayloadMut);
-
-impl Write for Chunks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// An object of that name exists: success if it holds the same bytes.

@@ -14,12 +14,14 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::cloud::Layout;
 use model::wal::ahead::Position;
-use model::wal::name::WalName;
+use model::wal::name::{SegmentName, WalName};
 
 use super::archive::{ArchiveError, ArchiveRequest, Archived};
-use super::archive::{archive_inspected, on_blocking_thread};
+use super::archive::{Way, archive_inspected, on_blocking_thread};
 use super::archived_notes::ArchivedNotes;
-use super::inspect::{Inspected, inspect};
+use super::inspect::{Inspected, inspect, wal_name};
+use super::pack::Cores;
+use super::shelf::Shelf;
 use crate::store::Bucket;
 
 /// The requested file is archived: its answer waits no longer than this for the others.
@@ -57,7 +59,19 @@ pub async fn archive_ahead(
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
     let name = inspected.name;
     let ready = gather_ready(&inspected, ahead);
-    let requested = archive_inspected(bucket, layout, request, inspected);
+    let segments: Vec<_> = ready.iter().filter_map(|path| segment_of(path)).collect();
+    let way = &match segments.is_empty() {
+        true => Way {
+            cores: Cores::All,
+            shelf: &Shelf::default(),
+        },
+        false => Way {
+            cores: Cores::One,
+            shelf: &Shelf::of(layout, segment_of(&inspected.path).iter().chain(&segments)),
+        },
+    };
+    let place = (bucket, layout);
+    let requested = archive_inspected(place, request, inspected, way);
     let others: FuturesUnordered<_> = ready
         .into_iter()
         .map(|path| {
@@ -66,7 +80,7 @@ pub async fn archive_ahead(
                 ..request.clone()
             };
             async move {
-                let archived = archive_and_note(bucket, layout, &other, ahead.notes).await;
+                let archived = archive_and_note(place, &other, way, ahead.notes).await;
                 (other.path, archived)
             }
         })
@@ -116,16 +130,23 @@ async fn drive(
     })
 }
 
+fn segment_of(path: &Path) -> Option<SegmentName> {
+    match wal_name(path).ok()? {
+        WalName::Segment(segment) => Some(segment),
+        _ => None,
+    }
+}
+
 async fn archive_and_note(
-    bucket: &Bucket,
-    layout: &Layout,
+    place: (&Bucket, &Layout),
     request: &ArchiveRequest,
+    way: &Way<'_>,
     notes: &ArchivedNotes,
 ) -> Result<(), ArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
     let (name, metadata) = (inspected.name, inspected.metadata.clone());
-    let sent = archive_inspected(bucket, layout, request, inspected).await?;
+    let sent = archive_inspected(place, request, inspected, way).await?;
     // Without the note it is archived again, which succeeds.
     let _ = notes.add(&name, &metadata, &sent);
     Ok(())

@@ -88,8 +88,8 @@ pub async fn fetch_wal(
     stop: &StopFlag,
 ) -> Result<Fetched, FetchError> {
     let destination = request.destination.clone();
-    let cleared = spawn_blocking(move || remove_abandoned(&destination)).await;
-    cleared.map_err(|error| FetchError::Worker(error.to_string()))?;
+    // While the store is asked: that directory may be large.
+    let clearing = spawn_blocking(move || remove_abandoned(&destination));
     let locate = async {
         let found = search(bucket, layout, &request.name, request.partial).await?;
         let Some((key, codec)) = found else {
@@ -98,11 +98,14 @@ pub async fn fetch_wal(
         let decoded = open_decoded(bucket, (&key, codec), stop).await?;
         Ok((key, decoded))
     };
-    let (key, decoded) = tokio::select! {
+    let located = tokio::select! {
         biased;
-        () = stop.raised() => return Err(FetchError::Stopped),
-        located = locate => located?,
+        () = stop.raised() => Err(FetchError::Stopped),
+        located = locate => located,
     };
+    let cleared = clearing.await;
+    cleared.map_err(|error| FetchError::Worker(error.to_string()))?;
+    let (key, decoded) = located?;
     let (object, stop) = (bucket.address(&key), stop.clone());
     let write = spawn_blocking(move || put_in_place(&request, decoded, &object, &stop));
     let segment_size = write

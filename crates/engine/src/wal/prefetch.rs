@@ -20,6 +20,7 @@ use tokio::task::spawn_blocking;
 
 use super::fetch::FetchError;
 use super::receive::{Expected, open_decoded, receive};
+use super::shelf::{list, prefix};
 use super::spool::Spool;
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
@@ -226,18 +227,15 @@ impl Archive {
         if let Some(found) = self.known.get(&segment) {
             return Ok(Some(found.clone()));
         }
-        let mut prefix = layout.wal(&WalName::Segment(segment), Codec::None);
-        // All names that differ in the last digit alone.
-        prefix.pop();
+        let prefix = prefix(layout, &WalName::Segment(segment));
         let is_fresh = |at: &Instant| at.elapsed() < LIST_AGAIN;
         if self.listed.get(&prefix).is_some_and(is_fresh) {
             return Ok(None);
         }
         self.forget_before(segment);
-        for object in bucket.list(&prefix).await? {
-            let key = object.location.to_string();
-            if let Some((WalName::Segment(name), codec)) = layout.wal_of(&key) {
-                self.known.entry(name).or_insert((key, codec));
+        for (name, found) in list(bucket, layout, &prefix).await? {
+            if let WalName::Segment(name) = name {
+                self.known.entry(name).or_insert(found);
             }
         }
         self.listed.insert(prefix, Instant::now());

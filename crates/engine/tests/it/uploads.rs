@@ -5,12 +5,16 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use engine::part_buffers::PartBuffers;
-use engine::upload::{Destination, StopFlag, Uploaded, part_channel, upload};
+use engine::upload::{Destination, Parts, StopFlag, Uploaded, part_channel, upload};
 use object_store::TagSet;
 
 use crate::stores::{Fault, bucket};
 
 const PART: usize = 64 * 1024;
+const CUT: Parts = Parts {
+    bytes: PART,
+    in_flight: 2,
+};
 
 fn untagged(key: &str) -> Destination<'_> {
     static NO_TAGS: LazyLock<TagSet> = LazyLock::new(TagSet::default);
@@ -26,7 +30,7 @@ async fn upload_bytes(
     finish: bool,
 ) -> (bool, Vec<String>, Vec<String>) {
     let (bucket, store) = bucket(fault);
-    let (mut writer, queue) = part_channel(PART, &PartBuffers::default());
+    let (mut writer, queue) = part_channel(CUT, &PartBuffers::default());
     let write = tokio::task::spawn_blocking(move || {
         writer.write_all(&vec![7; bytes])?;
         if finish { writer.finish() } else { Ok(()) }
@@ -70,7 +74,7 @@ async fn a_store_that_fails_in_the_middle_leaves_nothing() {
 async fn a_raised_flag_ends_an_upload_that_gets_no_answer() {
     for fault in [Fault::SilentPart, Fault::SilentComplete] {
         let (bucket, store) = bucket(fault);
-        let (mut writer, queue) = part_channel(PART, &PartBuffers::default());
+        let (mut writer, queue) = part_channel(CUT, &PartBuffers::default());
         let write = tokio::task::spawn_blocking(move || {
             writer.write_all(&vec![7; 10 * PART])?;
             writer.finish()

@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod contents;
+pub mod effort;
 pub mod id;
 mod json;
 pub mod plan;

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bad_wal;
+mod bench;
 mod cloud_faults;
 mod clouds;
 mod cnpg;
@@ -29,4 +30,5 @@ mod s3;
 mod seen;
 mod waiting;
 mod wal_ahead;
+mod wal_cost;
 mod wal_prefetch;

@@ -58,14 +58,14 @@ fn under_load_every_segment_is_archived_though_its_commands_are_killed() {
 }
 
 /// Finished segments as PostgreSQL leaves them for its archive_command.
-struct Finished {
+pub struct Finished {
     folder: PathBuf,
-    segments: Vec<PathBuf>,
+    pub segments: Vec<PathBuf>,
     place: Scratch,
 }
 
 impl Finished {
-    fn segments(count: usize) -> Finished {
+    pub fn segments(count: usize) -> Finished {
         let cluster = Cluster::builder(15).wal_segment_mib(1).start();
         let place = Scratch::new("finished");
         let folder = place.server_folder("pg_wal");
@@ -143,7 +143,8 @@ fn a_segment_that_was_stored_ahead_costs_no_request() {
     let puts = spoilt.proxy.count("PUT", "");
     assert_eq!(puts, 4);
     let requests = spoilt.proxy.requests().len();
-    assert_eq!(requests, 8, "a listing and a write for each");
+    // One listing shows sixteen segments; their numbers may lie on both sides of a border.
+    assert!((5..=6).contains(&requests), "{requests} requests");
     for number in 1..4 {
         let said = archive(number).success().stderr;
         assert!(said.contains("was stored ahead"), "{said}");

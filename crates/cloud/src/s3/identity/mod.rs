@@ -17,13 +17,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
-use object_store::client::{HttpClient, HttpConnector, ReqwestConnector};
+use object_store::client::HttpClient;
 use object_store::{ClientOptions, CredentialProvider, StaticCredentialProvider};
 use tokio::sync::Mutex;
 
 pub use error::IdentityError;
 
 use super::credentials::CredentialSource;
+use crate::late_client::LateClient;
 
 /// Credentials are replaced when they hold no longer than this.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
@@ -82,14 +83,14 @@ pub(super) fn provider(
             role_arn,
             session_name,
         } => Box::new(sts::WebIdentity {
-            http: http()?,
+            http: http(),
             endpoint: surroundings.sts_endpoint.clone(),
             token_file: token_file.into(),
             role_arn: role_arn.clone(),
             session_name: session_name.clone(),
         }),
         CredentialSource::Container { url, authorization } => Box::new(container::Container {
-            http: http()?,
+            http: http(),
             url: url.clone(),
             authorization: authorization.clone(),
         }),
@@ -98,12 +99,12 @@ pub(super) fn provider(
             place: place.clone(),
         }),
         CredentialSource::Sso(login) => Box::new(sso::Portal {
-            http: http()?,
+            http: http(),
             endpoint: surroundings.sso_endpoint.clone(),
             login: login.clone(),
         }),
         CredentialSource::AssumedRole { source, role } => Box::new(sts::AssumedRole {
-            http: http()?,
+            http: http(),
             endpoint: surroundings.sts_endpoint.clone(),
             region: surroundings.region.clone(),
             source: provider(source, surroundings, machine)?,
@@ -114,11 +115,11 @@ pub(super) fn provider(
     Ok(Arc::new(Renewing { issuer, held }))
 }
 
-fn client(surroundings: &Surroundings) -> object_store::Result<HttpClient> {
+fn client(surroundings: &Surroundings) -> HttpClient {
     let options = surroundings.client.clone();
     // An agent on this machine speaks no TLS; who may is judged with the settings.
     let options = options.with_allow_http(true).with_timeout(PATIENCE);
-    ReqwestConnector::default().connect(&options)
+    HttpClient::new(LateClient::new(options))
 }
 
 /// Credentials that are replaced before they expire.

@@ -1,0 +1,59 @@
+"""What is measured: one entry per case, in the order in which they run.
+
+A restore follows the backup with the same data and codec, and fetching WAL follows archiving it,
+so that the objects are there already. A case alone makes its objects first, unmeasured.
+"""
+
+import dataclasses
+
+ALL = ("barman-rs", "Python Barman", "pgBackRest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A question put to several tools in turn, A B C A B C."""
+
+    name: str
+    # What is done: a function of bench/kinds.py.
+    kind: str
+    title: str
+    runs: int
+    codec: str = "none"
+    data: str = "pgbench"
+    tools: tuple = ALL
+    ahead: bool = False
+    # Tools that are run less often, and how often.
+    fewer: tuple = ()
+
+
+BACKUP = "Backup of {data}, {codec}"
+RESTORE = "Restore of {data}, {codec}"
+
+# Twice what takes long, three times what does not: all of it has half an hour on two cores.
+CASES = [
+    Case("start-up", "start_up", "Start-up: `--version`, 20 times", 3),
+    Case("backup-none", "backup", BACKUP, 2),
+    Case("restore-none", "restore", RESTORE, 2),
+    Case("copy", "copy", "Two-writer copy of pgbench", 2, tools=()),
+    Case("backup-zstd", "backup", BACKUP, 3, "zstd"),
+    Case("restore-zstd", "restore", RESTORE, 2, "zstd"),
+    Case("backup-lz4", "backup", BACKUP, 2, "lz4"),
+    # Python Barman compresses on one core at level 9: minutes that hardly vary.
+    Case("backup-gzip", "backup", BACKUP, 2, "gzip", fewer=(("Python Barman", 1),)),
+    Case("backup-mixed-zstd", "backup", BACKUP, 2, "zstd", data="mixed"),
+    Case("backup-mixed-lz4", "backup", BACKUP, 2, "lz4", data="mixed"),
+    Case("wal-archive", "archive", "{count} × WAL archived, zstd", 3, "zstd",
+         fewer=(("Python Barman", 2),)),
+    Case("wal-restore", "fetch", "{count} × WAL restored, zstd", 3, "zstd",
+         fewer=(("Python Barman", 2),)),
+    Case("wal-restore-ahead", "fetch", "{count} × WAL restored, zstd, ahead", 3, "zstd",
+         fewer=(("Python Barman", 2),), ahead=True),
+    Case("wal-archive-ahead", "archive", "{count} × WAL archived, zstd, ahead", 3, "zstd",
+         tools=("barman-rs", "pgBackRest"), ahead=True),
+]
+
+
+def runs_of(case, tool, wanted=None):
+    """How often a tool is run in a case; `wanted` comes from the command line."""
+    fewer = dict(case.fewer).get(tool, case.runs)
+    return fewer if wanted is None else min(wanted, fewer) if tool in dict(case.fewer) else wanted

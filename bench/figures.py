@@ -1,0 +1,65 @@
+"""Medians, ranges and ratios of what was measured. Pure."""
+
+import dataclasses
+import statistics
+
+QUANTITIES = ["wall", "cpu", "memory", "store", "stored"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """All turns of one tool in one case: the figures of a quantity are looked up by its name."""
+
+    runs: int
+    values: dict
+
+    def median(self, quantity):
+        return statistics.median(self.values[quantity])
+
+    def least(self, quantity):
+        return min(self.values[quantity])
+
+    def most(self, quantity):
+        return max(self.values[quantity])
+
+    def has(self, quantity):
+        return bool(self.values[quantity])
+
+
+def summarise(figures):
+    """Summaries by case and by who it was."""
+    turns = {}
+    for figure in figures:
+        turns.setdefault(figure["case"], {}).setdefault(figure["who"], []).append(figure)
+    return {case: {who: Summary(len(rows), values_of(rows)) for who, rows in who_rows.items()}
+            for case, who_rows in turns.items()}
+
+
+def values_of(rows):
+    return {name: [row[name] for row in rows if name in row] for name in QUANTITIES}
+
+
+def ratio(above, below):
+    """How many times more `above` is; `None` where there is nothing to divide."""
+    if above is None or not below:
+        return None
+    return above / below
+
+
+def stages_together(summaries, case, cores):
+    """Seconds that a backup takes at least: its stages, each as fast as alone, on all cores.
+
+    The CPU of each stage was measured alone, the store's for the same objects included. No
+    arrangement of them ends before their sum divided by the cores, nor before the upload alone.
+    """
+    alone = summaries[case]
+    names = ["read alone", "check alone", "upload alone"]
+    if any(name not in alone for name in names):
+        return None
+    read, check, upload = (alone[name] for name in names)
+    cpu = check.median("cpu") - read.median("cpu")
+    cpu += upload.median("cpu") + upload.median("store")
+    if "codec alone" in alone:
+        # The codec's program has read the data itself; without a codec the upload's has.
+        cpu += alone["codec alone"].median("cpu")
+    return max(cpu / cores, upload.median("wall"))

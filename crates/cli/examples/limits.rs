@@ -1,0 +1,191 @@
+//! What the machine can do at most, one stage at a time, for `make bench`: no backup, only the
+//! reading, checking, compressing or uploading of one, each alone on all that it can use.
+//!
+//! The codecs, the page check and the store's client are the program's own, so that a limit moves
+//! with them; what lies between them in the program (tar, queues, order) is missing here on
+//! purpose. Time and CPU are measured from outside, for the whole process.
+
+// A measurement that cannot go on ends; nobody handles its errors.
+#![allow(clippy::unwrap_used)]
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use cloud::{Environment, Location, Provider, StoreOptions};
+use engine::codec::Encoder;
+use futures_util::{StreamExt, stream};
+use model::codec::Codec;
+use model::page::{PAGE_SIZE, check_page};
+use model::wal::lsn::Lsn;
+use object_store::ObjectStoreExt;
+
+const USAGE: &str = "limits read|check|gzip|zstd|lz4 FOLDER... | limits upload URL FOLDER";
+
+/// What is read at once, and a part of an upload.
+const BLOCK: usize = 1024 * 1024;
+const PART: usize = 8 * BLOCK;
+/// Large files are shared among the threads in pieces of this size.
+const PIECE: u64 = 64 * BLOCK as u64;
+/// Parts on the wire at the same time.
+const PARALLEL: usize = 4;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["upload", url, folder] => upload(url, Path::new(folder)),
+        [stage, folders @ ..] if !folders.is_empty() => {
+            let Some(work) = stage_named(stage) else {
+                panic!("{USAGE}")
+            };
+            let pieces = pieces_of(&files_below(folders));
+            on_all_cores(pieces, &|piece| go_through(&piece, &work));
+        }
+        _ => panic!("{USAGE}"),
+    }
+}
+
+enum Stage {
+    Read,
+    Check,
+    Compress(Codec),
+}
+
+fn stage_named(word: &str) -> Option<Stage> {
+    Some(match word {
+        "read" => Stage::Read,
+        "check" => Stage::Check,
+        "gzip" => Stage::Compress(Codec::Gzip),
+        "zstd" => Stage::Compress(Codec::Zstd),
+        "lz4" => Stage::Compress(Codec::Lz4),
+        _ => return None,
+    })
+}
+
+struct Piece {
+    file: PathBuf,
+    from: u64,
+    to: u64,
+}
+
+fn files_below(folders: &[&str]) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    let mut waiting: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            } else if kind.is_file() {
+                found.push((entry.path(), entry.metadata().unwrap().len()));
+            }
+        }
+    }
+    found
+}
+
+// Small ones are taken first: the threads take from the end, so that they finish together.
+fn pieces_of(files: &[(PathBuf, u64)]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (file, length) in files {
+        let mut from = 0;
+        while from < *length {
+            let to = (from + PIECE).min(*length);
+            let file = file.clone();
+            pieces.push(Piece { file, from, to });
+            from = to;
+        }
+    }
+    pieces.sort_by_key(|piece| piece.to - piece.from);
+    pieces
+}
+
+fn on_all_cores<T: Send>(items: Vec<T>, work: &(dyn Fn(T) + Sync)) {
+    let items = Mutex::new(items);
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let Some(item) = items.lock().unwrap().pop() else {
+                        return;
+                    };
+                    work(item);
+                }
+            });
+        }
+    });
+}
+
+fn go_through(piece: &Piece, stage: &Stage) {
+    let mut sum = 0;
+    match stage {
+        Stage::Read => blocks(piece, |_| ()),
+        Stage::Check => blocks(piece, |block| sum = checked(block, sum)),
+        Stage::Compress(codec) => {
+            let mut encoder = Encoder::create(*codec, None, io::sink()).unwrap();
+            blocks(piece, |block| encoder.write_all(block).unwrap());
+            encoder.finish().unwrap();
+        }
+    }
+    // What nobody looks at would not be computed.
+    std::hint::black_box(sum);
+}
+
+fn blocks(piece: &Piece, mut take: impl FnMut(&[u8])) {
+    let file = File::open(&piece.file).unwrap();
+    let mut buffer = vec![0; BLOCK];
+    let mut position = piece.from;
+    while position < piece.to {
+        let wanted = (piece.to - position).min(BLOCK as u64) as usize;
+        let count = file.read_at(&mut buffer[..wanted], position).unwrap();
+        if count == 0 {
+            return;
+        }
+        take(&buffer[..count]);
+        position += count as u64;
+    }
+}
+
+// Block numbers do not matter to the time it takes, only that each page is summed up.
+fn checked(block: &[u8], sum: u32) -> u32 {
+    for page in block.chunks_exact(PAGE_SIZE) {
+        std::hint::black_box(check_page(page, 0, Lsn::new(u64::MAX)));
+    }
+    crc32c::crc32c_append(sum, block)
+}
+
+/// Uploads the files below a folder, largest first, in parts that go side by side.
+fn upload(url: &str, folder: &Path) {
+    let location = Location::parse(url, Provider::AwsS3).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut files = files_below(&[folder.to_str().unwrap()]);
+    files.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
+    runtime.block_on(async {
+        let environment = Environment::gather();
+        let opened = cloud::open(&location, &StoreOptions::default(), &environment).await;
+        let bucket = opened.unwrap();
+        for (number, (file, length)) in files.iter().enumerate() {
+            let key = object_store::path::Path::from(format!("upload/{number}"));
+            let mut upload = bucket.objects.put_multipart(&key).await.unwrap();
+            let file = File::open(file).unwrap();
+            let starts = (0..*length).step_by(PART);
+            // A part's number is given when its future is made, in order.
+            let parts = starts.map(|from| {
+                let mut part = vec![0; PART.min((length - from) as usize)];
+                file.read_exact_at(&mut part, from).unwrap();
+                upload.put_part(part.into())
+            });
+            let sent: Vec<_> = stream::iter(parts)
+                .buffer_unordered(PARALLEL)
+                .collect()
+                .await;
+            assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+            upload.complete().await.unwrap();
+        }
+    });
+}

@@ -1,0 +1,75 @@
+//! What the archive has already, looked up for several files with one request.
+//!
+//! A listing by a segment's name without its last digit shows sixteen segments at once. Always
+//! true: whether a file is there is asked after it was decided to archive it, and a listing that
+//! failed is no answer: the next file that needs it asks again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use model::cloud::Layout;
+use model::codec::Codec;
+use model::wal::name::{SegmentName, WalName};
+use tokio::sync::OnceCell;
+
+use super::fetch::find;
+use crate::store::{Bucket, StoreError};
+
+type Names = HashMap<WalName, (String, Codec)>;
+
+/// The part of the archive that some files belong to; by default every file is looked up alone.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    /// By the prefix that is listed.
+    parts: BTreeMap<String, OnceCell<Names>>,
+}
+
+impl Shelf {
+    /// The part for these segments. Nothing is asked yet.
+    pub(super) fn of<'a>(
+        layout: &Layout,
+        segments: impl Iterator<Item = &'a SegmentName>,
+    ) -> Shelf {
+        let prefixes = segments.map(|name| prefix(layout, &WalName::Segment(*name)));
+        Shelf {
+            parts: prefixes.map(|it| (it, OnceCell::new())).collect(),
+        }
+    }
+
+    /// The key and codec of the object that holds exactly this file.
+    pub(super) async fn find(
+        &self,
+        bucket: &Bucket,
+        layout: &Layout,
+        name: &WalName,
+    ) -> Result<Option<(String, Codec)>, StoreError> {
+        let prefix = prefix(layout, name);
+        let Some(part) = self.parts.get(&prefix) else {
+            return find(bucket, layout, name).await;
+        };
+        let names = part.get_or_try_init(|| list(bucket, layout, &prefix)).await;
+        Ok(names?.get(name).cloned())
+    }
+}
+
+/// All names that differ in the last digit alone.
+pub(super) fn prefix(layout: &Layout, name: &WalName) -> String {
+    let mut prefix = layout.wal(name, Codec::None);
+    prefix.pop();
+    prefix
+}
+
+/// The WAL files whose keys begin with `prefix`.
+pub(super) async fn list(
+    bucket: &Bucket,
+    layout: &Layout,
+    prefix: &str,
+) -> Result<Names, StoreError> {
+    let mut names = Names::new();
+    for object in bucket.list(prefix).await? {
+        let key = object.location.to_string();
+        if let Some((name, codec)) = layout.wal_of(&key) {
+            names.entry(name).or_insert((key, codec));
+        }
+    }
+    Ok(names)
+}

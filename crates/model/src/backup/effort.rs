@@ -1,0 +1,181 @@
+//! How much a backup does at a time, and the memory that this takes.
+//!
+//! Each job collects one part of its archive while another waits and others are on the wire; the
+//! codec has its tables. That is all that grows: the sum is a promise, which `scripts/memory`
+//! measures. Always true: what [`fit`] returns takes no more than it was allowed.
+
+use crate::codec::Codec;
+
+/// What a backup does at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Archives that are made and uploaded at the same time.
+    pub jobs: usize,
+    /// Bytes of a part of an upload.
+    pub part_bytes: u64,
+    /// Parts of each upload that are on the wire at the same time.
+    pub parts_in_flight: usize,
+}
+
+/// What the store wants of parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartRules {
+    pub min_bytes: u64,
+    pub max_count: u64,
+}
+
+/// A limit that nothing fits into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} MiB of memory are too little: the least that this backup needs is {} MiB",
+    limit_bytes / MIB,
+    least_bytes.div_ceil(MIB)
+)]
+pub struct TooLittleMemory {
+    pub limit_bytes: u64,
+    pub least_bytes: u64,
+}
+
+const MIB: u64 = 1024 * 1024;
+/// The program itself, its connections, and the list of some ten thousand files.
+const BASE_BYTES: u64 = 16 * MIB;
+/// What a job has besides parts and codec: the block that it reads, and its connections' buffers.
+const JOB_BYTES: u64 = 2 * MIB;
+/// Parts of an upload beside those on the wire: one is being filled, one waits.
+const PARTS_AT_HAND: u64 = 2;
+const USUAL_PART_BYTES: u64 = 8 * MIB;
+const USUAL_PARTS_IN_FLIGHT: usize = 2;
+
+impl Effort {
+    /// The most memory that it takes, in bytes.
+    pub fn peak_bytes(&self, codec: Codec) -> u64 {
+        let parts = (self.parts_in_flight as u64 + PARTS_AT_HAND) * self.part_bytes;
+        BASE_BYTES + self.jobs as u64 * (parts + codec_bytes(codec) + JOB_BYTES)
+    }
+}
+
+/// What the tables of a codec take at the level that archives are made with.
+fn codec_bytes(codec: Codec) -> u64 {
+    match codec {
+        Codec::None => 0,
+        Codec::Gzip | Codec::Lz4 | Codec::Snappy => MIB,
+        Codec::Zstd => 5 * MIB,
+        Codec::Bzip2 => 8 * MIB,
+        Codec::Xz => 100 * MIB,
+    }
+}
+
+/// The bytes of a part with which an archive of this size has no more parts than it may.
+///
+/// The size gets an eighth on top for content that a codec makes larger and for growth of what
+/// could not be known before.
+pub fn part_bytes(usual_bytes: u64, archive_bytes: u64, rules: PartRules) -> u64 {
+    let needed = (archive_bytes + archive_bytes / 8).div_ceil(rules.max_count.max(1));
+    needed
+        .max(rules.min_bytes)
+        .max(usual_bytes)
+        .next_multiple_of(MIB)
+}
+
+/// The greatest effort with at most so many jobs that a limit allows; smaller parts come first,
+/// then fewer of them, then fewer jobs. No limit allows the usual effort.
+///
+/// # Errors
+/// When not even the least effort fits.
+pub fn fit(
+    jobs: usize,
+    codec: Codec,
+    (largest_archive_bytes, rules): (u64, PartRules),
+    limit_bytes: Option<u64>,
+) -> Result<Effort, TooLittleMemory> {
+    let effort = |jobs, parts_in_flight, usual_bytes| Effort {
+        jobs,
+        parts_in_flight,
+        part_bytes: part_bytes(usual_bytes, largest_archive_bytes, rules),
+    };
+    let usual = effort(jobs, USUAL_PARTS_IN_FLIGHT, USUAL_PART_BYTES);
+    let Some(limit_bytes) = limit_bytes else {
+        return Ok(usual);
+    };
+    let efforts = (1..=jobs).rev().flat_map(|jobs| {
+        let parts = (1..=USUAL_PARTS_IN_FLIGHT).rev();
+        parts.flat_map(move |parts| {
+            let sizes = [8, 7, 6, 5].into_iter();
+            sizes.map(move |size| effort(jobs, parts, size * MIB))
+        })
+    });
+    let mut least = usual;
+    for effort in efforts {
+        if effort.peak_bytes(codec) <= limit_bytes {
+            return Ok(effort);
+        }
+        least = effort;
+    }
+    Err(TooLittleMemory {
+        limit_bytes,
+        least_bytes: least.peak_bytes(codec),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const S3: PartRules = PartRules {
+        min_bytes: 5 * MIB,
+        max_count: 10_000,
+    };
+
+    #[test]
+    fn without_a_limit_two_jobs_stay_below_96_mib() {
+        for codec in [Codec::None, Codec::Gzip, Codec::Lz4, Codec::Snappy] {
+            let effort = fit(2, codec, (0, S3), None).unwrap();
+            assert!(effort.peak_bytes(codec) <= 96 * MIB, "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn sixty_four_mib_are_enough_for_every_codec_and_for_a_file_of_100_gb() {
+        for codec in Codec::ALL.into_iter().filter(|codec| *codec != Codec::Xz) {
+            for largest in [0, 100_000 * MIB] {
+                let effort = fit(2, codec, (largest, S3), Some(64 * MIB)).unwrap();
+                assert!(effort.peak_bytes(codec) <= 64 * MIB, "{codec:?}");
+            }
+        }
+        let effort = fit(2, Codec::Gzip, (0, S3), Some(64 * MIB)).unwrap();
+        assert_eq!((effort.jobs, effort.parts_in_flight), (2, 2));
+    }
+
+    #[test]
+    fn what_is_too_little_names_what_is_enough() {
+        let error = fit(4, Codec::Zstd, (0, S3), Some(32 * MIB)).unwrap_err();
+        assert!(fit(4, Codec::Zstd, (0, S3), Some(error.least_bytes)).is_ok());
+        assert!(error.to_string().contains("38 MiB"), "{error}");
+    }
+
+    #[test]
+    fn parts_grow_with_archives_that_would_have_too_many() {
+        assert_eq!(part_bytes(8 * MIB, 50_000 * MIB, S3), 8 * MIB);
+        assert_eq!(part_bytes(8 * MIB, 100_000 * MIB, S3), 12 * MIB);
+    }
+
+    proptest! {
+        #[test]
+        fn what_fits_keeps_to_its_limit(
+            jobs in 1usize..40,
+            largest_gib in 0u64..200,
+            limit_mib in 30u64..2000,
+        ) {
+            let limit = limit_mib * MIB;
+            for codec in [Codec::None, Codec::Zstd] {
+                let largest = largest_gib * 1024 * MIB;
+                if let Ok(effort) = fit(jobs, codec, (largest, S3), Some(limit)) {
+                    prop_assert!(effort.peak_bytes(codec) <= limit);
+                    prop_assert!((1..=jobs).contains(&effort.jobs));
+                }
+            }
+        }
+    }
+}
