@@ -19,6 +19,7 @@ use model::codec::Codec;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;
 use object_store::TagSet;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::inspect::{Inspected, inspect};
@@ -123,6 +124,7 @@ pub async fn archive_wal(
     let way = Way {
         cores: Cores::All,
         shelf: &Shelf::default(),
+        turns: Semaphore::new(1),
     };
     let sent = archive_inspected((bucket, layout), request, inspected, &way).await?;
     Ok(sent.archived)
@@ -139,6 +141,9 @@ pub(super) struct Sent {
 pub(super) struct Way<'a> {
     pub(super) cores: Cores,
     pub(super) shelf: &'a Shelf,
+    /// One for each file that is compressed: those that wait for a core leave it to the others,
+    /// which are on their way to the store meanwhile.
+    pub(super) turns: Semaphore,
 }
 
 pub(super) async fn archive_inspected(
@@ -149,7 +154,10 @@ pub(super) async fn archive_inspected(
 ) -> Result<Sent, ArchiveError> {
     let name = inspected.name;
     let (codec, level, cores) = (request.codec, request.level, way.cores);
-    let packing = on_blocking_thread(move || pack(inspected, (codec, level), cores));
+    let packing = async {
+        let _turn = way.turns.acquire().await;
+        on_blocking_thread(move || pack(inspected, (codec, level), cores)).await
+    };
     // In whatever codec it is there: a change of the codec must not hide other content.
     let looking = async { Ok(way.shelf.find(bucket, layout, &name).await?) };
     let (found, packed) = tokio::try_join!(looking, packing)?;

@@ -8,6 +8,7 @@
 //! is archived again, which finds the same content there.
 
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,10 +16,11 @@ use futures_util::stream::FuturesUnordered;
 use model::cloud::Layout;
 use model::wal::ahead::Position;
 use model::wal::name::{SegmentName, WalName};
+use tokio::sync::Semaphore;
 
 use super::archive::{ArchiveError, ArchiveRequest, Archived};
 use super::archive::{Way, archive_inspected, on_blocking_thread};
-use super::archived_notes::ArchivedNotes;
+use super::archived_notes::{ArchivedNotes, FileState};
 use super::inspect::{Inspected, inspect, wal_name};
 use super::pack::Cores;
 use super::shelf::Shelf;
@@ -64,10 +66,12 @@ pub async fn archive_ahead(
         true => Way {
             cores: Cores::All,
             shelf: &Shelf::default(),
+            turns: Semaphore::new(1),
         },
         false => Way {
             cores: Cores::One,
             shelf: &Shelf::of(layout, segment_of(&inspected.path).iter().chain(&segments)),
+            turns: Semaphore::new(available_parallelism().map_or(1, usize::from)),
         },
     };
     let place = (bucket, layout);
@@ -145,10 +149,11 @@ async fn archive_and_note(
 ) -> Result<(), ArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
-    let (name, metadata) = (inspected.name, inspected.metadata.clone());
+    let name = inspected.name;
+    let state = FileState::of(&inspected.metadata, inspected.seen_at);
     let sent = archive_inspected(place, request, inspected, way).await?;
     // Without the note it is archived again, which succeeds.
-    let _ = notes.add(&name, &metadata, &sent);
+    let _ = notes.add(&name, state, &sent);
     Ok(())
 }
 

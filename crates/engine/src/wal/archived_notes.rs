@@ -1,9 +1,13 @@
 //! Notes about files that the store has though nobody asked for them yet.
 //!
-//! One small file, a line for each: name, length, time of change in nanoseconds, device, inode,
-//! CRC32C of the content, when it was noted in seconds, and the object's key. Always true: a note
-//! that is older than [`LONGEST_MEMORY`], of a file that is not exactly the same any more, or that
-//! cannot be read, is as good as none.
+//! One small file, a line for each: name, length, times of modification and of change in
+//! nanoseconds, device, inode, CRC32C of the content, when it was noted in seconds, and the
+//! object's key. Always true: a note that is older than [`LONGEST_MEMORY`], of a file that is not
+//! exactly the same any more, or that cannot be read, is as good as none.
+//!
+//! A file whose time of change is the same was not written to since: nobody can set that time. It
+//! tells nothing of a file that had been changed just before it was looked at, for a second change
+//! could have the same time; then, or where the time differs, the content is read and compared.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -21,6 +25,10 @@ use crate::durable::{Durability, PendingFile};
 /// What the store confirmed longer ago is asked for again.
 pub const LONGEST_MEMORY: Duration = Duration::from_secs(600);
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Many times what the kernel's clock for files advances by, which is 10 ms at most.
+const SETTLED_AFTER: Duration = Duration::from_millis(200);
+/// The same where a file system keeps times in seconds, or pairs of them, or milliseconds.
+const SETTLED_AFTER_WHERE_COARSE: Duration = Duration::from_secs(3);
 
 /// The notes of one server and one store.
 #[derive(Debug, Clone)]
@@ -31,7 +39,7 @@ pub struct ArchivedNotes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
     name: WalName,
-    file: SameFile,
+    state: FileState,
     crc32c: u32,
     noted_at: u64,
     key: String,
@@ -44,6 +52,35 @@ struct SameFile {
     modified_nanoseconds: i128,
     device: u64,
     inode: u64,
+}
+
+/// A file as it was at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileState {
+    file: SameFile,
+    /// In nanoseconds; `None` if it was too recent to tell anything.
+    changed: Option<i128>,
+}
+
+impl FileState {
+    /// The state that the metadata show, which were read after `seen_at`.
+    pub(super) fn of(metadata: &Metadata, seen_at: SystemTime) -> FileState {
+        let changed = changed_nanoseconds(metadata);
+        let seen = seen_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wait = match changed % 1_000_000 {
+            0 => SETTLED_AFTER_WHERE_COARSE,
+            _ => SETTLED_AFTER,
+        };
+        let is_settled = changed + wait.as_nanos() as i128 <= seen.as_nanos() as i128;
+        FileState {
+            file: metadata.into(),
+            changed: is_settled.then_some(changed),
+        }
+    }
+}
+
+fn changed_nanoseconds(metadata: &Metadata) -> i128 {
+    i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
 }
 
 impl From<&Metadata> for SameFile {
@@ -83,10 +120,11 @@ impl ArchivedNotes {
             return Ok(None);
         };
         let metadata = fs::metadata(path)?;
-        if !metadata.is_file() || SameFile::from(&metadata) != note.file {
+        if !metadata.is_file() || SameFile::from(&metadata) != note.state.file {
             return Ok(None);
         }
-        Ok((checksum(path)? == note.crc32c).then_some(note.key))
+        let is_untouched = note.state.changed == Some(changed_nanoseconds(&metadata));
+        Ok((is_untouched || checksum(path)? == note.crc32c).then_some(note.key))
     }
 
     /// Whether there is a note of this name.
@@ -95,12 +133,12 @@ impl ArchivedNotes {
     }
 
     /// Notes a file that the store has confirmed.
-    pub(super) fn add(&self, name: &WalName, metadata: &Metadata, sent: &Sent) -> io::Result<()> {
+    pub(super) fn add(&self, name: &WalName, state: FileState, sent: &Sent) -> io::Result<()> {
         let mut notes = self.read();
         notes.retain(|note| note.name != *name);
         notes.push(Note {
             name: *name,
-            file: metadata.into(),
+            state,
             crc32c: sent.crc32c,
             noted_at: now(),
             key: sent.archived.key().to_owned(),
@@ -137,30 +175,40 @@ impl ArchivedNotes {
 }
 
 fn render(note: &Note) -> String {
-    let Note { name, file, .. } = note;
+    let Note { name, state, .. } = note;
     let SameFile {
         length,
-        modified_nanoseconds,
+        modified_nanoseconds: modified,
         device,
         inode,
-    } = file;
+    } = state.file;
+    let changed = state
+        .changed
+        .map_or("-".to_owned(), |time| time.to_string());
     let (crc32c, noted_at, key) = (note.crc32c, note.noted_at, &note.key);
-    format!(
-        "{name} {length} {modified_nanoseconds} {device} {inode} {crc32c:08X} {noted_at} {key}\n"
-    )
+    let file = format!("{length} {modified} {changed} {device} {inode}");
+    format!("{name} {file} {crc32c:08X} {noted_at} {key}\n")
 }
 
 fn parse(line: &str) -> Option<Note> {
     // The key comes last, for it may have spaces.
-    let mut words = line.splitn(8, ' ');
+    let mut words = line.splitn(9, ' ');
+    let name = words.next()?.parse().ok()?;
+    let length = words.next()?.parse().ok()?;
+    let modified_nanoseconds = words.next()?.parse().ok()?;
+    let changed = match words.next()? {
+        "-" => None,
+        time => Some(time.parse().ok()?),
+    };
+    let file = SameFile {
+        length,
+        modified_nanoseconds,
+        device: words.next()?.parse().ok()?,
+        inode: words.next()?.parse().ok()?,
+    };
     Some(Note {
-        name: words.next()?.parse().ok()?,
-        file: SameFile {
-            length: words.next()?.parse().ok()?,
-            modified_nanoseconds: words.next()?.parse().ok()?,
-            device: words.next()?.parse().ok()?,
-            inode: words.next()?.parse().ok()?,
-        },
+        name,
+        state: FileState { file, changed },
         crc32c: u32::from_str_radix(words.next()?, 16).ok()?,
         noted_at: words.next()?.parse().ok()?,
         key: words.next().filter(|key| !key.is_empty())?.to_owned(),
@@ -189,9 +237,11 @@ mod tests {
     use super::*;
     use crate::wal::archive::Archived;
 
+    const LATER: Duration = SETTLED_AFTER_WHERE_COARSE;
     const NAME: &str = "000000010000000000000003";
 
-    fn noted(place: &Path, content: &[u8]) -> (ArchivedNotes, PathBuf) {
+    /// A note of a new file, as if that had been looked at so much later.
+    fn noted(place: &Path, content: &[u8], later: Duration) -> (ArchivedNotes, PathBuf) {
         let notes = ArchivedNotes::open(&place.join("notes"), "us").unwrap();
         let path = place.join(NAME);
         fs::write(&path, content).unwrap();
@@ -200,23 +250,26 @@ mod tests {
             crc32c: crc32c::crc32c(content),
         };
         let metadata = fs::metadata(&path).unwrap();
-        notes.add(&NAME.parse().unwrap(), &metadata, &sent).unwrap();
+        let state = FileState::of(&metadata, SystemTime::now() + later);
+        notes.add(&NAME.parse().unwrap(), state, &sent).unwrap();
         (notes, path)
     }
 
     #[test]
     fn a_note_answers_for_the_very_file_until_it_is_forgotten() {
         let place = tempfile::tempdir().unwrap();
-        let (notes, path) = noted(place.path(), b"content");
-        assert_eq!(notes.key_of(&path).unwrap().as_deref(), Some("some key"));
-        notes.forget(&NAME.parse().unwrap());
-        assert_eq!(notes.key_of(&path).unwrap(), None);
+        for later in [Duration::ZERO, LATER] {
+            let (notes, path) = noted(place.path(), b"content", later);
+            assert_eq!(notes.key_of(&path).unwrap().as_deref(), Some("some key"));
+            notes.forget(&NAME.parse().unwrap());
+            assert_eq!(notes.key_of(&path).unwrap(), None);
+        }
     }
 
     #[test]
     fn a_note_does_not_answer_for_another_store_in_the_same_folder() {
         let place = tempfile::tempdir().unwrap();
-        let (_, path) = noted(place.path(), b"content");
+        let (_, path) = noted(place.path(), b"content", LATER);
         let others = ArchivedNotes::open(&place.path().join("notes"), "others").unwrap();
         assert_eq!(others.key_of(&path).unwrap(), None);
         assert!(!others.has(&NAME.parse().unwrap()));
@@ -225,7 +278,7 @@ mod tests {
     #[test]
     fn a_note_does_not_answer_for_another_file_of_that_name() {
         let place = tempfile::tempdir().unwrap();
-        let (notes, path) = noted(place.path(), b"content");
+        let (notes, path) = noted(place.path(), b"content", Duration::ZERO);
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         // In place, with the old time: only the content tells.
         fs::write(&path, b"CONTENT").unwrap();
@@ -244,9 +297,37 @@ mod tests {
     }
 
     #[test]
+    fn what_was_changed_long_before_it_was_noted_is_not_read_again() {
+        let place = tempfile::tempdir().unwrap();
+        for (later, is_read) in [(Duration::ZERO, true), (LATER, false)] {
+            let (notes, path) = noted(place.path(), b"content", later);
+            let text = fs::read_to_string(&notes.file).unwrap();
+            let crc32c = format!("{:08X}", crc32c::crc32c(b"content"));
+            // Whoever reads the file finds that the note is about another one.
+            fs::write(&notes.file, text.replace(&crc32c, "00000000")).unwrap();
+            assert_eq!(notes.key_of(&path).unwrap().is_none(), is_read);
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_touched_since_is_read_and_one_that_was_changed_is_another() {
+        let place = tempfile::tempdir().unwrap();
+        let (notes, path) = noted(place.path(), b"content", LATER);
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        // Longer than the kernel's clock for files needs to advance.
+        std::thread::sleep(Duration::from_millis(30));
+        fs::hard_link(&path, place.path().join("link")).unwrap();
+        assert!(notes.key_of(&path).unwrap().is_some());
+        let file = File::options().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"C", 0).unwrap();
+        file.set_modified(modified).unwrap();
+        assert_eq!(notes.key_of(&path).unwrap(), None);
+    }
+
+    #[test]
     fn spoilt_and_old_notes_are_as_good_as_none() {
         let place = tempfile::tempdir().unwrap();
-        let (notes, path) = noted(place.path(), b"content");
+        let (notes, path) = noted(place.path(), b"content", LATER);
         let text = fs::read_to_string(&notes.file).unwrap();
         for cut in 0..text.trim_end().len() - "some key".len() {
             fs::write(&notes.file, &text[..cut]).unwrap();

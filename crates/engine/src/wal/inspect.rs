@@ -10,6 +10,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use model::codec::Codec;
 use model::control_file::ControlFile;
@@ -29,6 +30,8 @@ pub struct Inspected {
     pub name: WalName,
     pub file: File,
     pub metadata: Metadata,
+    /// A moment before `metadata` was read.
+    pub seen_at: SystemTime,
     /// The size in the header; `None` for what is no segment.
     pub segment_size: Option<SegmentSize>,
 }
@@ -69,6 +72,7 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
     if let Some(codec) = compressed_with(&mut file).map_err(read_failed)? {
         file = decompressed(file, codec, &name).map_err(read_failed)?;
     }
+    let seen_at = SystemTime::now();
     let metadata = file.metadata().map_err(read_failed)?;
     let segment_size = match &name {
         WalName::Segment(segment) | WalName::Partial(segment) => {
@@ -96,6 +100,7 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
         name,
         file,
         metadata,
+        seen_at,
         segment_size,
     })
 }

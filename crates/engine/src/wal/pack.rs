@@ -144,6 +144,7 @@ mod tests {
             name,
             metadata: file.metadata().unwrap(),
             file,
+            seen_at: std::time::SystemTime::now(),
             segment_size: None,
         }
     }
