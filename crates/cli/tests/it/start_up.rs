@@ -29,7 +29,10 @@ impl Watched {
         let seen = Arc::clone(&opened);
         std::thread::spawn(move || {
             // Waits for a reader, who gets an empty file.
-            let fifo = OpenOptions::new().write(true).open(path).expect("a reader");
+            let fifo = OpenOptions::new()
+                .write(true)
+                .open(path)
+                .expect("somebody reads");
             seen.store(true, Ordering::SeqCst);
             drop(fifo);
         });
@@ -56,14 +59,14 @@ impl Watched {
 fn with_certificates(name: &str, words: &str) -> (Said, bool) {
     let watched = Watched::new();
     let path = watched.path();
-    let path = path.to_str().expect("a path in ASCII");
+    let path = path.to_str().expect("plain words");
     let nothing = watched.folder.path().join("nothing");
-    fs::create_dir(&nothing).expect("a new directory");
+    fs::create_dir(&nothing).expect("a new folder");
     let variables = [
         ("AWS_ACCESS_KEY_ID", "key"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("SSL_CERT_FILE", path),
-        ("SSL_CERT_DIR", nothing.to_str().expect("a path in ASCII")),
+        ("SSL_CERT_DIR", nothing.to_str().expect("plain words")),
         ("REQUESTS_CA_BUNDLE", ""),
     ];
     let said = start_with(name, words, &variables);

@@ -141,8 +141,8 @@ fn a_backup_that_is_not_there_is_not_found() {
     for (id, code) in [
         ("20260101T000000", 1),
         ("nightly", 4),
-        ("latest", 1),
-        ("oldest", 1),
+        ("latest", 4),
+        ("oldest", 4),
     ] {
         refused(show(id), code, &[id, "HINT: barman-cloud-backup-list"]);
         refused(restore(id), code, &[id, "HINT: barman-cloud-backup-list"]);
