@@ -275,10 +275,14 @@ class Limits:
             sizes[smaller] += size
         for number, half in enumerate(halves):
             self.place.write(f"half-{number}", "\0".join(half))
+        # Both would make the same directories, and one of them fail.
+        folders = sorted({os.path.dirname(path).lstrip("/") for path in files} - {""})
+        self.place.write("folders", "\0".join(folders))
+        make = f"(cd '{target}' && xargs -0 mkdir -p) <'{self.place.path('folders')}'"
         line = "cp --reflink=never --parents --target-directory"
         one, two = (f"xargs -0 {line} '{target}' <'{self.place.path(f'half-{number}')}'"
                     for number in range(2))
-        return ["sh", "-c", f"({one}) & first=$!; ({two}) && wait $first"]
+        return ["sh", "-c", f"{make} && {{ ({one}) & first=$!; ({two}) && wait $first; }}"]
 
 
 def remove_objects(place):
