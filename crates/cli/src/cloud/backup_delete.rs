@@ -27,7 +27,7 @@ use crate::runtime;
     ArgGroup::new("what").required(true).args(["backup_id", "retention_policy"])
 ))]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
+    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
     source_url: String,
     /// Name of the server
     server_name: String,

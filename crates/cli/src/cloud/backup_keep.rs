@@ -21,7 +21,7 @@ use crate::runtime;
 #[command(after_help = AFTER_HELP)]
 #[command(group(ArgGroup::new("what").required(true).args(["release", "status", "target"])))]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
+    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
     source_url: String,
     /// Name of the server
     server_name: String,

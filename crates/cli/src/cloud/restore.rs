@@ -34,7 +34,7 @@ use crate::runtime::{self, Threads};
 #[derive(Debug, Parser)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH or file:///DIRECTORY
+    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
     source_url: String,
     /// Name of the server
     server_name: String,

@@ -26,7 +26,7 @@ use crate::runtime;
 #[derive(Debug, Parser)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Where the WAL goes: s3://BUCKET/PATH or file:///DIRECTORY
+    /// Where the WAL goes: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
     destination_url: String,
     /// Name of the server
     server_name: String,

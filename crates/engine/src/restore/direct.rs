@@ -74,6 +74,8 @@ impl NewFile {
         while self.is_direct && rest.len() >= ALIGNMENT {
             let whole = rest.len() - rest.len() % ALIGNMENT;
             match self.file.write(&rest[..whole]) {
+                // As `write_all` has it, and no endless loop.
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 // An uneven count leaves the file's position where nothing direct can follow.
                 Ok(count) if count % ALIGNMENT != 0 => {
                     rest = &rest[count..];

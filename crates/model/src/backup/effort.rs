@@ -130,7 +130,14 @@ mod tests {
 
     #[test]
     fn without_a_limit_two_jobs_stay_below_96_mib() {
-        for codec in [Codec::None, Codec::Gzip, Codec::Lz4, Codec::Snappy] {
+        let codecs = [
+            Codec::None,
+            Codec::Gzip,
+            Codec::Lz4,
+            Codec::Snappy,
+            Codec::Zstd,
+        ];
+        for codec in codecs {
             let effort = fit(2, codec, (0, S3), None).unwrap();
             assert!(effort.peak_bytes(codec) <= 96 * MIB, "{codec:?}");
         }

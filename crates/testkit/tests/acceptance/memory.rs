@@ -13,8 +13,7 @@ use crate::product::{SERVER, Store};
 
 /// The largest figure that the issue allows.
 const LIMIT_MIB: u64 = 300;
-/// What `model::backup::effort` promises for two jobs and any codec but bzip2 and Zstandard; a
-/// debug build is some megabytes larger.
+/// What `model::backup::effort` promises for two jobs and any codec but bzip2.
 const USUAL_MIB: u64 = 96;
 
 /// Runs the script and returns the peaks of backup and restore in MiB.
