@@ -165,7 +165,7 @@ finds that it has.
 
 Memory: 16 MiB, and for each job 2 MiB, four parts of an archive, and the codec's tables. Parts \
 are of 8 MiB, or of a 9000th of an archive above 70 GB; tables take 1 MiB with gzip, LZ4 and \
-snappy, 5 with Zstandard, 8 with bzip2. A million files take 60 MiB more. --max-memory makes \
+snappy, 5 with Zstandard, 8 with bzip2. A million files take 120 MiB more. --max-memory makes \
 parts smaller, then fewer, then jobs.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
