@@ -117,8 +117,10 @@ pub fn write_archive(
         tar,
         block: vec![0; READ_BYTES],
     };
-    for index in plan.files.clone() {
-        writer.entry(set.entries.get(index))?;
+    let mut entries = set.entries.read_from(plan.files.start).map_err(whole)?;
+    for _ in plan.files.clone() {
+        let entry = entries.next_entry().map_err(whole)?;
+        writer.entry(entry.expect("the plan was made from this list"))?;
     }
     if let Some(slot) = tail {
         writer.tail(slot)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use model::backup::effort::{Effort, PartRules, part_bytes};
 use model::backup::id::BackupId;
-use model::backup::plan::{CuttingRules, PlannedArchive, plan_archives};
+use model::backup::plan::{CuttingRules, PlannedArchive, SetToCut, plan_archives};
 use model::cloud::ArchiveSet;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -18,6 +18,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
 use super::request::Rules;
 use super::session::Session;
+use super::tail::spool_failed;
 use super::{BackupError, World, cancellable};
 use crate::part_buffers::PartBuffers;
 use crate::store::Bucket;
@@ -48,7 +49,7 @@ impl Jobs {
 /// Starts as many jobs as were asked for on the planned archives.
 ///
 /// # Errors
-/// When not even one job fits into the memory that is allowed.
+/// When not even one job fits into the memory that is allowed, or the list of files cannot be read.
 pub fn start_jobs(
     rules: &Rules,
     world: &World,
@@ -106,23 +107,14 @@ pub fn start_jobs(
 }
 
 /// Which archives are made, and how many at a time.
-fn plan(
+fn plan<'a>(
     rules: &Rules,
-    shared: &Shared,
+    shared: &'a Shared,
     bucket: &Bucket,
 ) -> Result<(Effort, Vec<PlannedArchive>), BackupError> {
-    let sizes = |set: &SourceSet| {
-        (
-            set.set,
-            set.entries
-                .iter()
-                .map(|entry| entry.size_bytes)
-                .collect::<Vec<_>>(),
-        )
-    };
-    let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
-    let largest = sets.iter().flat_map(|(_, sizes)| sizes).max();
-    let effort = rules.effort(shared.codec, largest.copied().unwrap_or(0), bucket)?;
+    let sets = shared.sets.iter();
+    let largest = sets.clone().map(|set| set.entries.largest_bytes).max();
+    let effort = rules.effort(shared.codec, largest.unwrap_or(0), bucket)?;
     let store = part_rules(bucket);
     // More would need larger parts.
     let most = effort.part_bytes.saturating_mul(store.max_count) / 9 * 8;
@@ -130,7 +122,13 @@ fn plan(
         jobs: effort.jobs,
         max_archive_bytes: rules.max_archive_bytes.min(most),
     };
-    Ok((effort, plan_archives(&sets, cutting)))
+    let to_cut = |set: &'a SourceSet| SetToCut {
+        set: set.set,
+        total: set.entries.total,
+        sizes: set.entries.sizes(),
+    };
+    let plan = plan_archives(sets.map(to_cut).collect(), cutting);
+    Ok((effort, plan.map_err(spool_failed)?))
 }
 
 pub(super) fn part_rules(bucket: &Bucket) -> PartRules {

@@ -13,6 +13,7 @@ mod entries;
 mod gather;
 mod jobs;
 mod manifest;
+mod names;
 mod record;
 mod request;
 mod session;

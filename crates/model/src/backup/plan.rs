@@ -36,45 +36,87 @@ const ARCHIVES_PER_JOB: u64 = 4;
 /// A tar member costs a header and padding besides its bytes.
 const MEMBER_OVERHEAD_BYTES: u64 = 1024;
 
-/// Cuts the files of every set (tablespaces and the data directory) into archives.
+/// The sums over entries to archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Total {
+    pub entry_count: usize,
+    /// The sum of the entries' sizes.
+    pub bytes: u64,
+}
+
+impl Total {
+    /// Counts one entry more.
+    pub fn add(&mut self, size_bytes: u64) {
+        self.entry_count += 1;
+        self.bytes += size_bytes;
+    }
+
+    /// What the entries cost together: see [`cost`].
+    fn cost(self) -> u64 {
+        self.bytes + self.entry_count as u64 * MEMBER_OVERHEAD_BYTES
+    }
+}
+
+/// One set of files (a tablespace or the data directory) before it is cut.
+#[derive(Debug, Clone)]
+pub struct SetToCut<S> {
+    pub set: ArchiveSet,
+    /// The sums over `sizes`.
+    pub total: Total,
+    /// The sizes of its entries in the order of the walk, each looked at once.
+    pub sizes: S,
+}
+
+/// Cuts the files of every set into archives; the data directory must be among the sets.
 ///
-/// `sets` holds, for each set, the sizes of its files in the order of the walk; the data directory
-/// must be among them. The plan lists large archives first, so that jobs which take one after
-/// another end at about the same time.
-pub fn plan_archives(sets: &[(ArchiveSet, Vec<u64>)], rules: CuttingRules) -> Vec<PlannedArchive> {
-    let total: u64 = sets
-        .iter()
-        .flat_map(|(_, sizes)| sizes)
-        .map(|size| cost(*size))
-        .sum();
+/// The plan lists large archives first, so that jobs which take one after another end at about the
+/// same time.
+///
+/// # Errors
+/// The first that the sizes have.
+pub fn plan_archives<S, E>(
+    sets: Vec<SetToCut<S>>,
+    rules: CuttingRules,
+) -> Result<Vec<PlannedArchive>, E>
+where
+    S: IntoIterator<Item = Result<u64, E>>,
+{
+    let total: u64 = sets.iter().map(|set| set.total.cost()).sum();
     let share = total / (rules.jobs.max(1) as u64 * ARCHIVES_PER_JOB);
     let target = share.max(MIN_ARCHIVE_BYTES).min(rules.max_archive_bytes);
-    let is_data = |set: &ArchiveSet| matches!(set, ArchiveSet::Data);
-    let tablespaces = sets.iter().filter(|(set, _)| !is_data(set));
-    let data = sets.iter().filter(|(set, _)| is_data(set));
-    let mut archives: Vec<_> = tablespaces
-        .chain(data)
-        .flat_map(|(set, sizes)| cut(*set, sizes, target))
-        .collect();
+    let is_data = |set: &SetToCut<S>| matches!(set.set, ArchiveSet::Data);
+    let (data, tablespaces): (Vec<_>, Vec<_>) = sets.into_iter().partition(is_data);
+    let mut archives = Vec::new();
+    for set in tablespaces.into_iter().chain(data) {
+        archives.extend(cut(set, target)?);
+    }
     if let Some((_, others)) = archives.split_last_mut() {
         others.sort_by_key(|archive| std::cmp::Reverse(archive.size_bytes));
     }
-    archives
+    Ok(archives)
 }
 
+/// What a file adds to an archive.
 fn cost(size_bytes: u64) -> u64 {
     size_bytes + MEMBER_OVERHEAD_BYTES
 }
 
-fn cut(set: ArchiveSet, sizes: &[u64], target: u64) -> Vec<PlannedArchive> {
+fn cut<S, E>(set: SetToCut<S>, target: u64) -> Result<Vec<PlannedArchive>, E>
+where
+    S: IntoIterator<Item = Result<u64, E>>,
+{
     let open = |number, first| PlannedArchive {
-        name: ArchiveName { set, number },
+        name: ArchiveName {
+            set: set.set,
+            number,
+        },
         files: first..first,
         size_bytes: 0,
     };
     let mut archives = vec![open(0, 0)];
     let mut filled = 0;
-    for (index, &size_bytes) in sizes.iter().enumerate() {
+    for (index, size_bytes) in set.sizes.into_iter().enumerate() {
+        let size_bytes = size_bytes?;
         if filled > 0 && filled + cost(size_bytes) > target {
             archives.push(open(archives.len() as u32, index));
             filled = 0;
@@ -84,15 +126,32 @@ fn cut(set: ArchiveSet, sizes: &[u64], target: u64) -> Vec<PlannedArchive> {
         archive.files.end = index + 1;
         archive.size_bytes += size_bytes;
     }
-    archives
+    Ok(archives)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
     use proptest::prelude::*;
 
     const MIB: u64 = 1024 * 1024;
+
+    /// The plan for sets of these sizes.
+    fn planned(sets: &[(ArchiveSet, Vec<u64>)], rules: CuttingRules) -> Vec<PlannedArchive> {
+        let to_cut = |(set, sizes): &(ArchiveSet, Vec<u64>)| {
+            let mut total = Total::default();
+            sizes.iter().for_each(|size| total.add(*size));
+            SetToCut {
+                set: *set,
+                total,
+                sizes: sizes.clone().into_iter().map(Ok::<_, Infallible>),
+            }
+        };
+        let Ok(plan) = plan_archives(sets.iter().map(to_cut).collect(), rules);
+        plan
+    }
 
     fn rules(jobs: usize) -> CuttingRules {
         CuttingRules {
@@ -107,7 +166,7 @@ mod tests {
             (ArchiveSet::Data, vec![8192; 900]),
             (ArchiveSet::Tablespace(16384), vec![1]),
         ];
-        let plan = plan_archives(&sets, rules(2));
+        let plan = planned(&sets, rules(2));
         let names: Vec<_> = plan.iter().map(|archive| archive.name).collect();
         assert_eq!(
             names,
@@ -126,14 +185,14 @@ mod tests {
 
     #[test]
     fn a_large_cluster_gives_every_job_a_few_archives() {
-        let plan = plan_archives(&[(ArchiveSet::Data, vec![256 * MIB; 64])], rules(2));
+        let plan = planned(&[(ArchiveSet::Data, vec![256 * MIB; 64])], rules(2));
         assert!((8..=12).contains(&plan.len()), "{} archives", plan.len());
     }
 
     #[test]
     fn large_archives_come_first_and_the_one_that_stays_open_last() {
         let sizes = vec![1, 100 * MIB, 300 * MIB, 200 * MIB, 70 * MIB];
-        let plan = plan_archives(&[(ArchiveSet::Data, sizes)], rules(2));
+        let plan = planned(&[(ArchiveSet::Data, sizes)], rules(2));
         let sizes: Vec<_> = plan
             .iter()
             .map(|archive| archive.size_bytes / MIB)
@@ -148,7 +207,17 @@ mod tests {
             (ArchiveSet::Tablespace(1), vec![]),
             (ArchiveSet::Data, vec![1]),
         ];
-        assert_eq!(plan_archives(&sets, rules(1)).len(), 2);
+        assert_eq!(planned(&sets, rules(1)).len(), 2);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_read_are_no_plan() {
+        let set = SetToCut {
+            set: ArchiveSet::Data,
+            total: Total::default(),
+            sizes: [Ok(1), Err("gone")],
+        };
+        assert_eq!(plan_archives(vec![set], rules(1)), Err("gone"));
     }
 
     proptest! {
@@ -159,7 +228,7 @@ mod tests {
             max_mib in 10u64..2000,
         ) {
             let rules = CuttingRules { jobs, max_archive_bytes: max_mib * MIB };
-            let plan = plan_archives(&[(ArchiveSet::Data, sizes.clone())], rules);
+            let plan = planned(&[(ArchiveSet::Data, sizes.clone())], rules);
             let mut indexes: Vec<_> =
                 plan.iter().flat_map(|archive| archive.files.clone()).collect();
             indexes.sort_unstable();
