@@ -9,6 +9,7 @@ mod claim;
 mod direct;
 mod extract;
 mod verify;
+mod written;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -28,7 +29,7 @@ use model::restore::plan::{
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
-pub use extract::{ExtractError, Extracted, LinkPolicy};
+pub use extract::{ExtractError, LinkPolicy};
 pub use verify::{Verified, VerifyError};
 
 use crate::codec::decoder;
@@ -39,6 +40,7 @@ use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
 use claim::Claim;
 use extract::{HeldControl, Target, extract};
+use written::WrittenList;
 
 /// What a restore works with.
 #[derive(Clone)]
@@ -144,9 +146,11 @@ pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, Resto
     });
     let locations = plan.links.iter().map(|link| &link.location);
     let claim = Claim::take(std::iter::once(&plan.destination).chain(locations))?;
-    let extracted = extract_all(&plan, world).await?;
+    let written = WrittenList::create_in(&plan.destination);
+    let written = Arc::new(written.map_err(failed("write into", &plan.destination))?);
+    let control = extract_all(&plan, &written, world).await?;
     let world = world.clone();
-    let finished = spawn_blocking(move || finish(plan, extracted, &world)).await;
+    let finished = spawn_blocking(move || finish(plan, (control, &written), &world)).await;
     drop(claim);
     finished.map_err(|error| RestoreError::Worker(error.to_string()))?
 }
@@ -171,7 +175,11 @@ fn make_inner_directory(destination: &Path, name: &str) -> Result<(), RestoreErr
 }
 
 /// Extracts every archive, several at a time.
-async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted, RestoreError> {
+async fn extract_all(
+    plan: &RestorePlan,
+    written: &Arc<WrittenList>,
+    world: &World,
+) -> Result<Option<HeldControl>, RestoreError> {
     // Large archives first, so that none is begun when the others are done.
     let mut extractions = plan.extractions.clone();
     extractions.sort_by_key(|extraction| std::cmp::Reverse(extraction.size_bytes));
@@ -181,61 +189,58 @@ async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted, Res
     let base = world.layout.base(&plan.backup);
     for _ in 0..world.jobs.get().min(plan.extractions.len()) {
         let (world, queue, stop) = (world.clone(), Arc::clone(&queue), stop.clone());
-        let base = base.clone();
+        let (base, written) = (base.clone(), Arc::clone(written));
         workers.spawn(async move {
-            let mut all = Extracted::default();
+            let mut control = None;
             while let Some(next) = { queue.lock().expect("no panic").pop_front() } {
-                let one = extract_one(&base, next, &world, &stop).await?;
-                all.files.extend(one.files);
-                all.control = one.control.or(all.control);
+                let one = extract_one((&base, &written), next, &world, &stop).await?;
+                control = one.or(control);
             }
-            Ok(all)
+            Ok(control)
         });
     }
     collect(workers, world, &stop).await
 }
 
 async fn collect(
-    mut workers: JoinSet<Result<Extracted, RestoreError>>,
+    mut workers: JoinSet<Result<Option<HeldControl>, RestoreError>>,
     world: &World,
     stop: &StopFlag,
-) -> Result<Extracted, RestoreError> {
+) -> Result<Option<HeldControl>, RestoreError> {
     let mut cancel = world.cancel.clone();
-    let mut all = Ok(Extracted::default());
+    let mut control = Ok(None);
     loop {
         tokio::select! {
             worker = workers.join_next() => {
-                let Some(worker) = worker else { return all };
+                let Some(worker) = worker else { return control };
                 let worker = worker.map_err(|error| RestoreError::Worker(error.to_string()));
-                match (worker.flatten(), &mut all) {
-                    (Ok(one), Ok(all)) => {
-                        all.files.extend(one.files);
-                        all.control = one.control.or(all.control.take());
-                    }
+                match (worker.flatten(), &mut control) {
+                    (Ok(one), Ok(control)) => *control = one.or(control.take()),
                     (Err(error), Ok(_)) => {
                         stop.raise();
-                        all = Err(error);
+                        control = Err(error);
                     }
                     (_, Err(_)) => {}
                 }
             }
-            _ = cancel.wait_for(|cancelled| *cancelled), if all.is_ok() => {
+            _ = cancel.wait_for(|cancelled| *cancelled), if control.is_ok() => {
                 stop.raise();
-                all = Err(RestoreError::Cancelled);
+                control = Err(RestoreError::Cancelled);
             }
         }
     }
 }
 
 async fn extract_one(
-    base: &str,
+    (base, written): (&str, &Arc<WrittenList>),
     extraction: Extraction,
     world: &World,
     stop: &StopFlag,
-) -> Result<Extracted, RestoreError> {
+) -> Result<Option<HeldControl>, RestoreError> {
     let key = format!("{base}/{}", extraction.file);
     let download = open_download(&world.bucket, &key).await?;
     let object = world.bucket.address(&key);
+    let written = Arc::clone(written);
     let (progress, stop, links) = (Arc::clone(&world.progress), stop.clone(), world.links);
     let done = spawn_blocking(move || {
         let counted = Counted { download, progress };
@@ -248,6 +253,7 @@ async fn extract_one(
             prefix,
             links,
             stop: &stop,
+            written: &written,
         };
         decoder(extraction.codec, counted)
             .map_err(ExtractError::Archive)
@@ -278,18 +284,17 @@ impl io::Read for Counted {
 /// Everything after extraction, in the order that makes it safe.
 fn finish(
     plan: RestorePlan,
-    extracted: Extracted,
+    (control, written): (Option<HeldControl>, &WrittenList),
     world: &World,
 ) -> Result<Restored, RestoreError> {
-    let Extracted { files, control } = extracted;
     let control = control.ok_or_else(|| RestoreError::Control("it is missing".to_owned()))?;
     let parsed = ControlFile::parse(&control.content);
     parsed.map_err(|error| RestoreError::Control(error.to_string()))?;
-    let file_count = files.len();
+    let file_count = written.count();
     world.progress.event(Event::Step {
         text: "comparing with the backup manifest",
     });
-    let verified = verify::compare(&plan.destination, plan.begin_lsn, files)?;
+    let verified = verify::compare(&plan.destination, plan.begin_lsn, written)?;
     link_tablespaces(&plan)?;
     for directory in ["pg_wal", "pg_wal/archive_status"] {
         make_inner_directory(&plan.destination, directory)?;
