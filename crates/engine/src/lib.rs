@@ -15,6 +15,7 @@ pub mod keep;
 pub mod part_buffers;
 pub mod progress;
 pub mod restore;
+pub mod stages;
 pub mod store;
 pub mod tarball;
 pub mod upload;

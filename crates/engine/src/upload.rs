@@ -1,35 +1,43 @@
 //! A stream of bytes written on a blocking thread becomes a multipart upload.
 //!
-//! [`PartWriter`] cuts what is written into parts and hands them over a queue of one; the upload
-//! task sends a bounded number of them at a time. Memory per upload is therefore
-//! `(parallel parts + 2) × part size`. Always true: an object appears only after
+//! [`PartWriter`] cuts what is written into parts; the upload task sends a bounded number of them
+//! at a time, while the writer fills another. Memory per upload is therefore
+//! `(parallel parts + 1) × part size`. Always true: an object appears only after
 //! [`PartWriter::finish`] and after the store has confirmed every part; in every other case the
 //! upload is aborted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use object_store::{MultipartUpload, PutMultipartOptions, TagSet};
-use tokio::sync::{mpsc, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::part_buffers::PartBuffers;
+use crate::stages::{Stage, Stages};
 use crate::store::{Bucket, StoreError};
 
 /// How long the store may take to begin an upload that is to be aborted, and to abort it.
 const ABORT_PATIENCE: Duration = Duration::from_secs(3);
 
 enum Part {
-    Content(Bytes),
+    /// With its place on the wire.
+    Content(Bytes, OwnedSemaphorePermit),
     End,
 }
 
 /// The writing end of an upload, for a blocking thread.
 pub struct PartWriter {
     queue: mpsc::Sender<Part>,
+    /// Places on the wire.
+    places: Arc<Semaphore>,
+    /// What waiting for a place is done on.
+    runtime: Handle,
+    stages: Arc<Stages>,
     buffers: PartBuffers,
     buffer: Vec<u8>,
     part_size: usize,
@@ -38,7 +46,15 @@ pub struct PartWriter {
 /// The sending end of an upload, for a task.
 pub struct PartQueue {
     parts: mpsc::Receiver<Part>,
-    in_flight: usize,
+    places: Arc<Semaphore>,
+    stages: Arc<Stages>,
+}
+
+impl Drop for PartQueue {
+    /// The writer must not wait for places that nobody gives back any more.
+    fn drop(&mut self) {
+        self.places.close();
+    }
 }
 
 /// How an upload is cut.
@@ -50,19 +66,29 @@ pub struct Parts {
     pub in_flight: usize,
 }
 
-/// Opens an upload's two ends; parts are collected in these buffers.
-pub fn part_channel(cut: Parts, buffers: &PartBuffers) -> (PartWriter, PartQueue) {
-    let (queue, parts) = mpsc::channel(1);
+/// Opens an upload's two ends, within a runtime; parts are collected in these buffers.
+pub fn part_channel(
+    cut: Parts,
+    buffers: &PartBuffers,
+    stages: &Arc<Stages>,
+) -> (PartWriter, PartQueue) {
+    // A part has its place before it is queued: only the end mark may come on top.
+    let (queue, parts) = mpsc::channel(cut.in_flight + 1);
+    let places = Arc::new(Semaphore::new(cut.in_flight));
     (
         PartWriter {
             queue,
+            places: Arc::clone(&places),
+            runtime: Handle::current(),
+            stages: Arc::clone(stages),
             buffers: buffers.clone(),
             buffer: Vec::new(),
             part_size: cut.bytes,
         },
         PartQueue {
             parts,
-            in_flight: cut.in_flight,
+            places,
+            stages: Arc::clone(stages),
         },
     )
 }
@@ -83,8 +109,12 @@ impl PartWriter {
 
     fn send_part(&mut self) -> io::Result<()> {
         let part = self.buffers.part(std::mem::take(&mut self.buffer));
+        let began = Instant::now();
+        let place = Arc::clone(&self.places).acquire_owned();
+        let place = self.runtime.block_on(place).map_err(|_| upload_gone())?;
+        self.stages.waited(Stage::Pack, began);
         self.queue
-            .blocking_send(Part::Content(part))
+            .blocking_send(Part::Content(part, place))
             .map_err(|_| upload_gone())
     }
 }
@@ -187,22 +217,37 @@ async fn send_parts(
     let mut in_flight = FuturesUnordered::new();
     let mut bytes = 0;
     loop {
+        let began = Instant::now();
+        let idle = in_flight.is_empty();
         tokio::select! {
             biased;
-            Some(sent) = in_flight.next(), if !in_flight.is_empty() => sent?,
-            part = queue.parts.recv(), if in_flight.len() < queue.in_flight => match part {
-                Some(Part::Content(content)) => {
+            Some(sent) = in_flight.next(), if !idle => sent?,
+            part = queue.parts.recv() => match part {
+                Some(Part::Content(content, place)) => {
                     bytes += content.len() as u64;
-                    in_flight.push(upload.put_part(content.into()));
+                    queue.stages.moved(Stage::Upload, content.len());
+                    let sending = upload.put_part(content.into());
+                    in_flight.push(async move {
+                        let sent = sending.await;
+                        drop(place);
+                        sent
+                    });
                 }
                 Some(Part::End) => break,
                 None => return Ok(None),
             },
         }
+        if idle {
+            queue.stages.waited(Stage::Upload, began);
+        } else {
+            queue.stages.worked(Stage::Upload, began);
+        }
     }
+    let began = Instant::now();
     while let Some(sent) = in_flight.next().await {
         sent?;
     }
+    queue.stages.worked(Stage::Upload, began);
     Ok(Some(bytes))
 }
 

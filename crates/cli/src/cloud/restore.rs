@@ -24,6 +24,7 @@ use model::wal::name::SegmentName;
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::Common;
+use super::stats::StatsFlag;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -51,6 +52,8 @@ pub struct Args {
     /// Leave out links that Barman archived from the data directory [barman-rs only]
     #[arg(long)]
     skip_links: bool,
+    #[command(flatten)]
+    stats: StatsFlag,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -256,6 +259,8 @@ impl CloudCommand for Args {
             Failure::new(Exit::Usage, what)
         })?;
         let jobs = self.jobs;
+        let stats = self.stats.begin();
+        let stages = Arc::clone(&stats.stages);
         let links = if self.skip_links {
             LinkPolicy::Skip
         } else {
@@ -280,6 +285,7 @@ impl CloudCommand for Args {
                 jobs,
                 links,
                 progress,
+                stages,
                 cancel,
             };
             let plan = engine::restore::plan(&request, info, &world).await?;
@@ -297,7 +303,7 @@ impl CloudCommand for Args {
         if facts.configured_outside {
             warn_of_configuration(&restored, log);
         }
-        Ok(())
+        stats.print()
     }
 }
 

@@ -159,6 +159,7 @@ pub async fn gather(
         damaged: Mutex::default(),
         stop: StopFlag::default(),
         progress: Arc::clone(&world.progress),
+        stages: Arc::clone(&world.stages),
     })
 }
 

@@ -174,7 +174,7 @@ async fn run_archive(
     }: Work<'_>,
 ) -> Result<(), BackupError> {
     let key = destination.key;
-    let (writer, queue) = part_channel(parts, buffers);
+    let (writer, queue) = part_channel(parts, buffers, &shared.stages);
     let everything = Arc::clone(shared);
     let write = spawn_blocking(move || write_archive(&everything, &archive, writer, slot));
     let uploading = upload(&world.bucket, destination, queue, &shared.stop);

@@ -37,6 +37,7 @@ pub use session::SessionError;
 pub use taken::{TakenBackup, send_taken};
 
 use crate::progress::{Event, Progress};
+use crate::stages::Stages;
 use crate::store::{Bucket, StoreError, TagSet};
 use record::{Copied, Record, note_damage};
 use session::Session;
@@ -49,6 +50,8 @@ pub struct World {
     /// What every object of the backup is tagged with.
     pub tags: TagSet,
     pub progress: Arc<dyn Progress>,
+    /// Where the time goes.
+    pub stages: Arc<Stages>,
     /// Becomes true when the backup is to be given up.
     pub cancel: watch::Receiver<bool>,
 }

@@ -7,10 +7,12 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::page::{PAGE_SIZE, PageState, check_page};
 use model::wal::lsn::Lsn;
+
+use crate::stages::{Stage, Stages};
 
 /// Whether and how a file's pages are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,7 @@ const REREAD_PAUSE: Duration = Duration::from_millis(20);
 /// Reads an open file front to back.
 pub struct SourceFile<'a> {
     file: &'a File,
+    stages: &'a Stages,
     check: PageCheck,
     offset: u64,
     crc32c: u32,
@@ -44,9 +47,10 @@ pub struct SourceSummary {
 }
 
 impl<'a> SourceFile<'a> {
-    pub fn new(file: &'a File, check: PageCheck) -> SourceFile<'a> {
+    pub fn new(file: &'a File, check: PageCheck, stages: &'a Stages) -> SourceFile<'a> {
         SourceFile {
             file,
+            stages,
             check,
             offset: 0,
             crc32c: 0,
@@ -59,7 +63,11 @@ impl<'a> SourceFile<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn read_block(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let began = Instant::now();
         let count = read_at_most(self.file, buffer, self.offset)?;
+        self.stages.worked(Stage::Read, began);
+        self.stages.moved(Stage::Read, count);
+        let began = Instant::now();
         let content = &mut buffer[..count];
         if let PageCheck::From {
             first_block,
@@ -69,6 +77,8 @@ impl<'a> SourceFile<'a> {
             self.check_pages(content, first_block, backup_start)?;
         }
         self.crc32c = crc32c::crc32c_append(self.crc32c, content);
+        self.stages.worked(Stage::Check, began);
+        self.stages.moved(Stage::Check, count);
         self.offset += count as u64;
         Ok(count)
     }

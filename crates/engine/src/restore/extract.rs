@@ -13,12 +13,14 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 use rustix::io::Errno;
 
 use super::direct::{AlignedBuffer, NewFile};
 use super::written::{WrittenFile, WrittenList};
+use crate::stages::{Stage, Stages};
 use crate::tarball::read::{Member, MemberKind, TarReader};
 use crate::upload::StopFlag;
 
@@ -53,6 +55,7 @@ pub struct Target<'a> {
     pub prefix: String,
     pub links: LinkPolicy,
     pub stop: &'a StopFlag,
+    pub stages: &'a Stages,
     pub written: &'a WrittenList,
 }
 
@@ -181,6 +184,7 @@ impl Extractor<'_> {
         if name.is_empty() {
             return Err(refused(&member.path, "it has no file name"));
         }
+        let began = Instant::now();
         let owner = self.owner(member);
         let directory = self.open_directory(parent)?;
         let mode = Mode::from_raw_mode(0o600);
@@ -192,7 +196,15 @@ impl Extractor<'_> {
             fchown(&file, Some(uid), Some(gid)).map_err(|errno| failed(errno.into()))?;
         }
         let mut file = NewFile::new(file, member.size_bytes);
-        let crc32c = self.copy(tar, |content| file.write(content).map_err(failed))?;
+        let stages = self.target.stages;
+        stages.worked(Stage::Write, began);
+        let crc32c = self.copy(tar, |content| {
+            let began = Instant::now();
+            file.write(content).map_err(failed)?;
+            stages.worked(Stage::Write, began);
+            stages.moved(Stage::Write, content.len());
+            Ok(())
+        })?;
         self.note(path, member.size_bytes, crc32c)
     }
 
@@ -210,7 +222,10 @@ impl Extractor<'_> {
             if self.target.stop.is_raised() {
                 return Err(ExtractError::Stopped);
             }
+            let began = Instant::now();
             crc32c = crc32c::crc32c_append(crc32c, content);
+            self.target.stages.worked(Stage::Check, began);
+            self.target.stages.moved(Stage::Check, content.len());
             write(content)?;
         }
     }

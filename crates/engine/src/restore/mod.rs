@@ -8,6 +8,7 @@
 mod claim;
 mod direct;
 mod extract;
+mod read_ahead;
 mod verify;
 mod written;
 
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex};
 
 use model::backup::BackupInfo;
 use model::cloud::{ArchiveSet, Layout};
+use model::codec::Codec;
 use model::control_file::ControlFile;
 use model::restore::plan::{
     CannotRestore, DirectoryFact, Extraction, RestorePlan, RestoreRequest, StoredObject,
@@ -33,13 +35,15 @@ pub use extract::{ExtractError, LinkPolicy};
 pub use verify::{Verified, VerifyError};
 
 use crate::codec::decoder;
-use crate::download::{Download, open_download};
+use crate::download::{Download, Watch, open_in_ranges};
 use crate::durable::{sync_directory, write_durably};
 use crate::progress::{Event, Progress};
+use crate::stages::{Stage, Stages, Timed};
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
 use claim::Claim;
 use extract::{HeldControl, Target, extract};
+use read_ahead::ReadAhead;
 use written::WrittenList;
 
 /// What a restore works with.
@@ -51,6 +55,8 @@ pub struct World {
     pub jobs: NonZeroUsize,
     pub links: LinkPolicy,
     pub progress: Arc<dyn Progress>,
+    /// Where the time goes.
+    pub stages: Arc<Stages>,
     /// Becomes true when the restore is to be given up.
     pub cancel: watch::Receiver<bool>,
 }
@@ -187,13 +193,18 @@ async fn extract_all(
     let stop = StopFlag::default();
     let mut workers = JoinSet::new();
     let base = world.layout.base(&plan.backup);
+    let unpacking = match plan.extractions.len() < world.jobs.get() {
+        true => Unpacking::Ahead,
+        false => Unpacking::Beside,
+    };
     for _ in 0..world.jobs.get().min(plan.extractions.len()) {
         let (world, queue, stop) = (world.clone(), Arc::clone(&queue), stop.clone());
         let (base, written) = (base.clone(), Arc::clone(written));
         workers.spawn(async move {
             let mut control = None;
             while let Some(next) = { queue.lock().expect("no panic").pop_front() } {
-                let one = extract_one((&base, &written), next, &world, &stop).await?;
+                let how = (&stop, unpacking);
+                let one = extract_one((&base, &written), next, &world, how).await?;
                 control = one.or(control);
             }
             Ok(control)
@@ -235,15 +246,21 @@ async fn extract_one(
     (base, written): (&str, &Arc<WrittenList>),
     extraction: Extraction,
     world: &World,
-    stop: &StopFlag,
+    (stop, unpacking): (&StopFlag, Unpacking),
 ) -> Result<Option<HeldControl>, RestoreError> {
     let key = format!("{base}/{}", extraction.file);
-    let download = open_download(&world.bucket, &key).await?;
+    let watch = Watch {
+        stop: stop.clone(),
+        stages: Arc::clone(&world.stages),
+    };
+    let download = open_in_ranges(&world.bucket, (&key, extraction.size_bytes), &watch).await?;
     let object = world.bucket.address(&key);
-    let written = Arc::clone(written);
-    let (progress, stop, links) = (Arc::clone(&world.progress), stop.clone(), world.links);
+    let counted = Counted {
+        download,
+        progress: Arc::clone(&world.progress),
+    };
+    let (links, written) = (world.links, Arc::clone(written));
     let done = spawn_blocking(move || {
-        let counted = Counted { download, progress };
         let prefix = match extraction.archive.set {
             ArchiveSet::Data => String::new(),
             ArchiveSet::Tablespace(oid) => format!("pg_tblspc/{oid}/"),
@@ -252,10 +269,11 @@ async fn extract_one(
             directory: &extraction.target,
             prefix,
             links,
-            stop: &stop,
+            stop: &watch.stop,
+            stages: &watch.stages,
             written: &written,
         };
-        decoder(extraction.codec, counted)
+        unpack(extraction.codec, counted, unpacking, &watch.stages)
             .map_err(ExtractError::Archive)
             .and_then(|source| extract(source, &target))
     });
@@ -263,6 +281,32 @@ async fn extract_one(
         .await
         .map_err(|error| RestoreError::Worker(error.to_string()))?;
     done.map_err(|source| RestoreError::Extract { object, source })
+}
+
+/// Where an archive is decompressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unpacking {
+    /// On the thread that writes its files.
+    Beside,
+    /// On a thread of its own.
+    Ahead,
+}
+
+fn unpack(
+    codec: Codec,
+    source: Counted,
+    unpacking: Unpacking,
+    stages: &Arc<Stages>,
+) -> io::Result<Box<dyn io::Read>> {
+    let its_stages = Arc::clone(stages);
+    let open = move || {
+        let decoded = decoder(codec, source)?;
+        Ok(Timed::new(decoded, Stage::Unpack, &its_stages))
+    };
+    Ok(match unpacking {
+        Unpacking::Beside => Box::new(open()?),
+        Unpacking::Ahead => Box::new(ReadAhead::start(open, stages)?),
+    })
 }
 
 /// Reports what is read as progress.

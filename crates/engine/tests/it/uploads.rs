@@ -1,7 +1,7 @@
 //! Multipart uploads: an object appears whole or not at all.
 
 use std::io::Write;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use engine::part_buffers::PartBuffers;
@@ -30,7 +30,7 @@ async fn upload_bytes(
     finish: bool,
 ) -> (bool, Vec<String>, Vec<String>) {
     let (bucket, store) = bucket(fault);
-    let (mut writer, queue) = part_channel(CUT, &PartBuffers::default());
+    let (mut writer, queue) = part_channel(CUT, &PartBuffers::default(), &Arc::default());
     let write = tokio::task::spawn_blocking(move || {
         writer.write_all(&vec![7; bytes])?;
         if finish { writer.finish() } else { Ok(()) }
@@ -74,7 +74,7 @@ async fn a_store_that_fails_in_the_middle_leaves_nothing() {
 async fn a_raised_flag_ends_an_upload_that_gets_no_answer() {
     for fault in [Fault::SilentPart, Fault::SilentComplete] {
         let (bucket, store) = bucket(fault);
-        let (mut writer, queue) = part_channel(CUT, &PartBuffers::default());
+        let (mut writer, queue) = part_channel(CUT, &PartBuffers::default(), &Arc::default());
         let write = tokio::task::spawn_blocking(move || {
             writer.write_all(&vec![7; 10 * PART])?;
             writer.finish()
