@@ -58,6 +58,21 @@ fn a_backup_keeps_to_the_memory_that_it_is_allowed() {
     }
 }
 
+/// Files in one directory: a list of them in memory would be several times what is allowed.
+const FILES: &str = "200000";
+/// Their manifest, compressed, fills a part of 8 MiB; a restore notes 20 bytes of each.
+const FILES_MIB: u64 = 12;
+
+#[test]
+fn two_hundred_thousand_files_take_hardly_more_memory_than_none() {
+    let options = ["--codec", "zstd", "--size", "0"];
+    let few = measured(&options, &[]);
+    let many = measured(&[&options[..], &["--files", FILES]].concat(), &[]);
+    for (few, many) in few.iter().zip(&many) {
+        assert!(*many <= few + FILES_MIB, "{few} MiB, then {many}");
+    }
+}
+
 #[test]
 fn a_figure_above_the_limit_fails_the_measurement() {
     let script = Program::new(checkout().join("scripts/memory"));
