@@ -181,7 +181,8 @@ impl Writer<'_> {
     ) -> io::Result<()> {
         let path = self.manifest_path(entry.path);
         let stages = &self.shared.stages;
-        let mut source = SourceFile::new(file, self.page_check(entry.path), stages);
+        let check = self.page_check(entry.path);
+        let mut source = SourceFile::new((file, header.size_bytes), check, stages);
         self.tar.begin_file(header)?;
         let mut left = header.size_bytes;
         while left > 0 {

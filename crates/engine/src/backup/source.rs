@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use model::page::{PAGE_SIZE, PageState, check_page};
 use model::wal::lsn::Lsn;
+use rustix::fs::{Advice, fadvise};
 
 use crate::stages::{Stage, Stages};
 
@@ -25,6 +26,9 @@ pub enum PageCheck {
 
 /// Blocks read at a time: a whole number of pages.
 pub const READ_BYTES: usize = 32 * PAGE_SIZE;
+
+/// Smaller files are read ahead whole by the first read or two.
+const SMALLEST_HINTED_BYTES: u64 = 1024 * 1024;
 
 const REREADS: u32 = 5;
 const REREAD_PAUSE: Duration = Duration::from_millis(20);
@@ -47,7 +51,16 @@ pub struct SourceSummary {
 }
 
 impl<'a> SourceFile<'a> {
-    pub fn new(file: &'a File, check: PageCheck, stages: &'a Stages) -> SourceFile<'a> {
+    /// Takes an open file of about that size.
+    pub fn new(
+        (file, size_bytes): (&'a File, u64),
+        check: PageCheck,
+        stages: &'a Stages,
+    ) -> SourceFile<'a> {
+        if size_bytes >= SMALLEST_HINTED_BYTES {
+            // Twice the usual readahead (posix_fadvise(2)); where there is no such hint, the usual.
+            let _ = fadvise(file, 0, None, Advice::Sequential);
+        }
         SourceFile {
             file,
             stages,
