@@ -12,7 +12,6 @@ pub mod deletion;
 pub mod download;
 pub mod durable;
 pub mod keep;
-pub mod part_buffers;
 pub mod progress;
 pub mod restore;
 pub mod stages;

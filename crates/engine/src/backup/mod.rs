@@ -11,6 +11,7 @@ mod control;
 mod copy;
 mod entries;
 mod gather;
+mod job;
 mod jobs;
 mod manifest;
 mod names;

@@ -31,8 +31,9 @@ pub struct CuttingRules {
 
 /// Archives smaller than this cost more in requests than they gain in parallelism.
 const MIN_ARCHIVE_BYTES: u64 = 64 * 1024 * 1024;
-/// How many archives each job gets, so that all of them end at about the same time.
-const ARCHIVES_PER_JOB: u64 = 4;
+/// A new archive gets so small a part of each job's share of what is left: archives become smaller
+/// towards the end, and all jobs end at about the same time.
+const PARTS_OF_A_SHARE: u64 = 4;
 /// A tar member costs a header and padding besides its bytes.
 const MEMBER_OVERHEAD_BYTES: u64 = 1024;
 
@@ -81,14 +82,15 @@ pub fn plan_archives<S, E>(
 where
     S: IntoIterator<Item = Result<u64, E>>,
 {
-    let total: u64 = sets.iter().map(|set| set.total.cost()).sum();
-    let share = total / (rules.jobs.max(1) as u64 * ARCHIVES_PER_JOB);
-    let target = share.max(MIN_ARCHIVE_BYTES).min(rules.max_archive_bytes);
+    let mut cutter = Cutter {
+        rules,
+        left_bytes: sets.iter().map(|set| set.total.cost()).sum(),
+    };
     let is_data = |set: &SetToCut<S>| matches!(set.set, ArchiveSet::Data);
     let (data, tablespaces): (Vec<_>, Vec<_>) = sets.into_iter().partition(is_data);
     let mut archives = Vec::new();
     for set in tablespaces.into_iter().chain(data) {
-        archives.extend(cut(set, target)?);
+        archives.extend(cutter.cut(set)?);
     }
     if let Some((_, others)) = archives.split_last_mut() {
         others.sort_by_key(|archive| std::cmp::Reverse(archive.size_bytes));
@@ -101,32 +103,47 @@ fn cost(size_bytes: u64) -> u64 {
     size_bytes + MEMBER_OVERHEAD_BYTES
 }
 
-fn cut<S, E>(set: SetToCut<S>, target: u64) -> Result<Vec<PlannedArchive>, E>
-where
-    S: IntoIterator<Item = Result<u64, E>>,
-{
-    let open = |number, first| PlannedArchive {
-        name: ArchiveName {
-            set: set.set,
-            number,
-        },
-        files: first..first,
-        size_bytes: 0,
-    };
-    let mut archives = vec![open(0, 0)];
-    let mut filled = 0;
-    for (index, size_bytes) in set.sizes.into_iter().enumerate() {
-        let size_bytes = size_bytes?;
-        if filled > 0 && filled + cost(size_bytes) > target {
-            archives.push(open(archives.len() as u32, index));
-            filled = 0;
-        }
-        filled += cost(size_bytes);
-        let archive = archives.last_mut().expect("one archive is always open");
-        archive.files.end = index + 1;
-        archive.size_bytes += size_bytes;
+/// Cuts one set after another.
+struct Cutter {
+    rules: CuttingRules,
+    /// What all files cost that are in no archive yet.
+    left_bytes: u64,
+}
+
+impl Cutter {
+    /// How large the next archive is to be.
+    fn target(&self) -> u64 {
+        let parts = self.rules.jobs.max(1) as u64 * PARTS_OF_A_SHARE;
+        let share = (self.left_bytes / parts).max(MIN_ARCHIVE_BYTES);
+        share.min(self.rules.max_archive_bytes)
     }
-    Ok(archives)
+
+    fn cut<S, E>(&mut self, set: SetToCut<S>) -> Result<Vec<PlannedArchive>, E>
+    where
+        S: IntoIterator<Item = Result<u64, E>>,
+    {
+        let its = set.set;
+        let open = |number, first| PlannedArchive {
+            name: ArchiveName { set: its, number },
+            files: first..first,
+            size_bytes: 0,
+        };
+        let mut archives = vec![open(0, 0)];
+        let (mut filled, mut target) = (0, self.target());
+        for (index, size_bytes) in set.sizes.into_iter().enumerate() {
+            let size_bytes = size_bytes?;
+            if filled > 0 && filled + cost(size_bytes) > target {
+                archives.push(open(archives.len() as u32, index));
+                (filled, target) = (0, self.target());
+            }
+            filled += cost(size_bytes);
+            self.left_bytes = self.left_bytes.saturating_sub(cost(size_bytes));
+            let archive = archives.last_mut().expect("one archive is always open");
+            archive.files.end = index + 1;
+            archive.size_bytes += size_bytes;
+        }
+        Ok(archives)
+    }
 }
 
 #[cfg(test)]
@@ -183,10 +200,31 @@ mod tests {
         );
     }
 
+    /// Bytes that each job has when it takes an archive as soon as it is free.
+    fn loads(plan: &[PlannedArchive], jobs: usize) -> Vec<u64> {
+        let mut loads = vec![0; jobs];
+        for archive in plan {
+            let idle = loads.iter_mut().min().unwrap();
+            *idle += archive.size_bytes;
+        }
+        loads
+    }
+
     #[test]
-    fn a_large_cluster_gives_every_job_a_few_archives() {
-        let plan = planned(&[(ArchiveSet::Data, vec![256 * MIB; 64])], rules(2));
-        assert!((8..=12).contains(&plan.len()), "{} archives", plan.len());
+    fn archives_become_smaller_so_that_all_jobs_end_at_about_the_same_time() {
+        for jobs in [1, 2, 3, 8] {
+            for file_bytes in [MIB, 30 * MIB] {
+                let files = 20_000 * MIB / file_bytes;
+                let sizes = vec![file_bytes; files as usize];
+                let plan = planned(&[(ArchiveSet::Data, sizes)], rules(jobs));
+                let loads = loads(&plan, jobs);
+                let apart = loads.iter().max().unwrap() - loads.iter().min().unwrap();
+                assert!(apart <= 64 * MIB, "{jobs} jobs: {} MiB", apart / MIB);
+                let share = 20_000 * MIB / jobs as u64;
+                assert!(plan[0].size_bytes <= share / 4);
+                assert!(plan.len() <= 32 * jobs, "{jobs} jobs: {}", plan.len());
+            }
+        }
     }
 
     #[test]

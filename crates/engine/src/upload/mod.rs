@@ -1,145 +1,29 @@
 //! A stream of bytes written on a blocking thread becomes a multipart upload.
 //!
-//! [`PartWriter`] cuts what is written into parts; the upload task sends a bounded number of them
-//! at a time, while the writer fills another. Memory per upload is therefore
-//! `(parallel parts + 1) × part size`. Always true: an object appears only after
-//! [`PartWriter::finish`] and after the store has confirmed every part; in every other case the
-//! upload is aborted.
+//! [`PartWriter`] cuts what is written into parts, [`upload`] sends them ([`wire`] has both ends).
+//! Always true: an object appears only after [`PartWriter::finish`] and after the store has
+//! confirmed every part; in every other case the upload is aborted.
 
-use std::io::{self, Write};
+mod buffers;
+mod wire;
+
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use object_store::{MultipartUpload, PutMultipartOptions, TagSet};
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::watch;
 
-use crate::part_buffers::PartBuffers;
-use crate::stages::{Stage, Stages};
+pub use wire::{PartQueue, PartWriter, Wire};
+
+use crate::stages::Stage;
 use crate::store::{Bucket, StoreError};
+use wire::Part;
 
 /// How long the store may take to begin an upload that is to be aborted, and to abort it.
 const ABORT_PATIENCE: Duration = Duration::from_secs(3);
-
-enum Part {
-    /// With its place on the wire.
-    Content(Bytes, OwnedSemaphorePermit),
-    End,
-}
-
-/// The writing end of an upload, for a blocking thread.
-pub struct PartWriter {
-    queue: mpsc::Sender<Part>,
-    /// Places on the wire.
-    places: Arc<Semaphore>,
-    /// What waiting for a place is done on.
-    runtime: Handle,
-    stages: Arc<Stages>,
-    buffers: PartBuffers,
-    buffer: Vec<u8>,
-    part_size: usize,
-}
-
-/// The sending end of an upload, for a task.
-pub struct PartQueue {
-    parts: mpsc::Receiver<Part>,
-    places: Arc<Semaphore>,
-    stages: Arc<Stages>,
-}
-
-impl Drop for PartQueue {
-    /// The writer must not wait for places that nobody gives back any more.
-    fn drop(&mut self) {
-        self.places.close();
-    }
-}
-
-/// How an upload is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parts {
-    /// Of every part but the last.
-    pub bytes: usize,
-    /// How many are on the wire at the same time.
-    pub in_flight: usize,
-}
-
-/// Opens an upload's two ends, within a runtime; parts are collected in these buffers.
-pub fn part_channel(
-    cut: Parts,
-    buffers: &PartBuffers,
-    stages: &Arc<Stages>,
-) -> (PartWriter, PartQueue) {
-    // A part has its place before it is queued: only the end mark may come on top.
-    let (queue, parts) = mpsc::channel(cut.in_flight + 1);
-    let places = Arc::new(Semaphore::new(cut.in_flight));
-    (
-        PartWriter {
-            queue,
-            places: Arc::clone(&places),
-            runtime: Handle::current(),
-            stages: Arc::clone(stages),
-            buffers: buffers.clone(),
-            buffer: Vec::new(),
-            part_size: cut.bytes,
-        },
-        PartQueue {
-            parts,
-            places,
-            stages: Arc::clone(stages),
-        },
-    )
-}
-
-impl PartWriter {
-    /// Sends the last part and the end mark: only now may the object appear.
-    ///
-    /// # Errors
-    /// When the upload has failed; the cause is the upload task's result.
-    pub fn finish(mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.send_part()?;
-        }
-        self.queue
-            .blocking_send(Part::End)
-            .map_err(|_| upload_gone())
-    }
-
-    fn send_part(&mut self) -> io::Result<()> {
-        let part = self.buffers.part(std::mem::take(&mut self.buffer));
-        let began = Instant::now();
-        let place = Arc::clone(&self.places).acquire_owned();
-        let place = self.runtime.block_on(place).map_err(|_| upload_gone())?;
-        self.stages.waited(Stage::Pack, began);
-        self.queue
-            .blocking_send(Part::Content(part, place))
-            .map_err(|_| upload_gone())
-    }
-}
-
-impl Write for PartWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.capacity() == 0 {
-            self.buffer = self.buffers.take(self.part_size);
-        }
-        let count = bytes.len().min(self.part_size - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..count]);
-        if self.buffer.len() == self.part_size {
-            self.send_part()?;
-        }
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn upload_gone() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "the upload has ended")
-}
 
 /// How an upload ended when no store error was in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
