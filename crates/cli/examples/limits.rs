@@ -1,5 +1,5 @@
-//! What the machine can do at most, one stage at a time, for `make bench`: no backup and no restore,
-//! only the reading, checking, compressing and uploading of one, or the downloading and
+//! What the machine can do at most, one stage at a time, for `make bench`: no backup and no
+//! restore, only the reading, checking, compressing and uploading of one, or the downloading and
 //! decompressing of the other, each alone on all that it can use.
 //!
 //! The codecs, the page check and the store's client are the program's own, so that a limit moves

@@ -87,8 +87,8 @@ you to say: before you start it, create RECOVERY_DIR/recovery.signal and set in 
   restore_command = 'barman-cloud-wal-restore s3://backups/pg main %f %p'
 and, if you want to stop before the end, recovery_target_time or one of its relatives.
 
-Memory: 16 MiB, for each job 16 MiB (24 with bzip2), and at the end 20 MiB for a million files, when \
-they are compared with the backup's manifest.
+Memory: 16 MiB, and 20 MiB for each job. At the end a million files take 20 MiB, when the jobs' \
+memory is free again and the files are compared with the backup's manifest.
 
 Examples:
   barman-cloud-restore s3://backups/pg main latest /var/lib/postgresql/17/main
