@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::backup::effort::{Effort, PartRules};
+use model::backup::effort::{Effort, PartRules, archive_bytes};
 use model::backup::id::BackupId;
 use model::backup::plan::{CuttingRules, PlannedArchive, SetToCut, plan_archives};
 use tokio::sync::oneshot;
@@ -96,7 +96,7 @@ fn plan<'a>(
     let effort = rules.effort(shared.codec, largest.unwrap_or(0), bucket)?;
     let store = part_rules(bucket);
     // More would need larger parts.
-    let most = effort.part_bytes.saturating_mul(store.max_count) / 9 * 8;
+    let most = archive_bytes(effort.part_bytes, store);
     let cutting = CuttingRules {
         jobs: effort.jobs,
         max_archive_bytes: rules.max_archive_bytes.min(most),

@@ -43,6 +43,9 @@ const BASE_BYTES: u64 = 16 * MIB;
 const JOB_BYTES: u64 = 2 * MIB;
 /// Parts of an upload beside those on the wire: one is being filled.
 const PARTS_AT_HAND: u64 = 1;
+/// This part of an archive's size comes on top, for headers, for content that a codec makes larger,
+/// and for files that grow between being listed and being opened.
+const MARGIN: u64 = 16;
 const USUAL_PART_BYTES: u64 = 8 * MIB;
 const USUAL_PARTS_IN_FLIGHT: usize = 2;
 
@@ -66,15 +69,17 @@ fn codec_bytes(codec: Codec) -> u64 {
 }
 
 /// The bytes of a part with which an archive of this size has no more parts than it may.
-///
-/// The size gets an eighth on top for content that a codec makes larger and for growth of what
-/// could not be known before.
 pub fn part_bytes(usual_bytes: u64, archive_bytes: u64, rules: PartRules) -> u64 {
-    let needed = (archive_bytes + archive_bytes / 8).div_ceil(rules.max_count.max(1));
+    let needed = (archive_bytes + archive_bytes / MARGIN).div_ceil(rules.max_count.max(1));
     needed
         .max(rules.min_bytes)
         .max(usual_bytes)
         .next_multiple_of(MIB)
+}
+
+/// The bytes of files up to which an archive does with parts of this size.
+pub fn archive_bytes(part_bytes: u64, rules: PartRules) -> u64 {
+    part_bytes.saturating_mul(rules.max_count) / (MARGIN + 1) * MARGIN
 }
 
 /// The greatest effort with at most so many jobs that a limit allows; smaller parts come first,
@@ -144,6 +149,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_100_gib_does_not_take_more_than_96_mib() {
+        for largest in [100_000_000_000, 100 << 30] {
+            let effort = fit(2, Codec::Zstd, (largest, S3), None).unwrap();
+            assert!(effort.peak_bytes(Codec::Zstd) <= 96 * MIB, "{largest}");
+        }
+    }
+
+    #[test]
     fn sixty_four_mib_are_enough_for_every_codec_and_for_a_file_of_100_gb() {
         for codec in Codec::ALL.into_iter().filter(|codec| *codec != Codec::Xz) {
             for largest in [0, 100_000 * MIB] {
@@ -165,7 +178,16 @@ mod tests {
     #[test]
     fn parts_grow_with_archives_that_would_have_too_many() {
         assert_eq!(part_bytes(8 * MIB, 50_000 * MIB, S3), 8 * MIB);
-        assert_eq!(part_bytes(8 * MIB, 100_000 * MIB, S3), 12 * MIB);
+        assert_eq!(part_bytes(8 * MIB, 100_000 * MIB, S3), 11 * MIB);
+    }
+
+    #[test]
+    fn an_archive_of_the_size_that_parts_are_good_for_needs_no_larger_ones() {
+        for part in [5 * MIB, 8 * MIB, 64 * MIB] {
+            let archive = archive_bytes(part, S3);
+            assert_eq!(part_bytes(part, archive, S3), part);
+            assert!(part_bytes(part, archive + 2 * MIB, S3) > part);
+        }
     }
 
     proptest! {
