@@ -1,7 +1,7 @@
 """Answers questions about a store until standard input ends; a store's own operations follow.
 
-A question is a line of JSON, `{"bucket": NAME, "words": [OPERATION, ...], "body_bytes": N or null}`,
-and N bytes. The answer is a line, `{"lines": [...]}`, or `{"error": ...}` with the traceback.
+A question is a line of JSON, `{"bucket": NAME, "words": [OPERATION, ...], "body_bytes": N}`, and N
+bytes; N may be null. The answer is a line, `{"lines": [...]}` or `{"error": TRACEBACK}`.
 """
 import json
 import sys

@@ -132,6 +132,26 @@ fn the_s3_server_takes_what_boto3_puts_and_lists_it() {
 }
 
 #[test]
+fn several_threads_ask_the_s3_server_at_once_and_a_refusal_harms_nobody() {
+    let scratch = Scratch::new("got");
+    let bucket = SeaweedFs::shared().bucket();
+    let body = "a line\n\0{\"words\": [\"keys\"]}\n";
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let (bucket, file) = (&bucket, scratch.join(name));
+            scope.spawn(move || {
+                let missing = bucket.clone();
+                assert!(std::panic::catch_unwind(|| missing.tags("nothing")).is_err());
+                bucket.put(name, body);
+                bucket.get(name, &file);
+                assert_eq!(std::fs::read_to_string(file).unwrap(), body);
+            });
+        }
+    });
+    assert_eq!(bucket.keys(), ["a", "b", "c", "d"]);
+}
+
+#[test]
 fn the_s3_server_refuses_a_wrong_key() {
     let bucket = SeaweedFs::shared().bucket();
     let refused = bucket.boto3_with(&["keys"], &[("AWS_SECRET_ACCESS_KEY", "wrong")]);
