@@ -3,6 +3,8 @@
 import dataclasses
 import statistics
 
+# The case "copy" has no tool, only this.
+COPY = "copy by two writers"
 QUANTITIES = ["wall", "cpu", "memory", "store", "stored"]
 
 
@@ -47,19 +49,42 @@ def ratio(above, below):
 
 
 def stages_together(summaries, case, cores):
-    """Seconds that a backup takes at least: its stages, each as fast as alone, on all cores.
+    """Seconds that a backup or restore takes at least: its stages, each as fast as alone, on all
+    cores; `None` where they were not measured.
 
     The CPU of each stage was measured alone, the store's for the same objects included. No
-    arrangement of them ends before their sum divided by the cores, nor before the upload alone.
+    arrangement of them ends before their sum divided by the cores, nor before the slowest of those
+    that the network carries.
     """
     alone = summaries[case]
+    if "upload alone" in alone:
+        return backup_together(alone, cores)
+    copied = summaries.get("copy", {}).get(COPY)
+    if copied and "download alone" in alone:
+        return restore_together(alone, copied, cores)
+    return None
+
+
+def backup_together(alone, cores):
     names = ["read alone", "check alone", "upload alone"]
     if any(name not in alone for name in names):
         return None
     read, check, upload = (alone[name] for name in names)
-    cpu = check.median("cpu") - read.median("cpu")
-    cpu += upload.median("cpu") + upload.median("store")
-    if "codec alone" in alone:
-        # The codec's program has read the data itself; without a codec the upload's has.
-        cpu += alone["codec alone"].median("cpu")
+    cpu = check.median("cpu") - read.median("cpu") + with_store(upload) + codec(alone)
     return max(cpu / cores, upload.median("wall"))
+
+
+def restore_together(alone, copied, cores):
+    download = alone["download alone"]
+    # The copy has read what it wrote; a restore gets it from the store.
+    cpu = with_store(download) + codec(alone) + copied.median("cpu")
+    return max(cpu / cores, download.median("wall"))
+
+
+def with_store(found):
+    return found.median("cpu") + found.median("store")
+
+
+def codec(alone):
+    """The codec's program has read the data itself; without a codec the upload's has."""
+    return alone["codec alone"].median("cpu") if "codec alone" in alone else 0

@@ -8,8 +8,9 @@ import filecmp
 import os
 import re
 
+from bench.figures import COPY
 from bench.measure import Work
-from bench.place import Refused, remove
+from bench.place import Refused, empty, remove
 from bench.server import SEGMENT, sizes_below
 from bench.tools import Job, remove_objects
 
@@ -73,13 +74,32 @@ def kept(bench, case, tool):
 
 
 def restore(bench, case):
-    return {tool.name: lambda tool=tool: restore_once(bench, case, tool)
-            for tool in bench.tools_of(case)}
+    turns = {tool.name: lambda tool=tool: restore_once(bench, case, tool)
+             for tool in bench.tools_of(case)}
+    turns["download alone"] = lambda: download(bench, case)
+    if case.codec != "none":
+        turns["codec alone"] = lambda: unpack(bench, case)
+    return turns
+
+
+def download(bench, case):
+    """The objects of our backup, fetched by a program that does nothing else."""
+    bucket = kept(bench, case, bench.tools["barman-rs"]).bucket
+    return bench.take(Work([bench.limits.download(bucket)], bench.store.environment()))
+
+
+def unpack(bench, case):
+    """The same objects, fetched already, decompressed on all cores."""
+    bucket = kept(bench, case, bench.tools["barman-rs"]).bucket
+    folder = bench.limits.take_objects(bucket)
+    figures = bench.take(Work([bench.limits.unpack(case.codec, folder)]))
+    remove(folder)
+    return figures
 
 
 def restore_once(bench, case, tool):
     job = kept(bench, case, tool)
-    target, tablespace = bench.place.fresh("restored"), bench.place.fresh("restored-tablespace")
+    target, tablespace = (bench.place.another(name) for name in ["restored", "tablespace"])
     command = tool.restore(job, target, tablespace)
     figures = bench.take(Work([command], tool.environment(job)))
     wanted = bench.server(case.data).relation_files()
@@ -88,7 +108,7 @@ def restore_once(bench, case, tool):
         differing = sorted(set(found.items()) ^ set(wanted.items()))
         raise Refused(f"{tool.name} restored other files: {differing[:5]}")
     for folder in [target, tablespace]:
-        remove(folder)
+        empty(folder)
     return figures
 
 
@@ -96,13 +116,13 @@ def copy(bench, case):
     server = bench.server(case.data)
 
     def turn():
-        target = bench.place.fresh("restored")
+        target = bench.place.another("copied")
         figures = bench.take(Work([bench.limits.copy(server, target)], folder=server.data))
         if len(sizes_below(target, "base")) != len(sizes_below(server.data, "base")):
             raise Refused("the copy is not complete")
-        remove(target)
+        empty(target)
         return figures
-    return {"copy by two writers": turn}
+    return {COPY: turn}
 
 
 def archive(bench, case):

@@ -35,6 +35,10 @@ class Place:
         os.makedirs(path, mode=0o700)
         return path
 
+    def another(self, name):
+        """A new empty folder, beside those of that name."""
+        return tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder)
+
     def write(self, name, text):
         with open(self.path(name), "w", encoding="utf-8") as file:
             file.write(text)
@@ -46,6 +50,19 @@ def remove(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.remove(path)
+
+
+def empty(path):
+    """Gives the space of all files below a folder back, and leaves the files.
+
+    ext4 keeps inodes that were just freed back for minutes, and looks at each of them before it
+    takes another: whoever made many files next would pay for what was removed before.
+    """
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = os.path.join(folder, name)
+            if not os.path.islink(file):
+                os.truncate(file, 0)
 
 
 def create(near, needed_bytes):

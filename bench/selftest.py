@@ -60,6 +60,16 @@ class Figures(unittest.TestCase):
         self.assertAlmostEqual(stages_together(summaries, "backup-zstd", 2), 1.2)
         self.assertAlmostEqual(stages_together(summaries, "backup-zstd", 48), 0.5)
 
+    def test_a_restore_takes_download_codec_and_copy_on_all_cores_or_the_download(self):
+        # 1.0 + 0.5 downloading, 1.5 decompressing, 2.0 copying: 5 CPU seconds.
+        summaries = summarise([figure("restore-zstd", "download alone", 1.2, 1.0),
+                               figure("restore-zstd", "codec alone", 0.8, 1.5),
+                               figure("copy", "copy by two writers", 1.1, 2.0)])
+        self.assertAlmostEqual(stages_together(summaries, "restore-zstd", 2), 2.5)
+        self.assertAlmostEqual(stages_together(summaries, "restore-zstd", 48), 1.2)
+        del summaries["copy"]
+        self.assertIsNone(stages_together(summaries, "restore-zstd", 2))
+
     def test_a_case_without_stages_has_no_limit(self):
         self.assertIsNone(stages_together(summarise(sample()), "start-up", 2))
 

@@ -6,7 +6,7 @@ say so.
 
 import dataclasses
 
-from bench.figures import ratio, stages_together
+from bench.figures import COPY, ratio, stages_together
 
 OURS, BARMAN, PGBACKREST = "barman-rs", "Python Barman", "pgBackRest"
 # Ahead means: not behind. A ratio just below rounds to what would read as reached.
@@ -56,8 +56,10 @@ TARGETS = [
     *against("restore-none", BARMAN, wall=1.6),
     *ahead_of_pgbackrest("restore-zstd"),
     *ahead_of_pgbackrest("restore-none"),
-    *against("restore-zstd", "copy by two writers", wall=NEAR),
-    *against("restore-none", "copy by two writers", wall=NEAR),
+    *against("restore-zstd", COPY, wall=NEAR),
+    *against("restore-none", COPY, wall=NEAR),
+    *against("restore-zstd", LIMIT, wall=NEAR),
+    *against("restore-none", LIMIT, wall=NEAR),
     *against("wal-archive", BARMAN, wall=6),
     *against("wal-archive", PGBACKREST, wall=AHEAD),
     *against("wal-archive-ahead", PGBACKREST, wall=AHEAD),
@@ -102,7 +104,7 @@ def judge_ratio(target, summaries, cores):
 def figure_of(target, summaries, cores):
     if target.against == LIMIT:
         return stages_together(summaries, target.case, cores) if target.case in summaries else None
-    case = "copy" if target.against == "copy by two writers" else target.case
+    case = "copy" if target.against == COPY else target.case
     other = summaries.get(case, {}).get(target.against)
     return other.median(target.quantity) if other else None
 

@@ -243,7 +243,7 @@ def program_words(name):
 
 
 class Limits:
-    """The stages of a backup, each alone; no tool of anybody's."""
+    """The stages of a backup or restore, each alone; no tool of anybody's."""
 
     def __init__(self, place, store, program):
         self.place = place
@@ -257,8 +257,14 @@ class Limits:
     def upload(self, bucket, folder):
         return [self.program, "upload", f"s3://{bucket}/limit", folder]
 
+    def download(self, bucket):
+        return [self.program, "download", f"s3://{bucket}/pg"]
+
+    def unpack(self, codec, folder):
+        return [self.program, "un" + codec, folder]
+
     def take_objects(self, bucket):
-        """Copies the objects of a bucket into a folder, to be uploaded again."""
+        """Copies the objects of a bucket into a folder."""
         folder = self.place.fresh("objects")
         for number, (key, _) in enumerate(self.store.sizes(bucket).items()):
             self.store.fetch(bucket, key, os.path.join(folder, str(number)))

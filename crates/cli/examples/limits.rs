@@ -1,5 +1,6 @@
-//! What the machine can do at most, one stage at a time, for `make bench`: no backup, only the
-//! reading, checking, compressing or uploading of one, each alone on all that it can use.
+//! What the machine can do at most, one stage at a time, for `make bench`: no backup and no
+//! restore, only the reading, checking, compressing and uploading of one, or the downloading and
+//! decompressing of the other, each alone on all that it can use.
 //!
 //! The codecs, the page check and the store's client are the program's own, so that a limit moves
 //! with them; what lies between them in the program (tar, queues, order) is missing here on
@@ -9,20 +10,21 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use cloud::{Environment, Location, Provider, StoreOptions};
-use engine::codec::Encoder;
+use engine::codec::{Encoder, decoder};
 use futures_util::{StreamExt, stream};
 use model::codec::Codec;
 use model::page::{PAGE_SIZE, check_page};
 use model::wal::lsn::Lsn;
 use object_store::ObjectStoreExt;
 
-const USAGE: &str = "limits read|check|gzip|zstd|lz4 FOLDER... | limits upload URL FOLDER";
+const USAGE: &str = "limits read|check|gzip|zstd|lz4|unzstd FOLDER... | limits upload URL FOLDER | \
+                     limits download URL";
 
 /// What is read at once, and a part of an upload.
 const BLOCK: usize = 1024 * 1024;
@@ -37,6 +39,8 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["upload", url, folder] => upload(url, Path::new(folder)),
+        ["download", url] => download(url),
+        ["unzstd", folder] => on_all_cores(files_below(&[folder]), &|(file, _)| unpack(&file)),
         [stage, folders @ ..] if !folders.is_empty() => {
             let Some(work) = stage_named(stage) else {
                 panic!("{USAGE}")
@@ -161,14 +165,10 @@ fn checked(block: &[u8], sum: u32) -> u32 {
 
 /// Uploads the files below a folder, largest first, in parts that go side by side.
 fn upload(url: &str, folder: &Path) {
-    let location = Location::parse(url, Provider::AwsS3).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut files = files_below(&[folder.to_str().unwrap()]);
     files.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
-    runtime.block_on(async {
-        let environment = Environment::gather();
-        let opened = cloud::open(&location, &StoreOptions::default(), &environment).await;
-        let bucket = opened.unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let (bucket, _) = open(url).await;
         for (number, (file, length)) in files.iter().enumerate() {
             let key = object_store::path::Path::from(format!("upload/{number}"));
             let mut upload = bucket.objects.put_multipart(&key).await.unwrap();
@@ -188,4 +188,51 @@ fn upload(url: &str, folder: &Path) {
             upload.complete().await.unwrap();
         }
     });
+}
+
+/// Downloads every object below a URL, several side by side, and looks at none.
+fn download(url: &str) {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let (bucket, location) = open(url).await;
+        let prefix = format!("{}/", location.prefix());
+        let objects = bucket.list(&prefix).await.unwrap();
+        let fetch = |object: object_store::ObjectMeta| {
+            let objects = &bucket.objects;
+            async move {
+                let got = objects.get(&object.location).await.unwrap();
+                let mut chunks = got.into_stream();
+                let mut bytes = 0;
+                while let Some(chunk) = chunks.next().await {
+                    bytes += chunk.unwrap().len() as u64;
+                }
+                assert_eq!(bytes, object.size);
+            }
+        };
+        let fetching = stream::iter(objects.into_iter().map(fetch));
+        fetching
+            .buffer_unordered(PARALLEL)
+            .collect::<Vec<_>>()
+            .await;
+    });
+}
+
+async fn open(url: &str) -> (engine::store::Bucket, Location) {
+    let location = Location::parse(url, Provider::AwsS3).unwrap();
+    let environment = Environment::gather();
+    let opened = cloud::open(&location, &StoreOptions::default(), &environment).await;
+    (opened.unwrap(), location)
+}
+
+fn unpack(file: &Path) {
+    let mut source = File::open(file).unwrap();
+    let mut head = Vec::new();
+    let mut beginning = (&mut source).take(Codec::MAGIC_LENGTH as u64);
+    beginning.read_to_end(&mut head).unwrap();
+    // The record of the backup is in the folder, too.
+    if Codec::from_magic(&head) != Codec::Zstd {
+        return;
+    }
+    let mut decoder = decoder(Codec::Zstd, io::Cursor::new(head).chain(source)).unwrap();
+    let mut block = vec![0; BLOCK];
+    while decoder.read(&mut block).unwrap() > 0 {}
 }

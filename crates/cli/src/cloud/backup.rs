@@ -19,6 +19,7 @@ use postgres::ConnectOptions;
 use super::encryption::EncryptionFlags;
 use super::flags::{Common, Place};
 use super::providers::AtRestFlags;
+use super::stats::StatsFlag;
 use super::tags::TagFlags;
 use super::{CloudCommand, hook};
 use crate::failure::{Exit, Failure};
@@ -123,13 +124,15 @@ struct Effort {
     /// Fail when a page has a wrong checksum, instead of warning and going on [barman-rs only]
     #[arg(long)]
     fail_on_damage: bool,
+    #[command(flatten)]
+    stats: StatsFlag,
 }
 
 /// How archives are sent.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Uploading")]
 struct Upload {
-    /// Send archives in parts of at least this size, such as 20MB; each job holds four of them
+    /// Send archives in parts of at least this size, such as 20MB; each job holds three of them
     #[arg(long, value_name = "SIZE")]
     min_chunk_size: Option<String>,
     /// Upload at most this much in a second, over all jobs together, such as 50MB
@@ -163,10 +166,11 @@ barman-cloud-wal-archive). It is listed as DONE only when everything is in the o
 WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, until a later backup \
 finds that it has.
 
-Memory: 16 MiB, and for each job 2 MiB, four parts of an archive, and the codec's tables. Parts \
+Memory: 16 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
 are of 8 MiB, or of a 9000th of an archive above 70 GB; tables take 1 MiB with gzip, LZ4 and \
-snappy, 5 with Zstandard, 8 with bzip2. A million files take 120 MiB more. --max-memory makes \
-parts smaller, then fewer, then jobs.
+snappy, 5 with Zstandard, 8 with bzip2. However many files there are, their list \
+lies in the directory for temporary files (TMPDIR): some 300 bytes each. --max-memory makes parts \
+smaller, then fewer, then jobs.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.
@@ -296,6 +300,8 @@ impl Args {
         let tags = self.tags.read()?;
         let request = self.request()?;
         let progress = Arc::new(Reporter::new(log, "sending"));
+        let stats = self.effort.stats.begin();
+        let stages = Arc::clone(&stats.stages);
         let id = taken.id;
         let damaged = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
             let layout = place.layout().clone();
@@ -305,13 +311,14 @@ impl Args {
                 layout,
                 tags,
                 progress,
+                stages,
                 cancel,
             };
             Ok(send_taken(&taken, request.codec, &request.rules, &world).await?)
         })?;
         report_damage(&id, damaged.len(), log);
         log.line(Level::Info, &format!("backup {id} is in the object store"));
-        Ok(())
+        stats.print()
     }
 }
 
@@ -403,6 +410,8 @@ impl CloudCommand for Args {
             .options()
             .resolve(&postgres::Environment::gather())?;
         let progress = Arc::new(Reporter::new(log, "backing up"));
+        let stats = self.effort.stats.begin();
+        let stages = Arc::clone(&stats.stages);
         let outcome = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
             let layout = place.layout().clone();
             let bucket = place.open().await?;
@@ -411,12 +420,13 @@ impl CloudCommand for Args {
                 layout,
                 tags,
                 progress,
+                stages,
                 cancel,
             };
             Ok(take_backup(request, &postgres, &world).await?)
         })?;
         report(&outcome, log);
-        Ok(())
+        stats.print()
     }
 }
 

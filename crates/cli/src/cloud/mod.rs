@@ -14,6 +14,7 @@ pub mod flags;
 mod hook;
 pub mod providers;
 pub mod restore;
+pub mod stats;
 pub mod tags;
 pub mod wal_archive;
 pub mod wal_prefetch;

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use model::backup::contents::EntryKind;
@@ -26,6 +27,7 @@ use super::manifest::{ManifestFile, ManifestSpool};
 use super::source::{PageCheck, READ_BYTES, SourceFile};
 use crate::codec::Encoder;
 use crate::progress::{Event, Progress};
+use crate::stages::{Stage, Stages, Timed};
 use crate::tarball::write::{MemberHeader, TarWriter};
 use crate::upload::{PartWriter, StopFlag};
 
@@ -48,6 +50,7 @@ pub struct Shared {
     pub damaged: Mutex<Vec<DamagedPage>>,
     pub stop: StopFlag,
     pub progress: Arc<dyn Progress>,
+    pub stages: Arc<Stages>,
 }
 
 /// A small member that is added after all files.
@@ -81,7 +84,7 @@ pub struct ArchiveError {
     pub source: io::Error,
 }
 
-type Sink = TarWriter<Encoder<PartWriter>>;
+type Sink = TarWriter<Timed<Encoder<PartWriter>>>;
 
 /// Blocks of compressed output are handed on in pieces of the codec's choice; the reader's block
 /// is allocated once per archive.
@@ -110,21 +113,24 @@ pub fn write_archive(
     let set = shared.sets.iter().find(|set| set.set == plan.name.set);
     let set = set.expect("the plan was made from these sets");
     let encoder = Encoder::create(shared.codec, None, sink).map_err(whole)?;
-    let tar = TarWriter::new(encoder);
+    let tar = TarWriter::new(Timed::new(encoder, Stage::Pack, &shared.stages));
     let mut writer = Writer {
         shared,
         set,
         tar,
         block: vec![0; READ_BYTES],
     };
-    for index in plan.files.clone() {
-        writer.entry(set.entries.get(index))?;
+    let mut entries = set.entries.read_from(plan.files.start).map_err(whole)?;
+    for _ in plan.files.clone() {
+        let entry = entries.next_entry().map_err(whole)?;
+        writer.entry(entry.expect("the plan was made from this list"))?;
     }
     if let Some(slot) = tail {
         writer.tail(slot)?;
     }
-    let encoder = writer.tar.finish().map_err(whole)?;
-    encoder.finish().and_then(PartWriter::finish).map_err(whole)
+    let packing = writer.tar.finish().map_err(whole)?;
+    let finish = |encoder: Encoder<PartWriter>| encoder.finish().and_then(PartWriter::finish);
+    packing.end(finish).map_err(whole)
 }
 
 impl Writer<'_> {
@@ -135,12 +141,14 @@ impl Writer<'_> {
             source,
         };
         self.shared.stop.check().map_err(failed)?;
+        let began = Instant::now();
         let file = match File::open(&path) {
             // Dropped while the backup runs: WAL replay drops it again.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file.map_err(failed)?,
         };
         let metadata = file.metadata().map_err(failed)?;
+        self.shared.stages.worked(Stage::Read, began);
         let mut header = MemberHeader {
             path: entry.path,
             mode: metadata.mode() & 0o7777,
@@ -172,7 +180,9 @@ impl Writer<'_> {
         header: &MemberHeader<'_>,
     ) -> io::Result<()> {
         let path = self.manifest_path(entry.path);
-        let mut source = SourceFile::new(file, self.page_check(entry.path));
+        let stages = &self.shared.stages;
+        let check = self.page_check(entry.path);
+        let mut source = SourceFile::new((file, header.size_bytes), check, stages);
         self.tar.begin_file(header)?;
         let mut left = header.size_bytes;
         while left > 0 {

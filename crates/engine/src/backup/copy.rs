@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use model::backup::contents::EntryKind;
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::control_file::ControlFile;
@@ -21,7 +20,7 @@ use model::wal::name::SegmentName;
 use tokio::task::spawn_blocking;
 
 use super::archive::{Shared, SourceSet};
-use super::gather::{Root, gather_entries};
+use super::gather::{GatherError, Root, gather_entries};
 use super::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
 use super::record::{Copied, Record};
@@ -139,20 +138,14 @@ pub async fn gather(
     });
     let sets = gathered
         .await
-        .map_err(|error| BackupError::Worker(error.to_string()))??;
-    let bytes = sets
-        .iter()
-        .flat_map(|set| set.entries.iter())
-        .map(|entry| entry.size_bytes)
-        .sum();
+        .map_err(|error| BackupError::Worker(error.to_string()))?
+        .map_err(|error| match error {
+            GatherError::Walk(error) => BackupError::Walk(error),
+            GatherError::Spool(error) => spool_failed(error),
+        })?;
+    let bytes = sets.iter().map(|set| set.entries.total.bytes).sum();
     world.progress.event(Event::Total { bytes });
-    let files = |set: &SourceSet| {
-        set.entries
-            .iter()
-            .filter(|entry| entry.kind == EntryKind::File)
-            .count()
-    };
-    let count: usize = sets.iter().map(files).sum();
+    let count: usize = sets.iter().map(|set| set.entries.file_count).sum();
     step(
         world,
         &format!("copying {count} files, {}", model::size::pretty_size(bytes)),
@@ -166,6 +159,7 @@ pub async fn gather(
         damaged: Mutex::default(),
         stop: StopFlag::default(),
         progress: Arc::clone(&world.progress),
+        stages: Arc::clone(&world.stages),
     })
 }
 

@@ -4,8 +4,7 @@
 //! while the walk runs: an entry that vanishes is simply not there any more. Always true: paths
 //! are relative to the walk's root and written with `/`; directories come before what is in them.
 
-use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -13,11 +12,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use model::backup::contents::{
-    EntryKind, Verdict, is_unlogged_fork, judge_data_entry, judge_tablespace_entry,
-    unlogged_relations,
+    EntryKind, INIT_FORK, Verdict, is_unlogged_fork, judge_data_entry, judge_tablespace_entry,
 };
 
-use super::entries::{Entries, SourceEntry};
+use super::entries::{Entries, EntryWriter, SourceEntry};
+use super::names::Names;
 
 /// Where a walk starts and which rules hold there.
 #[derive(Debug, Clone)]
@@ -69,6 +68,15 @@ pub struct WalkError {
     pub source: io::Error,
 }
 
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    #[error("cannot keep the list of files")]
+    Spool(#[from] io::Error),
+}
+
 /// Lists what is to be archived under `root`, in a stable order.
 ///
 /// Symbolic links to files and directories are followed, so that every path that works in the
@@ -76,11 +84,12 @@ pub struct WalkError {
 /// to nothing are left out.
 ///
 /// # Errors
-/// When a directory cannot be read for another reason than having vanished.
-pub fn gather_entries(root: &Root) -> Result<Entries, WalkError> {
+/// When a directory cannot be read for another reason than having vanished, or the list cannot be
+/// written.
+pub fn gather_entries(root: &Root) -> Result<Entries, GatherError> {
     let mut walk = Walk {
         root,
-        entries: Entries::default(),
+        entries: EntryWriter::create()?,
         above: Vec::new(),
     };
     let top = root.directory();
@@ -89,13 +98,12 @@ pub fn gather_entries(root: &Root) -> Result<Entries, WalkError> {
         source,
     })?;
     walk.directory(Path::new(""), inode(&metadata))?;
-    walk.entries.shrink();
-    Ok(walk.entries)
+    Ok(walk.entries.finish()?)
 }
 
 struct Walk<'a> {
     root: &'a Root,
-    entries: Entries,
+    entries: EntryWriter,
     /// The directories from the root to where the walk is: a link to one of them is a circle.
     /// Others may be met twice, and are then taken twice: a directory must never be missing under
     /// its own name because a link to it was met first.
@@ -110,62 +118,55 @@ fn inode(metadata: &fs::Metadata) -> Inode {
 }
 
 impl Walk<'_> {
-    fn directory(&mut self, relative: &Path, itself: Inode) -> Result<(), WalkError> {
+    fn directory(&mut self, relative: &Path, itself: Inode) -> Result<(), GatherError> {
         let absolute = self.root.directory().join(relative);
         let is_root = relative.as_os_str().is_empty();
         let failed = |source| WalkError {
             path: absolute.display().to_string(),
             source,
         };
-        let names = match listed(&absolute) {
+        let names = match Names::list(&absolute) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_root => return Ok(()),
             names => names.map_err(failed)?,
         };
-        self.push(relative, 0, EntryKind::Directory);
-        let texts: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
-        let unlogged = unlogged_relations(texts.iter().map(|text| text.as_ref()));
+        self.push(relative, 0, EntryKind::Directory)?;
+        let is_init = |name: &[u8]| name.ends_with(INIT_FORK.as_bytes());
+        // Few directories have any, and then no name needs to be looked for.
+        let init_forks = names.iter().any(is_init).then_some(&names);
         self.above.push(itself);
-        for (name, text) in names.iter().zip(&texts) {
-            self.entry(&relative.join(name), text, &unlogged)?;
+        for name in names.iter() {
+            self.entry(&relative.join(OsStr::from_bytes(name)), init_forks)?;
         }
         self.above.pop();
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        relative: &Path,
-        name: &str,
-        unlogged: &BTreeSet<&str>,
-    ) -> Result<(), WalkError> {
+    fn entry(&mut self, relative: &Path, init_forks: Option<&Names>) -> Result<(), GatherError> {
         let absolute = self.root.directory().join(relative);
         let metadata = match fs::metadata(&absolute) {
             Err(error) if leads_nowhere(&error) => return Ok(()),
-            Err(source) => {
-                return Err(WalkError {
-                    path: absolute.display().to_string(),
-                    source,
-                });
-            }
-            Ok(metadata) => metadata,
+            metadata => metadata.map_err(|source| WalkError {
+                path: absolute.display().to_string(),
+                source,
+            })?,
         };
         if metadata.is_dir() {
             match self.root.judge(relative, EntryKind::Directory) {
                 Verdict::Leave => {}
-                Verdict::TakeEmpty => self.push(relative, 0, EntryKind::Directory),
+                Verdict::TakeEmpty => self.push(relative, 0, EntryKind::Directory)?,
                 Verdict::Take if self.above.contains(&inode(&metadata)) => {}
                 Verdict::Take => self.directory(relative, inode(&metadata))?,
             }
         } else if metadata.is_file()
             && self.root.judge(relative, EntryKind::File) == Verdict::Take
-            && !is_unlogged_fork(name, unlogged)
+            && !is_unlogged(relative, init_forks)
         {
-            self.push(relative, metadata.len(), EntryKind::File);
+            self.push(relative, metadata.len(), EntryKind::File)?;
         }
         Ok(())
     }
 
-    fn push(&mut self, relative: &Path, size_bytes: u64, kind: EntryKind) {
+    fn push(&mut self, relative: &Path, size_bytes: u64, kind: EntryKind) -> io::Result<()> {
         let path = match relative.as_os_str().as_bytes() {
             b"" => b".",
             bytes => bytes,
@@ -174,23 +175,22 @@ impl Walk<'_> {
             path,
             size_bytes,
             kind,
-        });
+        })
     }
+}
+
+fn is_unlogged(path: &Path, init_forks: Option<&Names>) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let (Some(name), Some(beside)) = (name, init_forks) else {
+        return false;
+    };
+    is_unlogged_fork(name, |fork| beside.contains(fork.as_bytes()))
 }
 
 /// What has vanished, a link to nothing, and a link to itself.
 fn leads_nowhere(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
         || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
-}
-
-fn listed(directory: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        names.push(entry?.file_name());
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// An entry's path in the file system.
@@ -204,8 +204,12 @@ mod tests {
 
     fn paths(root: &Root) -> Vec<String> {
         let entries = gather_entries(root).unwrap();
-        let path = |entry: SourceEntry<'_>| String::from_utf8(entry.path.to_vec()).unwrap();
-        entries.iter().map(path).collect()
+        let mut reader = entries.read_from(0).unwrap();
+        let mut paths = Vec::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            paths.push(String::from_utf8(entry.path.to_vec()).unwrap());
+        }
+        paths
     }
 
     #[test]

@@ -1,30 +1,26 @@
 //! The archives of a backup, written and uploaded side by side.
 //!
-//! Each job takes the next planned archive, writes it on a blocking thread and uploads it. The
-//! last archive of the data directory stays open after its files, until it gets the tail. Always
-//! true: when a function here has returned an error, no job writes any more.
+//! Each job ([`super::job`]) takes one planned archive after another. The last archive of the data
+//! directory stays open after its files, until it gets the tail. Always true: when a function here
+//! has returned an error, no job writes any more.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::backup::effort::{Effort, PartRules, part_bytes};
+use model::backup::effort::{Effort, PartRules};
 use model::backup::id::BackupId;
-use model::backup::plan::{CuttingRules, PlannedArchive, plan_archives};
-use model::cloud::ArchiveSet;
+use model::backup::plan::{CuttingRules, PlannedArchive, SetToCut, plan_archives};
 use tokio::sync::oneshot;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 
-use super::archive::{Shared, SourceSet, Tail, TailSlot, write_archive};
+use super::archive::{Shared, SourceSet, Tail, TailSlot};
+use super::job::{Job, Seconds};
 use super::request::Rules;
 use super::session::Session;
+use super::tail::spool_failed;
 use super::{BackupError, World, cancellable};
-use crate::part_buffers::PartBuffers;
 use crate::store::Bucket;
-use crate::upload::{Destination, Parts, Uploaded, part_channel, upload};
-
-/// Seconds spent per item, added up over its archives.
-type Seconds = Arc<Mutex<BTreeMap<String, f64>>>;
 
 /// The archives being written, and what steers them.
 pub struct Jobs {
@@ -48,7 +44,7 @@ impl Jobs {
 /// Starts as many jobs as were asked for on the planned archives.
 ///
 /// # Errors
-/// When not even one job fits into the memory that is allowed.
+/// When not even one job fits into the memory that is allowed, or the list of files cannot be read.
 pub fn start_jobs(
     rules: &Rules,
     world: &World,
@@ -70,31 +66,15 @@ pub fn start_jobs(
     let seconds = Seconds::default();
     let mut workers = JoinSet::new();
     for _ in 0..effort.jobs {
-        let world = world.clone();
-        let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
-        let seconds = Arc::clone(&seconds);
-        workers.spawn(async move {
-            let buffers = PartBuffers::default();
-            while let Some((archive, slot)) = { queue.lock().expect("no panic").pop_front() } {
-                let began = Instant::now();
-                let key = world.layout.archive(&id, &archive.name, shared.codec);
-                let item = item_name(archive.name.set);
-                let work = Work {
-                    parts: parts(effort, archive.size_bytes, &world.bucket),
-                    archive,
-                    slot,
-                    buffers: &buffers,
-                };
-                let destination = Destination {
-                    key: &key,
-                    tags: &world.tags,
-                };
-                run_archive(&world, &shared, destination, work).await?;
-                let spent = began.elapsed().as_secs_f64();
-                *seconds.lock().expect("no panic").entry(item).or_default() += spent;
-            }
-            Ok(())
-        });
+        let job = Job {
+            world: world.clone(),
+            shared: Arc::clone(shared),
+            id,
+            effort,
+            queue: Arc::clone(&queue),
+            seconds: Arc::clone(&seconds),
+        };
+        workers.spawn(job.run());
     }
     Ok(Jobs {
         workers,
@@ -106,23 +86,14 @@ pub fn start_jobs(
 }
 
 /// Which archives are made, and how many at a time.
-fn plan(
+fn plan<'a>(
     rules: &Rules,
-    shared: &Shared,
+    shared: &'a Shared,
     bucket: &Bucket,
 ) -> Result<(Effort, Vec<PlannedArchive>), BackupError> {
-    let sizes = |set: &SourceSet| {
-        (
-            set.set,
-            set.entries
-                .iter()
-                .map(|entry| entry.size_bytes)
-                .collect::<Vec<_>>(),
-        )
-    };
-    let sets: Vec<_> = shared.sets.iter().map(sizes).collect();
-    let largest = sets.iter().flat_map(|(_, sizes)| sizes).max();
-    let effort = rules.effort(shared.codec, largest.copied().unwrap_or(0), bucket)?;
+    let sets = shared.sets.iter();
+    let largest = sets.clone().map(|set| set.entries.largest_bytes).max();
+    let effort = rules.effort(shared.codec, largest.unwrap_or(0), bucket)?;
     let store = part_rules(bucket);
     // More would need larger parts.
     let most = effort.part_bytes.saturating_mul(store.max_count) / 9 * 8;
@@ -130,63 +101,19 @@ fn plan(
         jobs: effort.jobs,
         max_archive_bytes: rules.max_archive_bytes.min(most),
     };
-    Ok((effort, plan_archives(&sets, cutting)))
+    let to_cut = |set: &'a SourceSet| SetToCut {
+        set: set.set,
+        total: set.entries.total,
+        sizes: set.entries.sizes(),
+    };
+    let plan = plan_archives(sets.map(to_cut).collect(), cutting);
+    Ok((effort, plan.map_err(spool_failed)?))
 }
 
 pub(super) fn part_rules(bucket: &Bucket) -> PartRules {
     PartRules {
         min_bytes: bucket.min_part_size,
         max_count: bucket.max_parts,
-    }
-}
-
-fn parts(effort: Effort, archive_bytes: u64, bucket: &Bucket) -> Parts {
-    let bytes = part_bytes(effort.part_bytes, archive_bytes, part_rules(bucket));
-    Parts {
-        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-        in_flight: effort.parts_in_flight,
-    }
-}
-
-fn item_name(set: ArchiveSet) -> String {
-    match set {
-        ArchiveSet::Data => "data".to_owned(),
-        ArchiveSet::Tablespace(oid) => oid.to_string(),
-    }
-}
-
-/// What goes into one archive.
-struct Work<'a> {
-    archive: PlannedArchive,
-    slot: Option<TailSlot>,
-    buffers: &'a PartBuffers,
-    parts: Parts,
-}
-
-/// Writes and uploads one archive.
-async fn run_archive(
-    world: &World,
-    shared: &Arc<Shared>,
-    destination: Destination<'_>,
-    Work {
-        archive,
-        slot,
-        buffers,
-        parts,
-    }: Work<'_>,
-) -> Result<(), BackupError> {
-    let key = destination.key;
-    let (writer, queue) = part_channel(parts, buffers);
-    let everything = Arc::clone(shared);
-    let write = spawn_blocking(move || write_archive(&everything, &archive, writer, slot));
-    let uploading = upload(&world.bucket, destination, queue, &shared.stop);
-    let (uploaded, written) = tokio::join!(uploading, write);
-    // A refused part makes the writer fail too: the store's words are the cause.
-    let uploaded = uploaded.map_err(BackupError::Upload)?;
-    written.map_err(|error| BackupError::Worker(error.to_string()))??;
-    match uploaded {
-        Uploaded::Complete { .. } => Ok(()),
-        Uploaded::Abandoned => Err(BackupError::Worker(format!("{key} was not finished"))),
     }
 }
 

@@ -11,8 +11,10 @@ mod control;
 mod copy;
 mod entries;
 mod gather;
+mod job;
 mod jobs;
 mod manifest;
+mod names;
 mod record;
 mod request;
 mod session;
@@ -36,6 +38,7 @@ pub use session::SessionError;
 pub use taken::{TakenBackup, send_taken};
 
 use crate::progress::{Event, Progress};
+use crate::stages::Stages;
 use crate::store::{Bucket, StoreError, TagSet};
 use record::{Copied, Record, note_damage};
 use session::Session;
@@ -48,6 +51,8 @@ pub struct World {
     /// What every object of the backup is tagged with.
     pub tags: TagSet,
     pub progress: Arc<dyn Progress>,
+    /// Where the time goes.
+    pub stages: Arc<Stages>,
     /// Becomes true when the backup is to be given up.
     pub cancel: watch::Receiver<bool>,
 }

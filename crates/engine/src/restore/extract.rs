@@ -13,11 +13,14 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 use rustix::io::Errno;
 
 use super::direct::{AlignedBuffer, NewFile};
+use super::written::{WrittenFile, WrittenList};
+use crate::stages::{Stage, Stages};
 use crate::tarball::read::{Member, MemberKind, TarReader};
 use crate::upload::StopFlag;
 
@@ -43,23 +46,6 @@ pub enum ExtractError {
 pub struct HeldControl {
     pub content: Vec<u8>,
     pub mode: u32,
-    pub owner: (u32, u32),
-}
-
-/// A file as it was written, for the comparison with the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WrittenFile {
-    /// [`path_hash`] of the path relative to the data directory.
-    pub path_hash: u64,
-    pub size_bytes: u64,
-    pub crc32c: u32,
-}
-
-/// What one archive held.
-#[derive(Debug, Default)]
-pub struct Extracted {
-    pub files: Vec<WrittenFile>,
-    pub control: Option<HeldControl>,
 }
 
 /// Where an archive is extracted to.
@@ -69,6 +55,8 @@ pub struct Target<'a> {
     pub prefix: String,
     pub links: LinkPolicy,
     pub stop: &'a StopFlag,
+    pub stages: &'a Stages,
+    pub written: &'a WrittenList,
 }
 
 /// What a link in an archive means, beside those whose place is known. It is never made.
@@ -80,18 +68,21 @@ pub enum LinkPolicy {
     Skip,
 }
 
-/// A stable short form of a path: a million of them must fit into memory.
+/// A stable short form of a path: millions of them must fit into memory.
 pub fn path_hash(path: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Extracts a whole archive.
+/// Extracts a whole archive; returns the control file if it is in there.
 ///
 /// # Errors
 /// See [`ExtractError`]; what was written so far stays, without `pg_control` it cannot be started.
-pub fn extract(source: impl Read, target: &Target<'_>) -> Result<Extracted, ExtractError> {
+pub fn extract(
+    source: impl Read,
+    target: &Target<'_>,
+) -> Result<Option<HeldControl>, ExtractError> {
     // The administrator's own path may be a link; nothing below it may.
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, target.directory, flags, Mode::empty());
@@ -102,7 +93,7 @@ pub fn extract(source: impl Read, target: &Target<'_>) -> Result<Extracted, Extr
         current: None,
         as_root: rustix::process::geteuid().is_root(),
         buffer: AlignedBuffer::new(),
-        extracted: Extracted::default(),
+        control: None,
     };
     let mut tar = TarReader::new(source);
     while let Some(member) = tar.next_member().map_err(ExtractError::Archive)? {
@@ -112,7 +103,7 @@ pub fn extract(source: impl Read, target: &Target<'_>) -> Result<Extracted, Extr
         extractor.member(&member, &mut tar)?;
     }
     tar.finish().map_err(ExtractError::Archive)?;
-    Ok(extractor.extracted)
+    Ok(extractor.control)
 }
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY
@@ -131,7 +122,7 @@ struct Extractor<'a> {
     current: Option<(Vec<u8>, OwnedFd)>,
     as_root: bool,
     buffer: AlignedBuffer,
-    extracted: Extracted,
+    control: Option<HeldControl>,
 }
 
 impl Extractor<'_> {
@@ -193,6 +184,7 @@ impl Extractor<'_> {
         if name.is_empty() {
             return Err(refused(&member.path, "it has no file name"));
         }
+        let began = Instant::now();
         let owner = self.owner(member);
         let directory = self.open_directory(parent)?;
         let mode = Mode::from_raw_mode(0o600);
@@ -204,9 +196,16 @@ impl Extractor<'_> {
             fchown(&file, Some(uid), Some(gid)).map_err(|errno| failed(errno.into()))?;
         }
         let mut file = NewFile::new(file, member.size_bytes);
-        let crc32c = self.copy(tar, |content| file.write(content).map_err(failed))?;
-        self.note(path, member.size_bytes, crc32c);
-        Ok(())
+        let stages = self.target.stages;
+        stages.worked(Stage::Write, began);
+        let crc32c = self.copy(tar, |content| {
+            let began = Instant::now();
+            file.write(content).map_err(failed)?;
+            stages.worked(Stage::Write, began);
+            stages.moved(Stage::Write, content.len());
+            Ok(())
+        })?;
+        self.note(path, member.size_bytes, crc32c)
     }
 
     fn copy<R: Read>(
@@ -223,7 +222,10 @@ impl Extractor<'_> {
             if self.target.stop.is_raised() {
                 return Err(ExtractError::Stopped);
             }
+            let began = Instant::now();
             crc32c = crc32c::crc32c_append(crc32c, content);
+            self.target.stages.worked(Stage::Check, began);
+            self.target.stages.moved(Stage::Check, content.len());
             write(content)?;
         }
     }
@@ -244,24 +246,18 @@ impl Extractor<'_> {
             b"global/pg_control",
             content.len() as u64,
             crc32c::crc32c(&content),
-        );
-        let owner = (member.uid as u32, member.gid as u32);
-        self.extracted.control = Some(HeldControl {
+        )?;
+        self.control = Some(HeldControl {
             content,
             mode: member.mode & 0o777,
-            owner,
         });
         Ok(())
     }
 
-    fn note(&mut self, path: &[u8], size_bytes: u64, crc32c: u32) {
+    fn note(&self, path: &[u8], size_bytes: u64, crc32c: u32) -> Result<(), ExtractError> {
         let path = [self.target.prefix.as_bytes(), path].concat();
-        let file = WrittenFile {
-            path_hash: path_hash(&path),
-            size_bytes,
-            crc32c,
-        };
-        self.extracted.files.push(file);
+        let file = WrittenFile { size_bytes, crc32c };
+        self.target.written.add(&path, file)
     }
 
     /// Only root can and must give files to their owner, as `tar` does.

@@ -13,7 +13,7 @@ use model::format::backup_manifest::{
 };
 use model::wal::lsn::Lsn;
 
-use super::extract::{WrittenFile, path_hash};
+use super::written::{WrittenList, WrittenTable};
 
 /// What the comparison could say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,17 +50,19 @@ pub enum VerifyError {
 pub fn compare(
     destination: &Path,
     begin_lsn: Option<Lsn>,
-    written: Vec<WrittenFile>,
+    written: &WrittenList,
 ) -> Result<Verified, VerifyError> {
     let path = destination.join("backup_manifest");
     let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verified::NoManifest),
-        file => file.map_err(|source| VerifyError::Read {
-            path: path.clone(),
-            source,
-        })?,
+        file => file.map_err(|source| unreadable(&path, source))?,
     };
-    let mut comparison = Comparison::with(written);
+    let written = written.finish();
+    let mut comparison = Comparison {
+        written: written.map_err(|source| unreadable(destination, source))?,
+        count: 0,
+        first: None,
+    };
     let manifest = read_manifest(file, |file| comparison.look_at(&file));
     let manifest = manifest.map_err(|error| VerifyError::Manifest {
         path: path.clone(),
@@ -70,7 +72,7 @@ pub fn compare(
     if !ranges.any(|range| Some(range.start) == begin_lsn) {
         // pg_basebackup leaves its manifest in the data directory of a new standby, and Barman
         // archives it as any other file: it says nothing about this backup.
-        std::fs::remove_file(&path).map_err(|source| VerifyError::Read { path, source })?;
+        std::fs::remove_file(&path).map_err(|source| unreadable(&path, source))?;
         return Ok(Verified::NoManifest);
     }
     match comparison.first {
@@ -82,6 +84,13 @@ pub fn compare(
             first,
             cause,
         }),
+    }
+}
+
+fn unreadable(path: &Path, source: io::Error) -> VerifyError {
+    VerifyError::Read {
+        path: path.to_path_buf(),
+        source,
     }
 }
 
@@ -116,32 +125,18 @@ impl Read for Digested {
 
 /// Files as they were written, and what was found to differ.
 struct Comparison {
-    /// In the order of the hashes of their paths.
-    written: Vec<WrittenFile>,
+    written: WrittenTable,
     count: usize,
     first: Option<(String, &'static str)>,
 }
 
 impl Comparison {
-    fn with(mut written: Vec<WrittenFile>) -> Comparison {
-        written.sort_unstable();
-        Comparison {
-            written,
-            count: 0,
-            first: None,
-        }
-    }
-
     fn look_at(&mut self, file: &ManifestFile) {
-        let hash = path_hash(&file.path);
-        let found = self
-            .written
-            .binary_search_by_key(&hash, |file| file.path_hash);
-        let cause = match found.map(|at| self.written[at]) {
-            Err(_) => "it is missing",
-            Ok(found) if found.size_bytes != file.size => "its size differs",
-            Ok(found) if differs(&file.checksum, found.crc32c) => "its checksum differs",
-            Ok(_) => return,
+        let cause = match self.written.find(&file.path) {
+            None => "it is missing",
+            Some(found) if found.size_bytes != file.size => "its size differs",
+            Some(found) if differs(&file.checksum, found.crc32c) => "its checksum differs",
+            Some(_) => return,
         };
         self.count += 1;
         let path = || String::from_utf8_lossy(&file.path).into_owned();

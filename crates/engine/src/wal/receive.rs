@@ -14,7 +14,7 @@ use model::wal::segment::{BadSegment, BadSegmentCause, check_segment, check_segm
 
 use super::fetch::FetchError;
 use crate::codec::decoder;
-use crate::download::{Download, open_download_until};
+use crate::download::{Download, Watch, open_download};
 use crate::durable::PendingFile;
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
@@ -60,8 +60,12 @@ pub async fn open_decoded(
     (key, codec): (&str, Codec),
     stop: &StopFlag,
 ) -> Result<Decoded, StoreError> {
+    let watch = Watch {
+        stop: stop.clone(),
+        ..Watch::default()
+    };
     Ok(Decoded {
-        download: open_download_until(bucket, key, stop).await?,
+        download: open_download(bucket, key, &watch).await?,
         codec,
     })
 }

@@ -6,6 +6,7 @@
 
 mod archives;
 mod deletion;
+mod downloads;
 mod keep;
 mod restore;
 mod stores;

@@ -118,6 +118,7 @@ async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
         jobs,
         links: LinkPolicy::Refuse,
         progress: Arc::new(Silent),
+        stages: Arc::default(),
         cancel,
     };
     let request = RestoreRequest {

@@ -11,8 +11,9 @@ use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedLis
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 
 /// Where the store fails, if at all.
@@ -37,6 +38,8 @@ pub enum Fault {
     DeletedBefore(&'static str),
     /// Every read after so many of them.
     ReadsAfter(usize),
+    /// Every read ends one byte early.
+    ShortAnswers,
 }
 
 #[derive(Debug)]
@@ -158,7 +161,11 @@ impl ObjectStore for FaultyStore {
             }
             _ => {}
         }
-        self.inner.get_opts(location, options).await
+        let got = self.inner.get_opts(location, options).await?;
+        match self.fault {
+            Fault::ShortAnswers => Ok(shortened(got)),
+            _ => Ok(got),
+        }
     }
 
     fn delete_stream(
@@ -185,6 +192,22 @@ impl ObjectStore for FaultyStore {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// The same answer without its last byte.
+fn shortened(got: GetResult) -> GetResult {
+    let (range, meta) = (got.range.clone(), got.meta.clone());
+    let (attributes, extensions) = (got.attributes.clone(), got.extensions.clone());
+    let chunks = got
+        .into_stream()
+        .map_ok(|chunk| chunk.slice(..chunk.len() - 1));
+    GetResult {
+        payload: GetResultPayload::Stream(chunks.boxed()),
+        meta,
+        range,
+        attributes,
+        extensions,
     }
 }
 

@@ -1,21 +1,15 @@
 //! Multipart uploads: an object appears whole or not at all.
 
 use std::io::Write;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use engine::part_buffers::PartBuffers;
-use engine::upload::{Destination, Parts, StopFlag, Uploaded, part_channel, upload};
+use engine::upload::{Destination, PartWriter, StopFlag, Uploaded, Wire, upload};
 use object_store::TagSet;
 
 use crate::stores::{Fault, bucket};
 
 const PART: usize = 64 * 1024;
-const CUT: Parts = Parts {
-    bytes: PART,
-    in_flight: 2,
-};
-
 fn untagged(key: &str) -> Destination<'_> {
     static NO_TAGS: LazyLock<TagSet> = LazyLock::new(TagSet::default);
     Destination {
@@ -30,7 +24,7 @@ async fn upload_bytes(
     finish: bool,
 ) -> (bool, Vec<String>, Vec<String>) {
     let (bucket, store) = bucket(fault);
-    let (mut writer, queue) = part_channel(CUT, &PartBuffers::default());
+    let (mut writer, queue) = Wire::new(2, &Arc::default()).open(PART);
     let write = tokio::task::spawn_blocking(move || {
         writer.write_all(&vec![7; bytes])?;
         if finish { writer.finish() } else { Ok(()) }
@@ -74,7 +68,7 @@ async fn a_store_that_fails_in_the_middle_leaves_nothing() {
 async fn a_raised_flag_ends_an_upload_that_gets_no_answer() {
     for fault in [Fault::SilentPart, Fault::SilentComplete] {
         let (bucket, store) = bucket(fault);
-        let (mut writer, queue) = part_channel(CUT, &PartBuffers::default());
+        let (mut writer, queue) = Wire::new(2, &Arc::default()).open(PART);
         let write = tokio::task::spawn_blocking(move || {
             writer.write_all(&vec![7; 10 * PART])?;
             writer.finish()
@@ -90,4 +84,44 @@ async fn a_raised_flag_ends_an_upload_that_gets_no_answer() {
         assert!(store.keys().await.is_empty());
         assert!(store.calls.lock().unwrap().contains(&"abort".to_owned()));
     }
+}
+
+/// Writes so many parts on a thread; what it returns says whether that went well.
+fn write(mut writer: PartWriter, parts: usize) -> tokio::task::JoinHandle<std::io::Result<()>> {
+    tokio::task::spawn_blocking(move || {
+        writer.write_all(&vec![7; parts * PART])?;
+        writer.finish()
+    })
+}
+
+#[tokio::test]
+async fn the_uploads_of_a_job_share_the_places_on_the_wire() {
+    let wire = Wire::new(2, &Arc::default());
+    let (first, first_queue) = wire.open(PART);
+    let (second, second_queue) = wire.open(PART);
+    write(first, 2).await.unwrap().unwrap();
+    let second = write(second, 1);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!second.is_finished(), "both places are taken");
+    // Whatever becomes of an upload, its places come back.
+    drop(first_queue);
+    second.await.unwrap().unwrap();
+    drop(second_queue);
+}
+
+#[tokio::test]
+async fn writers_on_a_wire_that_was_cut_fail() {
+    let wire = Wire::new(1, &Arc::default());
+    let (writer, _queue) = wire.open(PART);
+    let writing = write(writer, 2);
+    wire.cut();
+    assert!(writing.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_writer_whose_upload_has_ended_fails() {
+    let wire = Wire::new(1, &Arc::default());
+    let (writer, queue) = wire.open(PART);
+    drop(queue);
+    assert!(write(writer, 2).await.unwrap().is_err());
 }

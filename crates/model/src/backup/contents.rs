@@ -5,8 +5,6 @@
 //! `global/pg_control`, `backup_label` and `backup_manifest` are never taken from the walk, since
 //! the backup adds its own at the end.
 
-use std::collections::BTreeSet;
-
 /// What to do with one entry of a directory walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -124,22 +122,19 @@ fn relation_number(name: &str) -> &str {
     name.split(['_', '.']).next().unwrap_or(name)
 }
 
-/// The relations of one directory that are unlogged: those with an `_init` fork.
-///
-/// Recovery empties them from that fork, so their other forks need not be read; reading them would
-/// only report torn pages that no WAL mends. `pg_basebackup` leaves them out too.
-pub fn unlogged_relations<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let init = |name: &'a str| {
-        name.strip_suffix("_init")
-            .filter(|relation| is_number(relation))
-    };
-    names.filter_map(init).collect()
-}
+/// The ending of a file that only unlogged relations have: what recovery begins them with.
+pub const INIT_FORK: &str = "_init";
 
-/// Whether a file name is a fork of one of these unlogged relations, other than `_init`.
-pub fn is_unlogged_fork(name: &str, unlogged: &BTreeSet<&str>) -> bool {
+/// Whether a file is of an unlogged relation and need not be read: any of its forks but `_init`.
+///
+/// Recovery empties such a relation from that fork; reading the others would only report torn pages
+/// that no WAL mends. `pg_basebackup` leaves them out too. `is_beside` tells whether a name is in
+/// the file's directory.
+pub fn is_unlogged_fork(name: &str, is_beside: impl FnOnce(&str) -> bool) -> bool {
     let relation = relation_number(name);
-    !name.ends_with("_init") && unlogged.contains(relation)
+    is_number(relation)
+        && !name.ends_with(INIT_FORK)
+        && is_beside(&format!("{relation}{INIT_FORK}"))
 }
 
 #[cfg(test)]
@@ -194,20 +189,21 @@ mod tests {
         );
     }
 
+    fn left_out<'a>(names: &[&'a str]) -> Vec<&'a str> {
+        let is_fork = |name: &str| is_unlogged_fork(name, |fork| names.contains(&fork));
+        let names = names.iter().copied();
+        names.filter(|name| is_fork(name)).collect()
+    }
+
     #[test]
     fn only_relations_are_unlogged() {
         let names = ["postgresql_init", "postgresql.conf", "postgresql"];
-        assert!(unlogged_relations(names.into_iter()).is_empty());
+        assert_eq!(left_out(&names), [""; 0]);
     }
 
     #[test]
     fn unlogged_relations_keep_only_their_init_fork() {
         let names = ["100", "100_fsm", "100_init", "100.1", "1001", "200"];
-        let unlogged = unlogged_relations(names.into_iter());
-        let left: Vec<_> = names
-            .into_iter()
-            .filter(|name| is_unlogged_fork(name, &unlogged))
-            .collect();
-        assert_eq!(left, ["100", "100_fsm", "100.1"]);
+        assert_eq!(left_out(&names), ["100", "100_fsm", "100.1"]);
     }
 }

@@ -1,7 +1,7 @@
 //! How much a backup does at a time, and the memory that this takes.
 //!
-//! Each job collects one part of its archive while another waits and others are on the wire; the
-//! codec has its tables. That is all that grows: the sum is a promise, which `scripts/memory`
+//! Each job collects one part of its archive while others are on the wire; the codec has its
+//! tables. That is all that grows: the sum is a promise, which `scripts/memory`
 //! measures. Always true: what [`fit`] returns takes no more than it was allowed.
 
 use crate::codec::Codec;
@@ -41,8 +41,8 @@ const MIB: u64 = 1024 * 1024;
 const BASE_BYTES: u64 = 16 * MIB;
 /// What a job has besides parts and codec: the block that it reads, and its connections' buffers.
 const JOB_BYTES: u64 = 2 * MIB;
-/// Parts of an upload beside those on the wire: one is being filled, one waits.
-const PARTS_AT_HAND: u64 = 2;
+/// Parts of an upload beside those on the wire: one is being filled.
+const PARTS_AT_HAND: u64 = 1;
 const USUAL_PART_BYTES: u64 = 8 * MIB;
 const USUAL_PARTS_IN_FLIGHT: usize = 2;
 
@@ -159,7 +159,7 @@ mod tests {
     fn what_is_too_little_names_what_is_enough() {
         let error = fit(4, Codec::Zstd, (0, S3), Some(32 * MIB)).unwrap_err();
         assert!(fit(4, Codec::Zstd, (0, S3), Some(error.least_bytes)).is_ok());
-        assert!(error.to_string().contains("38 MiB"), "{error}");
+        assert!(error.to_string().contains("33 MiB"), "{error}");
     }
 
     #[test]

@@ -31,68 +31,144 @@ pub struct CuttingRules {
 
 /// Archives smaller than this cost more in requests than they gain in parallelism.
 const MIN_ARCHIVE_BYTES: u64 = 64 * 1024 * 1024;
-/// How many archives each job gets, so that all of them end at about the same time.
-const ARCHIVES_PER_JOB: u64 = 4;
+/// A new archive gets so small a part of each job's share of what is left: archives become smaller
+/// towards the end, and all jobs end at about the same time.
+const PARTS_OF_A_SHARE: u64 = 4;
 /// A tar member costs a header and padding besides its bytes.
 const MEMBER_OVERHEAD_BYTES: u64 = 1024;
 
-/// Cuts the files of every set (tablespaces and the data directory) into archives.
+/// The sums over entries to archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Total {
+    pub entry_count: usize,
+    /// The sum of the entries' sizes.
+    pub bytes: u64,
+}
+
+impl Total {
+    /// Counts one entry more.
+    pub fn add(&mut self, size_bytes: u64) {
+        self.entry_count += 1;
+        self.bytes += size_bytes;
+    }
+
+    /// What the entries cost together: see [`cost`].
+    fn cost(self) -> u64 {
+        self.bytes + self.entry_count as u64 * MEMBER_OVERHEAD_BYTES
+    }
+}
+
+/// One set of files (a tablespace or the data directory) before it is cut.
+#[derive(Debug, Clone)]
+pub struct SetToCut<S> {
+    pub set: ArchiveSet,
+    /// The sums over `sizes`.
+    pub total: Total,
+    /// The sizes of its entries in the order of the walk, each looked at once.
+    pub sizes: S,
+}
+
+/// Cuts the files of every set into archives; the data directory must be among the sets.
 ///
-/// `sets` holds, for each set, the sizes of its files in the order of the walk; the data directory
-/// must be among them. The plan lists large archives first, so that jobs which take one after
-/// another end at about the same time.
-pub fn plan_archives(sets: &[(ArchiveSet, Vec<u64>)], rules: CuttingRules) -> Vec<PlannedArchive> {
-    let total: u64 = sets
-        .iter()
-        .flat_map(|(_, sizes)| sizes)
-        .map(|size| cost(*size))
-        .sum();
-    let share = total / (rules.jobs.max(1) as u64 * ARCHIVES_PER_JOB);
-    let target = share.max(MIN_ARCHIVE_BYTES).min(rules.max_archive_bytes);
-    let is_data = |set: &ArchiveSet| matches!(set, ArchiveSet::Data);
-    let tablespaces = sets.iter().filter(|(set, _)| !is_data(set));
-    let data = sets.iter().filter(|(set, _)| is_data(set));
-    let mut archives: Vec<_> = tablespaces
-        .chain(data)
-        .flat_map(|(set, sizes)| cut(*set, sizes, target))
-        .collect();
+/// The plan lists large archives first, so that jobs which take one after another end at about the
+/// same time.
+///
+/// # Errors
+/// The first that the sizes have.
+pub fn plan_archives<S, E>(
+    sets: Vec<SetToCut<S>>,
+    rules: CuttingRules,
+) -> Result<Vec<PlannedArchive>, E>
+where
+    S: IntoIterator<Item = Result<u64, E>>,
+{
+    let mut cutter = Cutter {
+        rules,
+        left_bytes: sets.iter().map(|set| set.total.cost()).sum(),
+    };
+    let is_data = |set: &SetToCut<S>| matches!(set.set, ArchiveSet::Data);
+    let (data, tablespaces): (Vec<_>, Vec<_>) = sets.into_iter().partition(is_data);
+    let mut archives = Vec::new();
+    for set in tablespaces.into_iter().chain(data) {
+        archives.extend(cutter.cut(set)?);
+    }
     if let Some((_, others)) = archives.split_last_mut() {
         others.sort_by_key(|archive| std::cmp::Reverse(archive.size_bytes));
     }
-    archives
+    Ok(archives)
 }
 
+/// What a file adds to an archive.
 fn cost(size_bytes: u64) -> u64 {
     size_bytes + MEMBER_OVERHEAD_BYTES
 }
 
-fn cut(set: ArchiveSet, sizes: &[u64], target: u64) -> Vec<PlannedArchive> {
-    let open = |number, first| PlannedArchive {
-        name: ArchiveName { set, number },
-        files: first..first,
-        size_bytes: 0,
-    };
-    let mut archives = vec![open(0, 0)];
-    let mut filled = 0;
-    for (index, &size_bytes) in sizes.iter().enumerate() {
-        if filled > 0 && filled + cost(size_bytes) > target {
-            archives.push(open(archives.len() as u32, index));
-            filled = 0;
-        }
-        filled += cost(size_bytes);
-        let archive = archives.last_mut().expect("one archive is always open");
-        archive.files.end = index + 1;
-        archive.size_bytes += size_bytes;
+/// Cuts one set after another.
+struct Cutter {
+    rules: CuttingRules,
+    /// What all files cost that are in no archive yet.
+    left_bytes: u64,
+}
+
+impl Cutter {
+    /// How large the next archive is to be.
+    fn target(&self) -> u64 {
+        let parts = self.rules.jobs.max(1) as u64 * PARTS_OF_A_SHARE;
+        let share = (self.left_bytes / parts).max(MIN_ARCHIVE_BYTES);
+        share.min(self.rules.max_archive_bytes)
     }
-    archives
+
+    fn cut<S, E>(&mut self, set: SetToCut<S>) -> Result<Vec<PlannedArchive>, E>
+    where
+        S: IntoIterator<Item = Result<u64, E>>,
+    {
+        let its = set.set;
+        let open = |number, first| PlannedArchive {
+            name: ArchiveName { set: its, number },
+            files: first..first,
+            size_bytes: 0,
+        };
+        let mut archives = vec![open(0, 0)];
+        let (mut filled, mut target) = (0, self.target());
+        for (index, size_bytes) in set.sizes.into_iter().enumerate() {
+            let size_bytes = size_bytes?;
+            if filled > 0 && filled + cost(size_bytes) > target {
+                archives.push(open(archives.len() as u32, index));
+                (filled, target) = (0, self.target());
+            }
+            filled += cost(size_bytes);
+            self.left_bytes = self.left_bytes.saturating_sub(cost(size_bytes));
+            let archive = archives.last_mut().expect("one archive is always open");
+            archive.files.end = index + 1;
+            archive.size_bytes += size_bytes;
+        }
+        Ok(archives)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
     use proptest::prelude::*;
 
     const MIB: u64 = 1024 * 1024;
+
+    /// The plan for sets of these sizes.
+    fn planned(sets: &[(ArchiveSet, Vec<u64>)], rules: CuttingRules) -> Vec<PlannedArchive> {
+        let to_cut = |(set, sizes): &(ArchiveSet, Vec<u64>)| {
+            let mut total = Total::default();
+            sizes.iter().for_each(|size| total.add(*size));
+            SetToCut {
+                set: *set,
+                total,
+                sizes: sizes.clone().into_iter().map(Ok::<_, Infallible>),
+            }
+        };
+        let Ok(plan) = plan_archives(sets.iter().map(to_cut).collect(), rules);
+        plan
+    }
 
     fn rules(jobs: usize) -> CuttingRules {
         CuttingRules {
@@ -107,7 +183,7 @@ mod tests {
             (ArchiveSet::Data, vec![8192; 900]),
             (ArchiveSet::Tablespace(16384), vec![1]),
         ];
-        let plan = plan_archives(&sets, rules(2));
+        let plan = planned(&sets, rules(2));
         let names: Vec<_> = plan.iter().map(|archive| archive.name).collect();
         assert_eq!(
             names,
@@ -124,16 +200,37 @@ mod tests {
         );
     }
 
+    /// Bytes that each job has when it takes an archive as soon as it is free.
+    fn loads(plan: &[PlannedArchive], jobs: usize) -> Vec<u64> {
+        let mut loads = vec![0; jobs];
+        for archive in plan {
+            let idle = loads.iter_mut().min().unwrap();
+            *idle += archive.size_bytes;
+        }
+        loads
+    }
+
     #[test]
-    fn a_large_cluster_gives_every_job_a_few_archives() {
-        let plan = plan_archives(&[(ArchiveSet::Data, vec![256 * MIB; 64])], rules(2));
-        assert!((8..=12).contains(&plan.len()), "{} archives", plan.len());
+    fn archives_become_smaller_so_that_all_jobs_end_at_about_the_same_time() {
+        for jobs in [1, 2, 3, 8] {
+            for file_bytes in [MIB, 30 * MIB] {
+                let files = 20_000 * MIB / file_bytes;
+                let sizes = vec![file_bytes; files as usize];
+                let plan = planned(&[(ArchiveSet::Data, sizes)], rules(jobs));
+                let loads = loads(&plan, jobs);
+                let apart = loads.iter().max().unwrap() - loads.iter().min().unwrap();
+                assert!(apart <= 64 * MIB, "{jobs} jobs: {} MiB", apart / MIB);
+                let share = 20_000 * MIB / jobs as u64;
+                assert!(plan[0].size_bytes <= share / 4);
+                assert!(plan.len() <= 32 * jobs, "{jobs} jobs: {}", plan.len());
+            }
+        }
     }
 
     #[test]
     fn large_archives_come_first_and_the_one_that_stays_open_last() {
         let sizes = vec![1, 100 * MIB, 300 * MIB, 200 * MIB, 70 * MIB];
-        let plan = plan_archives(&[(ArchiveSet::Data, sizes)], rules(2));
+        let plan = planned(&[(ArchiveSet::Data, sizes)], rules(2));
         let sizes: Vec<_> = plan
             .iter()
             .map(|archive| archive.size_bytes / MIB)
@@ -148,7 +245,17 @@ mod tests {
             (ArchiveSet::Tablespace(1), vec![]),
             (ArchiveSet::Data, vec![1]),
         ];
-        assert_eq!(plan_archives(&sets, rules(1)).len(), 2);
+        assert_eq!(planned(&sets, rules(1)).len(), 2);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_read_are_no_plan() {
+        let set = SetToCut {
+            set: ArchiveSet::Data,
+            total: Total::default(),
+            sizes: [Ok(1), Err("gone")],
+        };
+        assert_eq!(plan_archives(vec![set], rules(1)), Err("gone"));
     }
 
     proptest! {
@@ -159,7 +266,7 @@ mod tests {
             max_mib in 10u64..2000,
         ) {
             let rules = CuttingRules { jobs, max_archive_bytes: max_mib * MIB };
-            let plan = plan_archives(&[(ArchiveSet::Data, sizes.clone())], rules);
+            let plan = planned(&[(ArchiveSet::Data, sizes.clone())], rules);
             let mut indexes: Vec<_> =
                 plan.iter().flat_map(|archive| archive.files.clone()).collect();
             indexes.sort_unstable();

@@ -2,8 +2,8 @@
 //! an authority made for the occasion, and refuses parts that are too small, as Amazon does.
 //!
 //! One server serves a whole test process; each test makes a bucket of its own. What is in a
-//! bucket is looked at through boto3, Amazon's own client, and not through our code. Such questions go
-//! without TLS, which is for the programs under test.
+//! bucket is looked at through boto3, Amazon's own client, and not through our code. Such questions
+//! go without TLS, which is for the programs under test.
 
 mod bucket;
 

@@ -28,6 +28,7 @@ mod ownership;
 mod product;
 mod s3;
 mod seen;
+mod stats;
 mod waiting;
 mod wal_ahead;
 mod wal_cost;

@@ -15,6 +15,8 @@ use crate::product::{SERVER, Store};
 const LIMIT_MIB: u64 = 300;
 /// What `model::backup::effort` promises for two jobs and any codec but bzip2.
 const USUAL_MIB: u64 = 96;
+/// What `barman-cloud-restore --help` promises for two jobs.
+const RESTORE_MIB: u64 = 56;
 
 /// Runs the script and returns the peaks of backup and restore in MiB.
 fn measured(options: &[&str], environment: &[(String, String)]) -> Vec<u64> {
@@ -43,7 +45,8 @@ fn a_bucket_takes_no_more_memory_than_a_directory() {
     let url = format!("s3://{}/memory", bucket.name());
     let options = ["--codec", "none", "--size", "700", "--store", &url];
     let peaks = measured(&options, bucket.environment());
-    assert!(peaks.iter().all(|peak| *peak < USUAL_MIB), "{peaks:?}");
+    assert!(peaks[0] < USUAL_MIB, "{peaks:?}");
+    assert!(peaks[1] <= RESTORE_MIB, "{peaks:?}");
 }
 
 #[test]
@@ -55,6 +58,21 @@ fn a_backup_keeps_to_the_memory_that_it_is_allowed() {
         let options = [&options[..], &["--max-memory", "64"]].concat();
         let peaks = measured(&options, bucket.environment());
         assert!(peaks[0] <= 64, "{codec}: {peaks:?}");
+    }
+}
+
+/// Files in one directory: a list of them in memory would be several times what is allowed.
+const FILES: &str = "200000";
+/// Their manifest, compressed, is part of the last archive; a restore notes 20 bytes of each.
+const FILES_MIB: u64 = 8;
+
+#[test]
+fn two_hundred_thousand_files_take_hardly_more_memory_than_none() {
+    let options = ["--codec", "zstd", "--size", "0"];
+    let few = measured(&options, &[]);
+    let many = measured(&[&options[..], &["--files", FILES]].concat(), &[]);
+    for (few, many) in few.iter().zip(&many) {
+        assert!(*many <= few + FILES_MIB, "{few} MiB, then {many}");
     }
 }
 

@@ -1,115 +1,29 @@
 //! A stream of bytes written on a blocking thread becomes a multipart upload.
 //!
-//! [`PartWriter`] cuts what is written into parts and hands them over a queue of one; the upload
-//! task sends a bounded number of them at a time. Memory per upload is therefore
-//! `(parallel parts + 2) × part size`. Always true: an object appears only after
-//! [`PartWriter::finish`] and after the store has confirmed every part; in every other case the
-//! upload is aborted.
+//! [`PartWriter`] cuts what is written into parts, [`upload`] sends them ([`wire`] has both ends).
+//! Always true: an object appears only after [`PartWriter::finish`] and after the store has
+//! confirmed every part; in every other case the upload is aborted.
 
-use std::io::{self, Write};
+mod buffers;
+mod wire;
+
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use object_store::{MultipartUpload, PutMultipartOptions, TagSet};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use crate::part_buffers::PartBuffers;
+pub use wire::{PartQueue, PartWriter, Wire};
+
+use crate::stages::Stage;
 use crate::store::{Bucket, StoreError};
+use wire::Part;
 
 /// How long the store may take to begin an upload that is to be aborted, and to abort it.
 const ABORT_PATIENCE: Duration = Duration::from_secs(3);
-
-enum Part {
-    Content(Bytes),
-    End,
-}
-
-/// The writing end of an upload, for a blocking thread.
-pub struct PartWriter {
-    queue: mpsc::Sender<Part>,
-    buffers: PartBuffers,
-    buffer: Vec<u8>,
-    part_size: usize,
-}
-
-/// The sending end of an upload, for a task.
-pub struct PartQueue {
-    parts: mpsc::Receiver<Part>,
-    in_flight: usize,
-}
-
-/// How an upload is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parts {
-    /// Of every part but the last.
-    pub bytes: usize,
-    /// How many are on the wire at the same time.
-    pub in_flight: usize,
-}
-
-/// Opens an upload's two ends; parts are collected in these buffers.
-pub fn part_channel(cut: Parts, buffers: &PartBuffers) -> (PartWriter, PartQueue) {
-    let (queue, parts) = mpsc::channel(1);
-    (
-        PartWriter {
-            queue,
-            buffers: buffers.clone(),
-            buffer: Vec::new(),
-            part_size: cut.bytes,
-        },
-        PartQueue {
-            parts,
-            in_flight: cut.in_flight,
-        },
-    )
-}
-
-impl PartWriter {
-    /// Sends the last part and the end mark: only now may the object appear.
-    ///
-    /// # Errors
-    /// When the upload has failed; the cause is the upload task's result.
-    pub fn finish(mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.send_part()?;
-        }
-        self.queue
-            .blocking_send(Part::End)
-            .map_err(|_| upload_gone())
-    }
-
-    fn send_part(&mut self) -> io::Result<()> {
-        let part = self.buffers.part(std::mem::take(&mut self.buffer));
-        self.queue
-            .blocking_send(Part::Content(part))
-            .map_err(|_| upload_gone())
-    }
-}
-
-impl Write for PartWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.capacity() == 0 {
-            self.buffer = self.buffers.take(self.part_size);
-        }
-        let count = bytes.len().min(self.part_size - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..count]);
-        if self.buffer.len() == self.part_size {
-            self.send_part()?;
-        }
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn upload_gone() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "the upload has ended")
-}
 
 /// How an upload ended when no store error was in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,22 +101,37 @@ async fn send_parts(
     let mut in_flight = FuturesUnordered::new();
     let mut bytes = 0;
     loop {
+        let began = Instant::now();
+        let idle = in_flight.is_empty();
         tokio::select! {
             biased;
-            Some(sent) = in_flight.next(), if !in_flight.is_empty() => sent?,
-            part = queue.parts.recv(), if in_flight.len() < queue.in_flight => match part {
-                Some(Part::Content(content)) => {
+            Some(sent) = in_flight.next(), if !idle => sent?,
+            part = queue.parts.recv() => match part {
+                Some(Part::Content(content, place)) => {
                     bytes += content.len() as u64;
-                    in_flight.push(upload.put_part(content.into()));
+                    queue.stages.moved(Stage::Upload, content.len());
+                    let sending = upload.put_part(content.into());
+                    in_flight.push(async move {
+                        let sent = sending.await;
+                        drop(place);
+                        sent
+                    });
                 }
                 Some(Part::End) => break,
                 None => return Ok(None),
             },
         }
+        if idle {
+            queue.stages.waited(Stage::Upload, began);
+        } else {
+            queue.stages.worked(Stage::Upload, began);
+        }
     }
+    let began = Instant::now();
     while let Some(sent) = in_flight.next().await {
         sent?;
     }
+    queue.stages.worked(Stage::Upload, began);
     Ok(Some(bytes))
 }
 

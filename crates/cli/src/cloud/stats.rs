@@ -1,0 +1,50 @@
+//! `--stats`: where the time of a backup or a restore went.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::stages::{Stage, Stages};
+
+use super::flags;
+use crate::failure::Failure;
+use crate::render::stages::render_stages;
+
+/// The option, and what is counted for it.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct StatsFlag {
+    /// Print at the end how long each stage worked and waited for another [barman-rs only]
+    #[arg(long)]
+    stats: bool,
+}
+
+/// What a command has counted since it began.
+pub struct Stats {
+    pub stages: Arc<Stages>,
+    began: Instant,
+    flag: StatsFlag,
+}
+
+impl StatsFlag {
+    /// Begins to count.
+    pub fn begin(self) -> Stats {
+        Stats {
+            stages: Arc::default(),
+            began: Instant::now(),
+            flag: self,
+        }
+    }
+}
+
+impl Stats {
+    /// Prints the table, if it was asked for.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print(&self) -> Result<(), Failure> {
+        if !self.flag.stats {
+            return Ok(());
+        }
+        let times = Stage::ALL.map(|stage| (stage, self.stages.of(stage)));
+        flags::print(&render_stages(&times, self.began.elapsed()))
+    }
+}

@@ -1,0 +1,165 @@
+//! An object's bytes as a plain reader for a blocking thread.
+//!
+//! The store's stream retries and resumes by itself; here is only the bridge, for small objects in
+//! one request, for large ones in several side by side ([`ranges`]). Always true: at most a few
+//! chunks of each request wait in memory, and a stream that fails or ends before the object's size
+//! is an error, never a short read.
+
+mod ranges;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use futures_util::StreamExt;
+use object_store::{GetResult, GetResultPayload, ObjectStoreExt};
+use tokio::sync::mpsc;
+
+pub use ranges::open_in_ranges;
+
+use crate::stages::{Stage, Stages};
+use crate::store::{Bucket, StoreError};
+use crate::upload::StopFlag;
+use ranges::Ranges;
+
+const WAITING_CHUNKS: usize = 16;
+
+/// An object being read.
+pub enum Download {
+    /// A local file: no detour.
+    File(File),
+    /// The whole object, from one request.
+    Whole(Incoming),
+    /// One part of the object after another.
+    Ranges(Ranges),
+}
+
+/// What a download looks at, and tells.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    /// Raised, it ends the stream with an error, whatever the store is doing.
+    pub stop: StopFlag,
+    pub stages: Arc<Stages>,
+}
+
+/// Begins to read an object from its start; must be called within a runtime.
+///
+/// # Errors
+/// When the store does not have the object or refuses.
+pub async fn open_download(
+    bucket: &Bucket,
+    key: &str,
+    watch: &Watch,
+) -> Result<Download, StoreError> {
+    let got = bucket.objects.get(&bucket.path(key)?).await;
+    let got = got.map_err(bucket.error("read", key))?;
+    if let GetResultPayload::File(file, _) = got.payload {
+        return Ok(Download::File(file));
+    }
+    let source = Source {
+        bucket: bucket.clone(),
+        key: key.to_owned(),
+        watch: watch.clone(),
+    };
+    let (sender, incoming) = source.channel(got.range.end - got.range.start);
+    tokio::spawn(async move { source.feed(got, sender).await });
+    Ok(Download::Whole(incoming))
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Download::File(file) => file.read(buffer),
+            Download::Whole(incoming) => incoming.read(buffer),
+            Download::Ranges(ranges) => ranges.read(buffer),
+        }
+    }
+}
+
+/// The object that is read.
+#[derive(Clone)]
+struct Source {
+    bucket: Bucket,
+    key: String,
+    watch: Watch,
+}
+
+type Sender = mpsc::Sender<io::Result<Bytes>>;
+
+impl Source {
+    /// The way of an answer of so many bytes from the task that gets it to the reader.
+    fn channel(&self, bytes: u64) -> (Sender, Incoming) {
+        let (sender, queue) = mpsc::channel(WAITING_CHUNKS);
+        let incoming = Incoming {
+            queue,
+            current: Bytes::new(),
+            missing_bytes: bytes,
+            stages: Arc::clone(&self.watch.stages),
+        };
+        (sender, incoming)
+    }
+
+    /// Hands on what an answer brings, until it ends, fails, or nobody wants it any more.
+    async fn feed(&self, got: GetResult, sender: Sender) {
+        let Watch { stop, stages } = &self.watch;
+        let failed = |error| io::Error::other(self.bucket.error("read", &self.key)(error));
+        let mut stream = got.into_stream();
+        loop {
+            let began = Instant::now();
+            let chunk = tokio::select! {
+                biased;
+                () = stop.raised() => Some(Err(stopped())),
+                chunk = stream.next() => chunk.map(|chunk| chunk.map_err(failed)),
+            };
+            let Some(chunk) = chunk else { return };
+            stages.worked(Stage::Download, began);
+            stages.moved(Stage::Download, chunk.as_ref().map_or(0, Bytes::len));
+            let failed = chunk.is_err();
+            let began = Instant::now();
+            // The reader may have gone: it has what it wanted, or failed.
+            if sender.send(chunk).await.is_err() || failed {
+                return;
+            }
+            stages.waited(Stage::Download, began);
+        }
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("stopped")
+}
+
+/// The bytes of one answer, as they come.
+pub struct Incoming {
+    queue: mpsc::Receiver<io::Result<Bytes>>,
+    current: Bytes,
+    missing_bytes: u64,
+    stages: Arc<Stages>,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            let began = Instant::now();
+            let chunk = self.queue.blocking_recv();
+            self.stages.waited(Stage::Unpack, began);
+            match chunk {
+                Some(chunk) => self.current = chunk?,
+                None if self.missing_bytes == 0 => return Ok(0),
+                None => return Err(ends_early(self.missing_bytes)),
+            }
+            let count = self.current.len() as u64;
+            self.missing_bytes = self.missing_bytes.saturating_sub(count);
+        }
+        let count = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+fn ends_early(missing_bytes: u64) -> io::Error {
+    let text = format!("the store's answer ended {missing_bytes} bytes early");
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
+}

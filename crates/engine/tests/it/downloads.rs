@@ -1,0 +1,113 @@
+//! Reading objects: whole and in order, in one request or in several, or not at all.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use engine::download::{Download, Watch, open_download, open_in_ranges};
+use engine::stages::Stage;
+use engine::store::Bucket;
+use tokio::task::spawn_blocking;
+
+use crate::stores::{Fault, bucket, bucket_on};
+
+/// Two ranges and a half.
+const LARGE: usize = 40 * 1024 * 1024;
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size / 4)
+        .flat_map(|n| (n as u32).to_le_bytes())
+        .collect()
+}
+
+async fn store(bucket: &Bucket, content: Vec<u8>) {
+    bucket.write("k", content.into()).await.unwrap();
+}
+
+async fn open(bucket: &Bucket, size: usize) -> Download {
+    let size_bytes = size as u64;
+    let opened = open_in_ranges(bucket, ("k", size_bytes), &Watch::default()).await;
+    opened.unwrap()
+}
+
+async fn read_to_end(mut download: Download) -> std::io::Result<Vec<u8>> {
+    let read = spawn_blocking(move || {
+        let mut found = Vec::new();
+        download.read_to_end(&mut found).map(|_| found)
+    });
+    read.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_large_object_comes_in_several_requests_and_in_order() {
+    let (bucket, faulty) = bucket(Fault::None);
+    store(&bucket, content(LARGE)).await;
+    let found = read_to_end(open(&bucket, LARGE).await).await.unwrap();
+    assert!(found == content(LARGE));
+    let calls = faulty.calls.lock().unwrap().clone();
+    assert_eq!(calls, ["put k", "get k", "get k", "get k"]);
+}
+
+#[tokio::test]
+async fn a_small_object_comes_in_one_request() {
+    let (bucket, faulty) = bucket(Fault::None);
+    store(&bucket, content(4096)).await;
+    let found = read_to_end(open(&bucket, 4096).await).await.unwrap();
+    assert_eq!(found, content(4096));
+    assert_eq!(faulty.calls.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_object_that_is_replaced_in_the_middle_is_an_error() {
+    let (bucket, _) = bucket(Fault::None);
+    store(&bucket, content(LARGE)).await;
+    let download = open(&bucket, LARGE).await;
+    store(&bucket, vec![7; LARGE]).await;
+    let error = read_to_end(download).await.unwrap_err();
+    assert!(error.to_string().contains("replaced"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_in_the_middle_is_an_error() {
+    for reads in [1, 2] {
+        let inner = Arc::default();
+        let (sound, _) = bucket_on(Arc::clone(&inner), Fault::None);
+        store(&sound, content(LARGE)).await;
+        let (failing, _) = bucket_on(inner, Fault::ReadsAfter(reads));
+        let error = read_to_end(open(&failing, LARGE).await).await.unwrap_err();
+        assert!(error.to_string().contains("memory://bucket/k"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_short_is_an_error() {
+    let (bucket, _) = bucket(Fault::ShortAnswers);
+    for size in [4096, LARGE] {
+        store(&bucket, content(size)).await;
+        let error = read_to_end(open(&bucket, size).await).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_raised_flag_ends_reading() {
+    let (bucket, _) = bucket(Fault::None);
+    store(&bucket, content(LARGE)).await;
+    let watch = Watch::default();
+    watch.stop.raise();
+    let whole = open_download(&bucket, "k", &watch).await.unwrap();
+    let ranges = open_in_ranges(&bucket, ("k", LARGE as u64), &watch).await;
+    for download in [whole, ranges.unwrap()] {
+        let error = read_to_end(download).await.unwrap_err();
+        assert_eq!(error.to_string(), "stopped");
+    }
+}
+
+#[tokio::test]
+async fn what_came_is_counted() {
+    let (bucket, _) = bucket(Fault::None);
+    store(&bucket, content(LARGE)).await;
+    let watch = Watch::default();
+    let download = open_in_ranges(&bucket, ("k", LARGE as u64), &watch).await;
+    read_to_end(download.unwrap()).await.unwrap();
+    assert_eq!(watch.stages.of(Stage::Download).bytes, LARGE as u64);
+}
