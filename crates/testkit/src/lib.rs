@@ -21,6 +21,7 @@ pub mod program;
 pub mod proxy;
 pub mod scratch;
 pub mod seaweed;
+mod store_client;
 pub mod tools;
 pub mod user;
 

@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::barman_peer::Peer;
 use crate::certificate;
 use crate::postgres::free_port;
-use crate::process::{Finished, Program, Service, ServiceFiles};
+use crate::process::{Program, Service, ServiceFiles};
 use crate::scratch::{Scratch, keep_files};
+use crate::store_client::StoreClient;
 use crate::tools::cached;
 
 /// The one account.
@@ -29,6 +29,7 @@ pub struct Azurite {
     port: u16,
     /// The authority that signed its certificate; `None` where it speaks plain HTTP.
     authority: Option<PathBuf>,
+    client: OnceLock<StoreClient>,
     service: Service,
 }
 
@@ -77,7 +78,7 @@ impl Azurite {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let container =
             self.container_named(&format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        container.client(&["create"]).success();
+        container.ask(&["create"]);
         container
     }
 
@@ -114,6 +115,7 @@ impl Azurite {
         let azurite = Azurite {
             port,
             authority,
+            client: OnceLock::new(),
             service,
         };
         let up = azurite.service.wait_until(START_DEADLINE, || {
@@ -158,20 +160,18 @@ impl Container {
 
     /// All keys, in order.
     pub fn keys(&self) -> Vec<String> {
-        let said = self.client(&["keys"]).success().stdout;
-        said.lines().map(String::from).collect()
+        self.ask(&["keys"])
     }
 
     /// A blob's index tags, as `key=value` lines in order.
     pub fn tags(&self, key: &str) -> Vec<String> {
-        let said = self.client(&["tags", key]).success().stdout;
-        said.lines().map(String::from).collect()
+        self.ask(&["tags", key])
     }
 
     /// How many committed blocks a blob is made of; none after a single upload.
     pub fn block_sizes(&self, key: &str) -> Vec<u64> {
-        let said = self.client(&["blocks", key]).success().stdout;
-        let sizes = said.lines().map(|line| line.parse::<u64>());
+        let said = self.ask(&["blocks", key]);
+        let sizes = said.iter().map(|line| line.parse::<u64>());
         sizes.map(|size| size.unwrap_or_default()).collect()
     }
 
@@ -179,23 +179,21 @@ impl Container {
     /// ends in so many seconds.
     pub fn signature(&self, permissions: &str, seconds: i64) -> String {
         let seconds = seconds.to_string();
-        let said = self.client(&["sas", permissions, &seconds]).success();
-        said.stdout.trim().to_owned()
+        self.ask(&["sas", permissions, &seconds]).concat()
     }
 
     /// Puts a blob.
     pub fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
-        self.program(&["put", key]).input(body).run().success();
+        self.client()
+            .ask(&self.name, &["put", key], Some(&body.into()));
     }
 
-    fn client(&self, words: &[&str]) -> Finished {
-        self.program(words).run()
+    fn ask(&self, words: &[&str]) -> Vec<String> {
+        self.client().ask(&self.name, words, None)
     }
 
-    fn program(&self, words: &[&str]) -> Program {
-        let python = Peer::python()
-            .args(["-c", include_str!("blob.py"), &self.name])
-            .args(words);
-        python.envs(self.environment())
+    fn client(&self) -> &StoreClient {
+        let new = || StoreClient::new(include_str!("blob.py"), self.environment());
+        self.server.client.get_or_init(new)
     }
 }

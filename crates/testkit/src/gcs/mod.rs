@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use crate::barman_peer::Peer;
 use crate::postgres::free_port;
-use crate::process::{Finished, Program, Service, ServiceFiles};
+use crate::process::{Service, ServiceFiles};
 use crate::scratch::{Scratch, keep_files};
+use crate::store_client::StoreClient;
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -19,6 +20,7 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct GcsEmulator {
     port: u16,
+    client: OnceLock<StoreClient>,
     service: Service,
 }
 
@@ -38,7 +40,7 @@ impl GcsEmulator {
     pub fn bucket(&'static self) -> GcsBucket {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let bucket = self.bucket_named(&format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        bucket.client(&["create"]).success();
+        bucket.ask(&["create"]);
         bucket
     }
 
@@ -68,7 +70,11 @@ impl GcsEmulator {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         up.unwrap_or_else(|log| panic!("the emulator of Google Cloud Storage: {log}"));
-        GcsEmulator { port, service }
+        GcsEmulator {
+            port,
+            client: OnceLock::new(),
+            service,
+        }
     }
 
     /// What it has printed: nothing, unless it is broken.
@@ -104,40 +110,36 @@ impl GcsBucket {
 
     /// All keys, in order.
     pub fn keys(&self) -> Vec<String> {
-        let said = self.client(&["keys"]).success().stdout;
-        said.lines().map(String::from).collect()
+        self.ask(&["keys"])
     }
 
     /// An object's own metadata, as `key=value` lines in order.
     pub fn metadata(&self, key: &str) -> Vec<String> {
-        let said = self.client(&["metadata", key]).success().stdout;
-        said.lines().map(String::from).collect()
+        self.ask(&["metadata", key])
     }
 
     /// The name of the key that an object was to be encrypted with.
     pub fn kms_key(&self, key: &str) -> String {
-        let said = self.client(&["kms-key", key]).success().stdout;
-        said.trim().to_owned()
+        self.ask(&["kms_key", key]).concat()
     }
 
     /// Puts an object.
     pub fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
-        self.program(&["put", key]).input(body).run().success();
+        self.client()
+            .ask(&self.name, &["put", key], Some(&body.into()));
     }
 
     /// Puts the emulator itself to the test, with Google's client, in a folder for its files.
-    pub fn check_emulator(&self, folder: &std::path::Path) -> Finished {
-        self.program(&["check"]).current_dir(folder).run()
+    pub fn check_emulator(&self, folder: &std::path::Path) {
+        self.ask(&["check", &folder.display().to_string()]);
     }
 
-    fn client(&self, words: &[&str]) -> Finished {
-        self.program(words).run()
+    fn ask(&self, words: &[&str]) -> Vec<String> {
+        self.client().ask(&self.name, words, None)
     }
 
-    fn program(&self, words: &[&str]) -> Program {
-        let python = Peer::python()
-            .args(["-c", include_str!("objects.py"), &self.name])
-            .args(words);
-        python.envs(self.environment())
+    fn client(&self) -> &StoreClient {
+        let new = || StoreClient::new(include_str!("objects.py"), self.environment());
+        self.server.client.get_or_init(new)
     }
 }

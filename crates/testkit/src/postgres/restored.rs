@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::builder::append;
@@ -21,6 +21,19 @@ pub enum WaitFor {
 }
 
 impl WaitFor {
+    /// A glance at the files in `data`: whether it is worth while to ask, for psql costs far more.
+    /// The status is the eighth line of its file (PostgreSQL source, `pidfile.h`), which pg_ctl
+    /// waits for too; the signal file goes when recovery ends.
+    pub(super) fn is_likely(self, data: &Path) -> bool {
+        let file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        let answers = file.lines().nth(7).map(str::trim_end) == Some("ready");
+        match self {
+            WaitFor::Connections => answers,
+            WaitFor::Promotion => answers && !data.join("recovery.signal").exists(),
+        }
+    }
+
+    /// What is true then.
     pub(super) fn question(self) -> &'static str {
         match self {
             WaitFor::Connections => "SELECT true",

@@ -2,19 +2,25 @@
 //! an authority made for the occasion, and refuses parts that are too small, as Amazon does.
 //!
 //! One server serves a whole test process; each test makes a bucket of its own. What is in a
-//! bucket is looked at through boto3, Amazon's own client, and not through our code.
+//! bucket is looked at through boto3, Amazon's own client, and not through our code. Such questions
+//! go without TLS, which is for the programs under test.
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
+mod bucket;
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::barman_peer::Peer;
+pub use bucket::Bucket;
+
 use crate::certificate;
 use crate::moto::Moto;
 use crate::postgres::free_port;
-use crate::process::{Finished, Program, Service, ServiceFiles};
+use crate::process::{Program, Service, ServiceFiles};
 use crate::scratch::{Scratch, keep_files};
+use crate::store_client::StoreClient;
 use crate::tools::cached;
 
 /// The one key that the server accepts.
@@ -24,6 +30,8 @@ pub const SECRET_KEY: &str = "secrettest";
 /// The region that requests are signed for; the server accepts any.
 pub const REGION: &str = "us-east-1";
 
+/// What the client can be asked.
+const OPERATIONS: &str = include_str!("s3.py");
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running server.
@@ -32,6 +40,7 @@ pub struct SeaweedFs {
     https_port: u16,
     http_port: u16,
     authority: PathBuf,
+    client: Arc<StoreClient>,
     service: Service,
 }
 
@@ -64,43 +73,31 @@ impl SeaweedFs {
 
     /// The environment of a client that is to reach this server through TLS.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let pairs = [
-            ("AWS_ENDPOINT_URL", self.endpoint()),
-            ("AWS_CA_BUNDLE", self.authority.display().to_string()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.into()),
-            ("AWS_DEFAULT_REGION", REGION.into()),
-            ("AWS_REGION", REGION.into()),
-            ("AWS_EC2_METADATA_DISABLED", "true".into()),
-            ("AWS_CONFIG_FILE", "/dev/null".into()),
-            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),
-        ];
-        pairs
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        environment(self.endpoint(), &self.authority)
     }
 
     /// A new empty bucket.
     pub fn bucket(&self) -> Bucket {
         let bucket = self.unmade_bucket();
-        bucket.boto3(&["create"], Vec::new()).success();
+        bucket.ask(&["create"]);
         bucket
     }
 
     /// A new empty bucket whose objects have versions and can be locked.
     pub fn bucket_with_locks(&self) -> Bucket {
         let bucket = self.unmade_bucket();
-        bucket.more(&["create-with-locks"]);
+        bucket.ask(&["create_with_locks"]);
         bucket
     }
 
     fn unmade_bucket(&self) -> Bucket {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        Bucket {
-            name: format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-            environment: self.environment(),
-        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Bucket::new(
+            format!("test-{number}"),
+            self.environment(),
+            Arc::clone(&self.client),
+        )
     }
 
     fn start(kms: Option<&Moto>) -> SeaweedFs {
@@ -153,28 +150,49 @@ impl SeaweedFs {
             removed_at_end,
         };
         let service = Service::start(&server, "KILL", files);
+        let asked_at = environment(
+            format!("http://127.0.0.1:{http_port}"),
+            &certificate.authority,
+        );
         let seaweed = SeaweedFs {
             https_port,
             http_port,
             authority: certificate.authority,
+            client: Arc::new(StoreClient::new(OPERATIONS, asked_at)),
             service,
         };
         seaweed.wait_until_buckets_can_be_made();
         seaweed
     }
 
-    // The port is open before the files behind it can be used.
+    // The ports are open before the files behind them can be used.
     fn wait_until_buckets_can_be_made(&self) {
-        let probe = Bucket {
-            name: "probe".into(),
-            environment: self.environment(),
-        };
+        let is_open = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
         let made = self.service.wait_until(START_DEADLINE, || {
-            std::net::TcpStream::connect(("127.0.0.1", self.https_port)).is_ok()
-                && probe.boto3(&["create"], Vec::new()).code == Some(0)
+            is_open(self.https_port)
+                && is_open(self.http_port)
+                && self.client.try_ask("probe", &["create"], None).is_ok()
         });
         made.unwrap_or_else(|log| panic!("SeaweedFS: {log}"));
     }
+}
+
+fn environment(endpoint: String, authority: &Path) -> Vec<(String, String)> {
+    let pairs = [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_CA_BUNDLE", authority.display().to_string()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.into()),
+        ("AWS_DEFAULT_REGION", REGION.into()),
+        ("AWS_REGION", REGION.into()),
+        ("AWS_EC2_METADATA_DISABLED", "true".into()),
+        ("AWS_CONFIG_FILE", "/dev/null".into()),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),
+    ];
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 fn kms_settings(moto: &Moto) -> String {
@@ -183,104 +201,4 @@ fn kms_settings(moto: &Moto) -> String {
         "region":"{REGION}","endpoint":"{}","access_key":"x","secret_key":"y"}}}}}}"#,
         moto.endpoint()
     )
-}
-
-/// A bucket of one test.
-#[derive(Debug, Clone)]
-pub struct Bucket {
-    name: String,
-    environment: Vec<(String, String)>,
-}
-
-impl Bucket {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The environment of a client that is to reach it; see [`SeaweedFs::environment`].
-    pub fn environment(&self) -> &[(String, String)] {
-        &self.environment
-    }
-
-    /// All keys, in order.
-    pub fn keys(&self) -> Vec<String> {
-        let said = self.boto3(&["keys"], Vec::new()).success().stdout;
-        said.lines().map(String::from).collect()
-    }
-
-    /// The ids of multipart uploads that were neither completed nor aborted.
-    pub fn unfinished_uploads(&self) -> Vec<String> {
-        let said = self.boto3(&["uploads"], Vec::new()).success().stdout;
-        said.lines().map(String::from).collect()
-    }
-
-    /// Puts an object.
-    pub fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
-        self.boto3(&["put", key], body.into()).success();
-    }
-
-    /// Puts many small objects, several at a time.
-    pub fn put_all(&self, objects: impl IntoIterator<Item = (String, String)>) {
-        let pairs = objects.into_iter();
-        let input: String = pairs
-            .map(|(key, body)| format!("{key}\0{body}\0"))
-            .collect();
-        self.boto3(&["fill"], input.into_bytes()).success();
-    }
-
-    /// Writes an object's bytes to a file.
-    pub fn get(&self, key: &str, file: &std::path::Path) {
-        let file = file.display().to_string();
-        self.boto3(&["get", key, &file], Vec::new()).success();
-    }
-
-    /// Deletes an object.
-    pub fn delete(&self, key: &str) {
-        self.boto3(&["delete", key], Vec::new()).success();
-    }
-
-    /// The tags of an object as `key=value`, sorted and joined with `&`.
-    pub fn tags(&self, key: &str) -> String {
-        self.more(&["tags", key])
-    }
-
-    /// The kind of encryption that S3 says an object has, and the key's id.
-    pub fn encryption(&self, key: &str) -> String {
-        self.more(&["head", key])
-    }
-
-    /// Puts an object under a legal hold (`ON`) or takes that away (`OFF`).
-    pub fn hold(&self, key: &str, status: &str) {
-        self.more(&["hold", key, status]);
-    }
-
-    /// Locks an object for so many seconds.
-    pub fn retain(&self, key: &str, seconds: &str) {
-        self.more(&["retain", key, seconds]);
-    }
-
-    fn more(&self, words: &[&str]) -> String {
-        let python = Peer::python()
-            .args(["-c", include_str!("more.py"), &self.name])
-            .args(words);
-        let python = python.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        python.run().success().stdout.trim().to_owned()
-    }
-
-    /// Runs one operation of `s3.py` on this bucket, with `variables` on top of the environment.
-    pub fn boto3_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Finished {
-        self.program(words).envs(variables.iter().copied()).run()
-    }
-
-    fn boto3(&self, words: &[&str], input: Vec<u8>) -> Finished {
-        self.program(words).input(input).run()
-    }
-
-    fn program(&self, words: &[&str]) -> Program {
-        let python = Peer::python()
-            .args(["-c", include_str!("s3.py"), &self.name])
-            .args(words);
-        python.envs(self.environment.iter().map(|(name, value)| (name, value)))
-    }
 }

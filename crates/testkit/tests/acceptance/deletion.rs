@@ -55,16 +55,10 @@ fn keys(store: &Store) -> Vec<String> {
 
 /// A bucket with the same objects, copied by boto3.
 fn copy_of(store: &Store) -> Store {
-    const COPY: &str = "import boto3, sys\n\
-        s3 = boto3.resource('s3')\n\
-        for o in s3.Bucket(sys.argv[1]).objects.all():\n    \
-            s3.Bucket(sys.argv[2]).put_object(Key=o.key, Body=o.get()['Body'].read())\n";
     let (Store::S3(from), Store::S3(to)) = (store, Store::s3()) else {
         panic!("both are buckets");
     };
-    let python = Peer::python().envs(store.environment());
-    let copied = python.args(["-c", COPY, from.name(), to.name()]).run();
-    copied.success();
+    to.copy_from(from);
     Store::S3(to)
 }
 
