@@ -17,13 +17,17 @@ CHART = "benchmarks.svg"
 CHARTED = ["backup-none", "backup-zstd", "backup-lz4", "backup-gzip", "backup-mixed-zstd",
            "restore-none", "restore-zstd", "wal-archive", "wal-archive-ahead", "wal-restore",
            "wal-restore-ahead"]
+# What the README tells: ratios alone, between two marks.
+QUOTED = ["backup-none", "backup-zstd", "backup-lz4", "backup-gzip", "backup-mixed-zstd",
+          "restore-none", "restore-zstd", "wal-archive", "wal-restore"]
+README_MARKS = ("<!-- ratios of docs/benchmarks.md -->\n", "<!-- end of ratios -->")
 # Above this share of the machine, others were in the way.
 MOST_OTHERS = 0.15
 TOOLS = ["barman-rs", "Python Barman", "pgBackRest"]
 
 
 def write(results, options):
-    """Writes both files where they belong; what parts of a bench gave is only printed."""
+    """Writes page, chart and the README's ratios; what parts of a bench gave is only printed."""
     is_part = options.case or options.quick or options.runs
     folder = options.report or (None if is_part else os.path.join(TOP, "docs"))
     if folder is None:
@@ -32,6 +36,38 @@ def write(results, options):
     for name, text in [("benchmarks.md", markdown(results)), (CHART, svg(results))]:
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)
+    if options.report is None:
+        path = os.path.join(TOP, "README.md")
+        with open(path, encoding="utf-8") as file:
+            text = quoted(file.read(), results)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def quoted(readme, results):
+    """The README with this run's ratios between its marks."""
+    begin, end = README_MARKS
+    before, rest = readme.split(begin)
+    _, after = rest.split(end)
+    return before + begin + ratios_table(results) + "\n" + end + after
+
+
+def ratios_table(results):
+    summaries = summarise(results["figures"])
+    rows = []
+    for case in QUOTED:
+        who = summaries.get(case, {})
+        if OURS in who:
+            others = [who.get(name) for name in TOOLS[1:]]
+            rows.append([results["cases"][case]["title"]]
+                        + [shown_ratio(other, who[OURS], quantity)
+                           for quantity in ["wall", "cpu"] for other in others])
+    return table(["", "time: Barman", "pgBackRest", "CPU: Barman", "pgBackRest"], rows)
+
+
+def shown_ratio(other, ours, quantity):
+    value = ratio(other.median(quantity), ours.median(quantity)) if other else None
+    return "" if value is None else f"{value:.1f} ×"
 
 
 def markdown(results):

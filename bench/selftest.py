@@ -3,6 +3,7 @@
 `scripts/bench --self-test` runs them in a second, without any tool or server.
 """
 
+import os
 import unittest
 import xml.etree.ElementTree as xml
 
@@ -10,6 +11,7 @@ from bench import chart, report, store
 from bench.cases import ALL, CASES, Case, runs_of
 from bench.datasets import segment_name
 from bench.figures import ratio, stages_together, summarise
+from bench.place import TOP
 from bench.targets import TARGETS, judge
 
 
@@ -72,6 +74,22 @@ class Figures(unittest.TestCase):
 
     def test_a_case_without_stages_has_no_limit(self):
         self.assertIsNone(stages_together(summarise(sample()), "start-up", 2))
+
+
+class Readme(unittest.TestCase):
+    def test_the_readme_gets_ratios_between_its_marks(self):
+        begin, end = report.README_MARKS
+        text = report.quoted(f"before\n{begin}old\n{end}\nafter\n", results())
+        row = "| Backup of pgbench, zstd | 4.0 × | 0.9 × | 1.3 × | 1.5 × |"
+        self.assertIn(row, text.splitlines())
+        self.assertNotIn("old", text)
+        self.assertTrue(text.startswith(f"before\n{begin}"))
+        self.assertTrue(text.endswith(f"{end}\nafter\n"))
+
+    def test_the_readme_has_the_marks(self):
+        with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+            readme = file.read()
+        self.assertEqual([readme.count(mark) for mark in report.README_MARKS], [1, 1])
 
 
 class Targets(unittest.TestCase):
