@@ -24,7 +24,8 @@ use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
 use ranges::Ranges;
 
-const WAITING_CHUNKS: usize = 16;
+/// Of some hundred KiB each; two ranges of every job have as many.
+const WAITING_CHUNKS: usize = 8;
 
 /// An object being read.
 pub enum Download {
