@@ -40,13 +40,17 @@ fn main() {
     match words.as_slice() {
         ["upload", url, folder] => upload(url, Path::new(folder)),
         ["download", url] => download(url),
-        ["unzstd", folder] => on_all_cores(files_below(&[folder]), &|(file, _)| unpack(&file)),
+        ["unzstd", folder] => {
+            on_all_cores(files_below(&[folder]), &|| {
+                Box::new(|(file, _)| unpack(&file))
+            });
+        }
         [stage, folders @ ..] if !folders.is_empty() => {
             let Some(work) = stage_named(stage) else {
                 panic!("{USAGE}")
             };
             let pieces = pieces_of(&files_below(folders));
-            on_all_cores(pieces, &|piece| go_through(&piece, &work));
+            on_all_cores(pieces, &|| work.begin());
         }
         _ => panic!("{USAGE}"),
     }
@@ -108,12 +112,16 @@ fn pieces_of(files: &[(PathBuf, u64)]) -> Vec<Piece> {
     pieces
 }
 
-fn on_all_cores<T: Send>(items: Vec<T>, work: &(dyn Fn(T) + Sync)) {
+/// What a thread does with one item after another.
+type Work<T> = Box<dyn FnMut(T)>;
+
+fn on_all_cores<T: Send>(items: Vec<T>, begin: &(dyn Fn() -> Work<T> + Sync)) {
     let items = Mutex::new(items);
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                let mut work = begin();
                 loop {
                     let Some(item) = items.lock().unwrap().pop() else {
                         return;
@@ -125,19 +133,25 @@ fn on_all_cores<T: Send>(items: Vec<T>, work: &(dyn Fn(T) + Sync)) {
     });
 }
 
-fn go_through(piece: &Piece, stage: &Stage) {
-    let mut sum = 0;
-    match stage {
-        Stage::Read => blocks(piece, |_| ()),
-        Stage::Check => blocks(piece, |block| sum = checked(block, sum)),
-        Stage::Compress(codec) => {
-            let mut encoder = Encoder::create(*codec, None, io::sink()).unwrap();
-            blocks(piece, |block| encoder.write_all(block).unwrap());
-            encoder.finish().unwrap();
+impl Stage {
+    /// A thread has one codec for all its files, as an archive has.
+    fn begin(&self) -> Work<Piece> {
+        match self {
+            Stage::Read => Box::new(|piece| blocks(&piece, |_| ())),
+            Stage::Check => Box::new(|piece| {
+                let mut sum = 0;
+                blocks(&piece, |block| sum = checked(block, sum));
+                // What nobody looks at would not be computed.
+                std::hint::black_box(sum);
+            }),
+            Stage::Compress(codec) => {
+                let mut encoder = Encoder::create(*codec, None, io::sink()).unwrap();
+                Box::new(move |piece| {
+                    blocks(&piece, |block| encoder.write_all(block).unwrap());
+                })
+            }
         }
     }
-    // What nobody looks at would not be computed.
-    std::hint::black_box(sum);
 }
 
 fn blocks(piece: &Piece, mut take: impl FnMut(&[u8])) {

@@ -6,6 +6,7 @@
 //! 128 + the signal's number.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::process;
 use std::time::Duration;
 
@@ -22,9 +23,12 @@ use crate::log::{Level, Log};
 pub enum Threads {
     /// For a command that sends or fetches one small thing: the cheapest to start.
     One,
-    /// For a command that moves a whole backup.
-    PerCore,
+    /// For a command that moves a whole backup with so many jobs.
+    ForJobs(NonZeroUsize),
 }
+
+/// For local stores, name resolution, and whatever else blocks: tokio's default for everything.
+const OTHER_BLOCKING_THREADS: usize = 512;
 
 /// How long work may clean up after a signal, when a store or a disk does not answer any more.
 /// Whatever it was doing, every prefix of it is safe.
@@ -110,8 +114,12 @@ where
 fn build(threads: Threads) -> Result<Runtime, Failure> {
     let mut builder = match threads {
         Threads::One => Builder::new_current_thread(),
-        Threads::PerCore => Builder::new_multi_thread(),
+        Threads::ForJobs(_) => Builder::new_multi_thread(),
     };
+    if let Threads::ForJobs(jobs) = threads {
+        // Each job keeps one busy; what the jobs wait for must find others.
+        builder.max_blocking_threads(jobs.get().saturating_add(OTHER_BLOCKING_THREADS));
+    }
     builder
         .enable_all()
         .build()

@@ -2,8 +2,8 @@
 //! for another one.
 //!
 //! Every stage adds what it took as it goes, once per block: that costs less than can be measured,
-//! so it is always done. Always true: a stage's time is that of all its threads together, and
-//! waiting is never counted as work.
+//! so it is always done. Always true: a stage's time is that of all its threads and requests
+//! together, side by side or not, and waiting for another stage is never counted as work.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

@@ -132,7 +132,7 @@ struct Effort {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Uploading")]
 struct Upload {
-    /// Send archives in parts of at least this size, such as 20MB; each job holds three of them
+    /// Send archives in parts of at least this size, such as 20MB; each job holds up to three
     #[arg(long, value_name = "SIZE")]
     min_chunk_size: Option<String>,
     /// Upload at most this much in a second, over all jobs together, such as 50MB
@@ -167,7 +167,7 @@ WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, unt
 finds that it has.
 
 Memory: 16 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
-are of 7 MiB, or of a 9400th of an archive above 64 GB; tables take 1 MiB with gzip, LZ4 and \
+are of 7 MiB, or on S3 and Google of a 9400th of an archive above 64 GB; tables take 1 MiB with gzip, LZ4 and \
 snappy, 5 with Zstandard, 8 with bzip2. However many files there are, their list \
 lies in the directory for temporary files (TMPDIR): some 300 bytes each. --max-memory makes parts \
 smaller, then fewer, then jobs.
@@ -300,10 +300,11 @@ impl Args {
         let tags = self.tags.read()?;
         let request = self.request()?;
         let progress = Arc::new(Reporter::new(log, "sending"));
+        let threads = Threads::ForJobs(self.effort.jobs);
         let stats = self.effort.stats.begin();
         let stages = Arc::clone(&stats.stages);
         let id = taken.id;
-        let damaged = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
+        let damaged = runtime::run_until_done(threads, log, |cancel| async move {
             let layout = place.layout().clone();
             let bucket = place.open().await?;
             let world = World {
@@ -410,9 +411,10 @@ impl CloudCommand for Args {
             .options()
             .resolve(&postgres::Environment::gather())?;
         let progress = Arc::new(Reporter::new(log, "backing up"));
+        let threads = Threads::ForJobs(self.effort.jobs);
         let stats = self.effort.stats.begin();
         let stages = Arc::clone(&stats.stages);
-        let outcome = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
+        let outcome = runtime::run_until_done(threads, log, |cancel| async move {
             let layout = place.layout().clone();
             let bucket = place.open().await?;
             let world = World {

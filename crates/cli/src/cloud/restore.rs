@@ -269,7 +269,7 @@ impl CloudCommand for Args {
         } else {
             LinkPolicy::Refuse
         };
-        let restored = runtime::run_until_done(Threads::PerCore, log, |cancel| async move {
+        let restored = runtime::run_until_done(Threads::ForJobs(jobs), log, |cancel| async move {
             let bucket = place.open().await?;
             let layout = place.layout().clone();
             let found = read_catalogue(&bucket, &layout).await?;

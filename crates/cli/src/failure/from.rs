@@ -238,8 +238,9 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Failure {
         let failure = match &error {
             BackupError::Store(error) => of_store(error),
-            BackupError::Memory(error) => Failure::new(Exit::Usage, error.to_string())
-                .with_hint("Give --max-memory more, or leave it out. Fewer --jobs need less."),
+            BackupError::Memory(error) => Failure::new(Exit::Usage, error.to_string()).with_hint(
+                "Give --max-memory more, or leave it out. A smaller --min-chunk-size needs less.",
+            ),
             // Barman's status for a backup that its hook cannot send.
             BackupError::Taken { .. } => Failure::new(Exit::Other, error.to_string()),
             BackupError::Upload(error) => match of_store(error) {

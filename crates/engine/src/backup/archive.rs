@@ -19,6 +19,7 @@ use model::damage::DamagedPage;
 use model::format::backup_manifest::FileEntry;
 use model::page::{PAGES_PER_FILE, relation_segment};
 use model::wal::lsn::Lsn;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::entries::{Entries, SourceEntry};
@@ -93,6 +94,8 @@ struct Writer<'a> {
     set: &'a SourceSet,
     tar: Sink,
     block: Vec<u8>,
+    /// See [`PartWriter::cut_flag`].
+    cut: StopFlag,
 }
 
 /// Writes the archive; returns when its last part has been handed over.
@@ -112,6 +115,7 @@ pub fn write_archive(
     };
     let set = shared.sets.iter().find(|set| set.set == plan.name.set);
     let set = set.expect("the plan was made from these sets");
+    let cut = sink.cut_flag();
     let encoder = Encoder::create(shared.codec, None, sink).map_err(whole)?;
     let tar = TarWriter::new(Timed::new(encoder, Stage::Pack, &shared.stages));
     let mut writer = Writer {
@@ -119,6 +123,7 @@ pub fn write_archive(
         set,
         tar,
         block: vec![0; READ_BYTES],
+        cut,
     };
     let mut entries = set.entries.read_from(plan.files.start).map_err(whole)?;
     for _ in plan.files.clone() {
@@ -168,9 +173,19 @@ impl Writer<'_> {
                 path: &dotted,
                 ..header
             };
-            return self.file(entry, &file, &header).map_err(failed);
+            let noted = self.file(entry, &file, &header).map_err(failed)?;
+            return self.note(&noted);
         }
-        self.file(entry, &file, &header).map_err(failed)
+        let noted = self.file(entry, &file, &header).map_err(failed)?;
+        self.note(&noted)
+    }
+
+    fn note(&self, file: &FileEntry) -> Result<(), ArchiveError> {
+        let noted = self.shared.manifest.add(file);
+        noted.map_err(|source| ArchiveError {
+            path: format!("the list of files in {}", std::env::temp_dir().display()),
+            source,
+        })
     }
 
     fn file(
@@ -178,7 +193,7 @@ impl Writer<'_> {
         entry: SourceEntry<'_>,
         file: &File,
         header: &MemberHeader<'_>,
-    ) -> io::Result<()> {
+    ) -> io::Result<FileEntry> {
         let path = self.manifest_path(entry.path);
         let stages = &self.shared.stages;
         let check = self.page_check(entry.path);
@@ -187,6 +202,7 @@ impl Writer<'_> {
         let mut left = header.size_bytes;
         while left > 0 {
             self.shared.stop.check()?;
+            self.cut.check()?;
             let wanted = left.min(READ_BYTES as u64) as usize;
             let count = source.read_block(&mut self.block[..wanted])?;
             if count == 0 {
@@ -202,7 +218,7 @@ impl Writer<'_> {
         self.tar.end_file()?;
         let summary = source.finish();
         self.report_damage(&path, &summary.damaged);
-        self.shared.manifest.add(&FileEntry {
+        Ok(FileEntry {
             path,
             size: header.size_bytes,
             modified: Timestamp::from_second(header.mtime as i64).map_err(io::Error::other)?,
@@ -255,7 +271,14 @@ impl Writer<'_> {
             source: io::Error::other("stopped"),
         };
         slot.files_done.send(()).map_err(|()| stopped())?;
-        let tail = slot.tail.blocking_recv().map_err(|_| stopped())?;
+        let tail = async {
+            tokio::select! {
+                biased;
+                () = self.cut.raised() => None,
+                tail = slot.tail => tail.ok(),
+            }
+        };
+        let tail = Handle::current().block_on(tail).ok_or_else(stopped)?;
         for member in &tail.members {
             self.tail_member(member)?;
         }

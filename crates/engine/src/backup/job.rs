@@ -1,7 +1,7 @@
 //! One job of a backup: it writes and uploads archive after archive.
 //!
-//! The last parts of an archive are on their way while the next one is begun, so that the processor
-//! never waits for the store to confirm. Always true: when a job has ended, nothing of it is
+//! The last parts of an archive are on their way while the next one is written, so that the
+//! processor need not wait for the store to confirm it. Always true: when a job has ended, nothing of it is
 //! written or uploaded any more, however it ended.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -45,26 +45,24 @@ impl Job {
     /// The first failure; the store's, where a refused part made the writer fail as well.
     pub async fn run(self) -> Result<(), BackupError> {
         let wire = Wire::new(self.effort.parts_in_flight, &self.shared.stages);
-        let mut outcome = Ok(());
-        let mut last: Option<Uploading> = None;
-        while outcome.is_ok()
-            && let Some((archive, slot)) = self.next()
-        {
+        let mut before = None;
+        while let Some((archive, slot)) = self.next() {
             let (writing, uploading) = self.begin(&wire, archive, slot);
-            if let Some(before) = last.replace(uploading) {
-                outcome = complete(before).await;
+            let mut uploads = Uploads {
+                before,
+                current: Some(uploading),
+            };
+            let written = uploads.go_on_beside(writing, &wire).await;
+            // No more than one is left to itself.
+            let outcome = written.and(ended(&mut uploads.before).await);
+            if let Err(error) = outcome {
+                // The first error is the cause; whatever this one says follows from it.
+                let _ = ended(&mut uploads.current).await;
+                return Err(error);
             }
-            if outcome.is_err() {
-                wire.cut();
-            }
-            outcome = outcome.and(writing.await.map_err(worker).flatten());
+            before = uploads.current;
         }
-        let Some(last) = last else { return outcome };
-        match (complete(last).await, outcome) {
-            (_, Err(first @ BackupError::Upload(_))) => Err(first),
-            (Err(refused @ BackupError::Upload(_)), _) => Err(refused),
-            (completed, outcome) => outcome.and(completed),
-        }
+        ended(&mut before).await
     }
 
     fn next(&self) -> Option<(PlannedArchive, Option<TailSlot>)> {
@@ -114,13 +112,66 @@ impl Job {
     }
 }
 
-async fn complete(uploading: Uploading) -> Result<(), BackupError> {
-    match uploading.await.map_err(worker).flatten()? {
-        Uploaded::Complete { .. } => Ok(()),
-        Uploaded::Abandoned => Err(BackupError::Worker(
-            "an archive was not finished".to_owned(),
-        )),
+/// The uploads of a job while an archive is written: that archive's, and the one before.
+struct Uploads {
+    before: Option<Uploading>,
+    current: Option<Uploading>,
+}
+
+impl Uploads {
+    /// Waits until the archive is written; whichever upload fails meanwhile ends the writing.
+    async fn go_on_beside(&mut self, mut writing: Writing, wire: &Wire) -> Result<(), BackupError> {
+        let mut refused = Ok(());
+        let mut abandoned = Ok(());
+        let written = loop {
+            let uploaded = tokio::select! {
+                biased;
+                uploaded = completed(&mut self.before) => uploaded,
+                uploaded = completed(&mut self.current) => uploaded,
+                written = &mut writing => break written.map_err(worker).flatten(),
+            };
+            match uploaded {
+                Ok(Uploaded::Complete { .. }) => {}
+                Ok(Uploaded::Abandoned) => abandoned = Err(not_finished()),
+                Err(error) => {
+                    wire.cut();
+                    refused = refused.and(Err(error));
+                }
+            }
+        };
+        if written.is_err() && self.current.is_some() {
+            // A refused part makes the writer fail too: the store's words are the cause.
+            if let Err(error) = completed(&mut self.current).await {
+                refused = refused.and(Err(error));
+            }
+        }
+        refused.and(written).and(abandoned)
     }
+}
+
+/// What became of an upload; never ends where there is none.
+async fn completed(uploading: &mut Option<Uploading>) -> Result<Uploaded, BackupError> {
+    let Some(handle) = uploading else {
+        return std::future::pending().await;
+    };
+    let uploaded = handle.await;
+    *uploading = None;
+    uploaded.map_err(worker).flatten()
+}
+
+/// Waits for an upload whose archive is written, if there is one.
+async fn ended(uploading: &mut Option<Uploading>) -> Result<(), BackupError> {
+    if uploading.is_none() {
+        return Ok(());
+    }
+    match completed(uploading).await? {
+        Uploaded::Complete { .. } => Ok(()),
+        Uploaded::Abandoned => Err(not_finished()),
+    }
+}
+
+fn not_finished() -> BackupError {
+    BackupError::Worker("an archive was not finished".to_owned())
 }
 
 fn worker(error: JoinError) -> BackupError {

@@ -123,7 +123,7 @@ pub struct Heartbeat<'a> {
     pub period: Duration,
 }
 
-/// Waits until every archive but the last is uploaded and the last has all its files.
+/// Waits until every job but the last one has ended, and the last archive has all its files.
 pub async fn wait_for_files(
     world: &World,
     jobs: &mut Jobs,

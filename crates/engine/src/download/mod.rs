@@ -54,7 +54,9 @@ pub async fn open_download(
     key: &str,
     watch: &Watch,
 ) -> Result<Download, StoreError> {
+    let began = Instant::now();
     let got = bucket.objects.get(&bucket.path(key)?).await;
+    watch.stages.worked(Stage::Download, began);
     let got = got.map_err(bucket.error("read", key))?;
     if let GetResultPayload::File(file, _) = got.payload {
         return Ok(Download::File(file));
@@ -152,12 +154,20 @@ impl Read for Incoming {
                 None => return Err(ends_early(self.missing_bytes)),
             }
             let count = self.current.len() as u64;
-            self.missing_bytes = self.missing_bytes.saturating_sub(count);
+            let missing = self.missing_bytes.checked_sub(count);
+            self.missing_bytes = missing.ok_or_else(too_long)?;
         }
         let count = buffer.len().min(self.current.len());
         self.current.copy_to_slice(&mut buffer[..count]);
         Ok(count)
     }
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the store's answer is longer than it said",
+    )
 }
 
 fn ends_early(missing_bytes: u64) -> io::Error {

@@ -253,7 +253,11 @@ async fn extract_one(
         stop: stop.clone(),
         stages: Arc::clone(&world.stages),
     };
-    let download = open_in_ranges(&world.bucket, (&key, extraction.size_bytes), &watch).await?;
+    let download = tokio::select! {
+        biased;
+        () = stop.raised() => return Err(RestoreError::Cancelled),
+        opened = open_in_ranges(&world.bucket, (&key, extraction.size_bytes), &watch) => opened?,
+    };
     let object = world.bucket.address(&key);
     let counted = Counted {
         download,

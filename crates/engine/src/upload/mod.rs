@@ -61,11 +61,13 @@ pub async fn upload(
         stop.raised().await;
         tokio::time::sleep(ABORT_PATIENCE).await;
     };
+    let began = Instant::now();
     let started = tokio::select! {
         started = bucket.objects.put_multipart_opts(&path, options) => started,
         () = out_of_patience => return Ok(Uploaded::Abandoned),
     };
     let mut upload = started.map_err(bucket.error("upload", key))?;
+    queue.stages.worked(Stage::Upload, began);
     let outcome = tokio::select! {
         biased;
         () = stop.raised() => Ok(Uploaded::Abandoned),
@@ -86,7 +88,9 @@ async fn send_all(
 ) -> object_store::Result<Uploaded> {
     match send_parts(upload, queue).await? {
         Some(bytes) => {
+            let began = Instant::now();
             upload.complete().await?;
+            queue.stages.worked(Stage::Upload, began);
             Ok(Uploaded::Complete { bytes })
         }
         None => Ok(Uploaded::Abandoned),
@@ -117,7 +121,10 @@ async fn send_parts(
                         sent
                     });
                 }
-                Some(Part::End) => break,
+                Some(Part::End) => {
+                    queue.has_ended = true;
+                    break;
+                }
                 None => return Ok(None),
             },
         }
@@ -166,7 +173,7 @@ impl StopFlag {
     /// An error when someone asked to stop.
     ///
     /// # Errors
-    /// [`io::ErrorKind::Interrupted`] wrapped so that no loop retries it.
+    /// Of a kind that no loop tries again.
     pub fn check(&self) -> io::Result<()> {
         if self.is_raised() {
             Err(io::Error::other("stopped"))

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::StopFlag;
 use super::buffers::PartBuffers;
 use crate::stages::{Stage, Stages};
 
@@ -24,6 +25,7 @@ pub(super) enum Part {
 
 /// What the uploads of one job share.
 pub struct Wire {
+    cut: StopFlag,
     places: Arc<Semaphore>,
     parallel_parts: usize,
     buffers: PartBuffers,
@@ -32,6 +34,7 @@ pub struct Wire {
 
 /// The writing end of an upload, for a blocking thread.
 pub struct PartWriter {
+    cut: StopFlag,
     queue: mpsc::Sender<Part>,
     places: Arc<Semaphore>,
     /// What waiting for a place is done on.
@@ -46,12 +49,25 @@ pub struct PartWriter {
 pub struct PartQueue {
     pub(super) parts: mpsc::Receiver<Part>,
     pub(super) stages: Arc<Stages>,
+    /// Whether the end mark has come: nobody writes into this queue any more.
+    pub(super) has_ended: bool,
+    places: Arc<Semaphore>,
+}
+
+impl Drop for PartQueue {
+    /// A part that is just being queued would keep its place for ever, and the writer wait for it.
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.places.close();
+        }
+    }
 }
 
 impl Wire {
     /// With places for so many parts at the same time.
     pub fn new(parallel_parts: usize, stages: &Arc<Stages>) -> Wire {
         Wire {
+            cut: StopFlag::default(),
             places: Arc::new(Semaphore::new(parallel_parts)),
             parallel_parts,
             buffers: PartBuffers::default(),
@@ -64,6 +80,7 @@ impl Wire {
         // A part has its place before it is queued: only the end mark may come on top.
         let (queue, parts) = mpsc::channel(self.parallel_parts + 1);
         let writer = PartWriter {
+            cut: self.cut.clone(),
             queue,
             places: Arc::clone(&self.places),
             runtime: Handle::current(),
@@ -72,17 +89,28 @@ impl Wire {
             buffer: Vec::new(),
             part_bytes,
         };
-        let stages = Arc::clone(&self.stages);
-        (writer, PartQueue { parts, stages })
+        let queue = PartQueue {
+            parts,
+            stages: Arc::clone(&self.stages),
+            has_ended: false,
+            places: Arc::clone(&self.places),
+        };
+        (writer, queue)
     }
 
-    /// Makes every writer fail at its next part.
+    /// Makes every writer fail, at its next part or where it looks at [`PartWriter::cut_flag`].
     pub fn cut(&self) {
+        self.cut.raise();
         self.places.close();
     }
 }
 
 impl PartWriter {
+    /// Raised when nothing that is written can be of use any more.
+    pub fn cut_flag(&self) -> StopFlag {
+        self.cut.clone()
+    }
+
     /// Sends the last part and the end mark: only now may the object appear.
     ///
     /// # Errors

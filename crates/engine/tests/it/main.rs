@@ -7,6 +7,7 @@
 mod archives;
 mod deletion;
 mod downloads;
+mod jobs;
 mod keep;
 mod restore;
 mod stores;

@@ -42,7 +42,7 @@ fn add(tar: &mut TarWriter<Vec<u8>>, path: &str, content: &[u8]) {
 }
 
 /// The first 8 KiB of a real control file: see crates/model/fixtures/README.md.
-fn control() -> Vec<u8> {
+pub fn control() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/fixtures");
     let mut found = Vec::new();
     for entry in walk(&path) {

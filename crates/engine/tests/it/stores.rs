@@ -28,6 +28,10 @@ pub enum Fault {
     SilentPart,
     /// The completion of an upload is never answered.
     SilentComplete,
+    /// The completion of an upload whose key ends like this.
+    CompleteOf(&'static str),
+    /// The same, but it is never answered.
+    SilentCompleteOf(&'static str),
     /// Every plain write.
     Put,
     /// Every write and deletion after so many of them; a deletion counts for each object.
@@ -139,6 +143,7 @@ impl ObjectStore for FaultyStore {
         self.note("upload", location);
         Ok(Box::new(FaultyUpload {
             inner: self.inner.put_multipart_opts(location, options).await?,
+            key: location.to_string(),
             fault: self.fault,
             parts: Arc::clone(&self.parts),
             calls: Arc::clone(&self.calls),
@@ -214,6 +219,7 @@ fn shortened(got: GetResult) -> GetResult {
 #[derive(Debug)]
 struct FaultyUpload {
     inner: Box<dyn MultipartUpload>,
+    key: String,
     fault: Fault,
     parts: Arc<AtomicUsize>,
     calls: Arc<Mutex<Vec<String>>>,
@@ -236,6 +242,10 @@ impl MultipartUpload for FaultyUpload {
         match self.fault {
             Fault::Complete => broken(),
             Fault::SilentComplete => std::future::pending().await,
+            Fault::CompleteOf(ending) if self.key.ends_with(ending) => broken(),
+            Fault::SilentCompleteOf(ending) if self.key.ends_with(ending) => {
+                std::future::pending().await
+            }
             _ => self.inner.complete().await,
         }
     }

@@ -103,8 +103,10 @@ async fn the_uploads_of_a_job_share_the_places_on_the_wire() {
     let second = write(second, 1);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!second.is_finished(), "both places are taken");
-    // Whatever becomes of an upload, its places come back.
-    drop(first_queue);
+    let (bucket, _) = bucket(Fault::None);
+    let never = StopFlag::default();
+    let uploaded = upload(&bucket, untagged("k"), first_queue, &never).await;
+    assert!(matches!(uploaded, Ok(Uploaded::Complete { .. })));
     second.await.unwrap().unwrap();
     drop(second_queue);
 }
@@ -124,4 +126,20 @@ async fn a_writer_whose_upload_has_ended_fails() {
     let (writer, queue) = wire.open(PART);
     drop(queue);
     assert!(write(writer, 2).await.unwrap().is_err());
+}
+
+/// A part that is queued in the very moment in which the upload ends must not keep its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_never_waits_for_an_upload_that_ended_while_it_wrote() {
+    for spins in 0..2_000 {
+        let wire = Wire::new(1, &Arc::default());
+        let (mut writer, queue) = wire.open(16);
+        let writing = tokio::task::spawn_blocking(move || writer.write_all(&[7; 64]));
+        for _ in 0..spins % 400 {
+            std::hint::spin_loop();
+        }
+        drop(queue);
+        let ended = tokio::time::timeout(Duration::from_secs(20), writing).await;
+        assert!(ended.expect("the writer hangs").unwrap().is_err());
+    }
 }
