@@ -1,8 +1,8 @@
 //! One job of a backup: it writes and uploads archive after archive.
 //!
 //! The last parts of an archive are on their way while the next one is written, so that the
-//! processor need not wait for the store to confirm it. Always true: when a job has ended, nothing of it is
-//! written or uploaded any more, however it ended.
+//! processor need not wait for the store to confirm it. Always true: when a job has ended, nothing
+//! of it is written or uploaded any more, however it ended.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
