@@ -62,7 +62,7 @@ def ratios_table(results):
             rows.append([results["cases"][case]["title"]]
                         + [shown_ratio(other, who[OURS], quantity)
                            for quantity in ["wall", "cpu"] for other in others])
-    return table(["", "time: Barman", "pgBackRest", "CPU: Barman", "pgBackRest"], rows)
+    return table(["", "time, Barman", "time, pgBackRest", "CPU, Barman", "CPU, pgBackRest"], rows)
 
 
 def shown_ratio(other, ours, quantity):

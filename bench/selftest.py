@@ -12,7 +12,7 @@ from bench.cases import ALL, CASES, Case, runs_of
 from bench.datasets import segment_name
 from bench.figures import ratio, stages_together, summarise
 from bench.place import TOP
-from bench.targets import TARGETS, judge
+from bench.targets import TARGETS, judge, shown
 
 
 def figure(case, who, wall, cpu=1.0, memory=50.0, **more):
@@ -100,6 +100,10 @@ class Targets(unittest.TestCase):
     def test_a_ratio_is_the_others_median_by_ours(self):
         target = self.judged["backup-zstd", "wall, Python Barman / ours"]
         self.assertEqual((target.found, target.reached), ("4.00", True))
+
+    def test_a_close_miss_does_not_read_as_reached(self):
+        self.assertEqual([shown(0.9981, 1), shown(0.99, 1), shown(1.001, 1)],
+                         ["0.9981", "0.99", "1.00"])
 
     def test_a_ratio_below_the_target_is_missed(self):
         target = self.judged["backup-zstd", "wall, pgBackRest / ours"]

@@ -98,7 +98,14 @@ def judge_ratio(target, summaries, cores):
         return None
     found = ratio(other, ours.median(target.quantity))
     return Judged(target.case, f"{target.quantity}, {target.against} / ours",
-                  f"≥ {target.at_least:g}", f"{found:.2f}", found >= target.at_least)
+                  f"≥ {target.at_least:g}", shown(found, target.at_least),
+                  found >= target.at_least)
+
+
+def shown(found, wanted):
+    """Two digits behind the point, unless a miss would then read as reached."""
+    rounded = f"{found:.2f}"
+    return f"{found:.4f}" if found < wanted <= float(rounded) else rounded
 
 
 def figure_of(target, summaries, cores):
