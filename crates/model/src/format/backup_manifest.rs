@@ -4,9 +4,8 @@
 //! last line holds the SHA-256 of everything before it. `pg_verifybackup` reads what we write.
 //!
 //! A backup may have a million files, so writing is a stream that holds no list: [`render_entry`]
-//! makes a file's line anywhere, at any time; a [`ManifestStream`] then strings header, lines and
-//! footer together and digests them. The caller writes what each call returns, in order, and
-//! nothing else.
+//! makes a file's line anywhere, at any time; a [`ManifestStream`] then digests them and makes
+//! header and footer. The caller writes all of it, in order, and nothing else.
 
 use std::fmt::Write;
 
@@ -85,11 +84,15 @@ pub fn render_entry(entry: &FileEntry) -> String {
     line
 }
 
+/// What stands before the line of the first entry.
+pub const FIRST_SEPARATOR: &str = "\n";
+/// What stands before the line of every other entry.
+pub const SEPARATOR: &str = ",\n";
+
 /// A manifest being written: it remembers only the digest of what it has returned.
 #[derive(Debug, Clone)]
 pub struct ManifestStream {
     digest: Sha256,
-    separator: &'static str,
 }
 
 impl ManifestStream {
@@ -97,21 +100,13 @@ impl ManifestStream {
     pub fn begin(version: PgVersion, system_id: SystemId) -> (ManifestStream, String) {
         let header = header(version, system_id);
         let digest = Sha256::new_with_prefix(&header);
-        (
-            ManifestStream {
-                digest,
-                separator: "\n",
-            },
-            header,
-        )
+        (ManifestStream { digest }, header)
     }
 
-    /// Adds a file, given as the line that [`render_entry`] made. Write what is returned.
-    pub fn entry(&mut self, line: &str) -> String {
-        let text = format!("{}{line}", self.separator);
-        self.separator = ",\n";
-        self.digest.update(&text);
-        text
+    /// Adds what stands between header and trailer, in pieces of any size: the entries, each with
+    /// its separator before it. Write it as it is.
+    pub fn add(&mut self, text: &[u8]) {
+        self.digest.update(text);
     }
 
     /// Ends the manifest. Write what is returned last.

@@ -36,8 +36,15 @@ fn range() -> WalRange {
 
 fn render(version: u32, entries: &[FileEntry], wal_ranges: Vec<WalRange>) -> String {
     let (mut stream, mut text) = ManifestStream::begin(PgVersion::new(version), SystemId::new(77));
-    for entry in entries {
-        text += &stream.entry(&render_entry(entry));
+    for (index, entry) in entries.iter().enumerate() {
+        let separator = if index == 0 {
+            FIRST_SEPARATOR
+        } else {
+            SEPARATOR
+        };
+        let entry = format!("{separator}{}", render_entry(entry));
+        stream.add(entry.as_bytes());
+        text += &entry;
     }
     text + &stream.finish(&ManifestTrailer { wal_ranges })
 }
