@@ -319,7 +319,8 @@ impl Args {
         })?;
         report_damage(&id, damaged.len(), log);
         log.line(Level::Info, &format!("backup {id} is in the object store"));
-        stats.print()
+        stats.print(log);
+        Ok(())
     }
 }
 
@@ -428,7 +429,8 @@ impl CloudCommand for Args {
             Ok(take_backup(request, &postgres, &world).await?)
         })?;
         report(&outcome, log);
-        stats.print()
+        stats.print(log);
+        Ok(())
     }
 }
 

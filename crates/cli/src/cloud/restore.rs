@@ -306,7 +306,8 @@ impl CloudCommand for Args {
         if facts.configured_outside {
             warn_of_configuration(&restored, log);
         }
-        stats.print()
+        stats.print(log);
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use engine::stages::{Stage, Stages};
 
 use super::flags;
-use crate::failure::Failure;
+use crate::log::{Level, Log};
 use crate::render::stages::render_stages;
 
 /// The option, and what is counted for it.
@@ -36,15 +36,14 @@ impl StatsFlag {
 }
 
 impl Stats {
-    /// Prints the table, if it was asked for.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn print(&self) -> Result<(), Failure> {
+    /// Prints the table, if it was asked for. A lost table is no failure of finished work.
+    pub fn print(&self, log: &Log) {
         if !self.flag.stats {
-            return Ok(());
+            return;
         }
         let times = Stage::ALL.map(|stage| (stage, self.stages.of(stage)));
-        flags::print(&render_stages(&times, self.began.elapsed()))
+        if let Err(failure) = flags::print(&render_stages(&times, self.began.elapsed())) {
+            log.line(Level::Warning, &failure.what);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The table of `--stats`: a line per stage, the one that holds up the others is the busiest.
+//! The table of `--stats`: a line for each stage that did something, and one for the whole command.
 
 use std::fmt::Write;
 use std::time::Duration;

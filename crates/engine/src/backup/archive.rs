@@ -125,9 +125,12 @@ pub fn write_archive(
         block: vec![0; READ_BYTES],
         cut,
     };
-    let mut entries = set.entries.read_from(plan.files.start).map_err(whole)?;
+    let mut entries = set
+        .entries
+        .read_from(plan.files.start)
+        .map_err(list_failed)?;
     for _ in plan.files.clone() {
-        let entry = entries.next_entry().map_err(whole)?;
+        let entry = entries.next_entry().map_err(list_failed)?;
         writer.entry(entry.expect("the plan was made from this list"))?;
     }
     if let Some(slot) = tail {
@@ -136,6 +139,14 @@ pub fn write_archive(
     let packing = writer.tar.finish().map_err(whole)?;
     let finish = |encoder: Encoder<PartWriter>| encoder.finish().and_then(PartWriter::finish);
     packing.end(finish).map_err(whole)
+}
+
+/// The lists of files lie where temporary files do, not where the cluster does.
+fn list_failed(source: io::Error) -> ArchiveError {
+    ArchiveError {
+        path: format!("the list of files in {}", std::env::temp_dir().display()),
+        source,
+    }
 }
 
 impl Writer<'_> {
@@ -166,26 +177,13 @@ impl Writer<'_> {
             return self.tar.directory(&header).map_err(failed);
         }
         header.size_bytes = metadata.len();
+        // Python Barman's archives have top-level files as `./PG_VERSION`.
+        let dotted = [b"./", entry.path].concat();
         if entry.path.len() <= 100 && !entry.path.contains(&b'/') {
-            // Python Barman's archives have top-level files as `./PG_VERSION`.
-            let dotted = [b"./", entry.path].concat();
-            let header = MemberHeader {
-                path: &dotted,
-                ..header
-            };
-            let noted = self.file(entry, &file, &header).map_err(failed)?;
-            return self.note(&noted);
+            header.path = &dotted;
         }
         let noted = self.file(entry, &file, &header).map_err(failed)?;
-        self.note(&noted)
-    }
-
-    fn note(&self, file: &FileEntry) -> Result<(), ArchiveError> {
-        let noted = self.shared.manifest.add(file);
-        noted.map_err(|source| ArchiveError {
-            path: format!("the list of files in {}", std::env::temp_dir().display()),
-            source,
-        })
+        self.shared.manifest.add(&noted).map_err(list_failed)
     }
 
     fn file(
