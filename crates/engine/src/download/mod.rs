@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use object_store::{GetResult, GetResultPayload, ObjectStoreExt};
 use tokio::sync::mpsc;
 
-pub use ranges::open_in_ranges;
+pub use ranges::{Object, open_in_ranges};
 
 use crate::stages::{Stage, Stages};
 use crate::store::{Bucket, StoreError};

@@ -32,16 +32,24 @@ pub struct Ranges {
     runtime: Handle,
 }
 
+/// An object as a listing has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<'a> {
+    pub key: &'a str,
+    pub size_bytes: u64,
+}
+
 /// Begins to read an object of that size from its start; must be called within a runtime.
 ///
 /// # Errors
 /// When the store does not have the object or refuses.
 pub async fn open_in_ranges(
     bucket: &Bucket,
-    (key, size_bytes): (&str, u64),
+    object: Object<'_>,
     watch: &Watch,
 ) -> Result<Download, StoreError> {
-    if size_bytes <= RANGE_BYTES {
+    let key = object.key;
+    if object.size_bytes <= RANGE_BYTES {
         return open_download(bucket, key, watch).await;
     }
     let source = Source {

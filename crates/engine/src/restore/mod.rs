@@ -8,43 +8,39 @@
 mod claim;
 mod direct;
 mod extract;
+mod jobs;
 mod read_ahead;
 mod verify;
 mod written;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use model::backup::BackupInfo;
-use model::cloud::{ArchiveSet, Layout};
-use model::codec::Codec;
+use model::cloud::Layout;
 use model::control_file::ControlFile;
 use model::restore::plan::{
-    CannotRestore, DirectoryFact, Extraction, RestorePlan, RestoreRequest, StoredObject,
-    plan_restore, target_directories,
+    CannotRestore, DirectoryFact, RestorePlan, RestoreRequest, StoredObject, plan_restore,
+    target_directories,
 };
 use tokio::sync::watch;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 pub use extract::{ExtractError, LinkPolicy};
 pub use verify::{Verified, VerifyError};
 
-use crate::codec::decoder;
-use crate::download::{Download, Watch, open_in_ranges};
 use crate::durable::{sync_directory, write_durably};
 use crate::progress::{Event, Progress};
-use crate::stages::{Stage, Stages, Timed};
+use crate::stages::Stages;
 use crate::store::{Bucket, StoreError};
-use crate::upload::StopFlag;
 use claim::Claim;
-use extract::{HeldControl, Target, extract};
-use read_ahead::ReadAhead;
-use written::WrittenList;
+use extract::HeldControl;
+use jobs::{Extracted, extract_all};
 
 /// What a restore works with.
 #[derive(Clone)]
@@ -152,11 +148,9 @@ pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, Resto
     });
     let locations = plan.links.iter().map(|link| &link.location);
     let claim = Claim::take(std::iter::once(&plan.destination).chain(locations))?;
-    let written = WrittenList::create_in(&plan.destination);
-    let written = Arc::new(written.map_err(failed("write into", &plan.destination))?);
-    let control = extract_all(&plan, &written, world).await?;
+    let extracted = extract_all(&plan, world).await?;
     let world = world.clone();
-    let finished = spawn_blocking(move || finish(plan, (control, &written), &world)).await;
+    let finished = spawn_blocking(move || finish(plan, extracted, &world)).await;
     drop(claim);
     finished.map_err(|error| RestoreError::Worker(error.to_string()))?
 }
@@ -180,161 +174,13 @@ fn make_inner_directory(destination: &Path, name: &str) -> Result<(), RestoreErr
     Ok(())
 }
 
-/// Extracts every archive, several at a time.
-async fn extract_all(
-    plan: &RestorePlan,
-    written: &Arc<WrittenList>,
-    world: &World,
-) -> Result<Option<HeldControl>, RestoreError> {
-    // Large archives first, so that none is begun when the others are done.
-    let mut extractions = plan.extractions.clone();
-    extractions.sort_by_key(|extraction| std::cmp::Reverse(extraction.size_bytes));
-    let queue = Arc::new(Mutex::new(VecDeque::from(extractions)));
-    let stop = StopFlag::default();
-    let mut workers = JoinSet::new();
-    let base = world.layout.base(&plan.backup);
-    let unpacking = match plan.extractions.len() < world.jobs.get() {
-        true => Unpacking::Ahead,
-        false => Unpacking::Beside,
-    };
-    for _ in 0..world.jobs.get().min(plan.extractions.len()) {
-        let (world, queue, stop) = (world.clone(), Arc::clone(&queue), stop.clone());
-        let (base, written) = (base.clone(), Arc::clone(written));
-        workers.spawn(async move {
-            let mut control = None;
-            while let Some(next) = { queue.lock().expect("no panic").pop_front() } {
-                let how = (&stop, unpacking);
-                let one = extract_one((&base, &written), next, &world, how).await?;
-                control = one.or(control);
-            }
-            Ok(control)
-        });
-    }
-    collect(workers, world, &stop).await
-}
-
-async fn collect(
-    mut workers: JoinSet<Result<Option<HeldControl>, RestoreError>>,
-    world: &World,
-    stop: &StopFlag,
-) -> Result<Option<HeldControl>, RestoreError> {
-    let mut cancel = world.cancel.clone();
-    let mut control = Ok(None);
-    loop {
-        tokio::select! {
-            worker = workers.join_next() => {
-                let Some(worker) = worker else { return control };
-                let worker = worker.map_err(|error| RestoreError::Worker(error.to_string()));
-                match (worker.flatten(), &mut control) {
-                    (Ok(one), Ok(control)) => *control = one.or(control.take()),
-                    (Err(error), Ok(_)) => {
-                        stop.raise();
-                        control = Err(error);
-                    }
-                    (_, Err(_)) => {}
-                }
-            }
-            _ = cancel.wait_for(|cancelled| *cancelled), if control.is_ok() => {
-                stop.raise();
-                control = Err(RestoreError::Cancelled);
-            }
-        }
-    }
-}
-
-async fn extract_one(
-    (base, written): (&str, &Arc<WrittenList>),
-    extraction: Extraction,
-    world: &World,
-    (stop, unpacking): (&StopFlag, Unpacking),
-) -> Result<Option<HeldControl>, RestoreError> {
-    let key = format!("{base}/{}", extraction.file);
-    let watch = Watch {
-        stop: stop.clone(),
-        stages: Arc::clone(&world.stages),
-    };
-    let download = tokio::select! {
-        biased;
-        () = stop.raised() => return Err(RestoreError::Cancelled),
-        opened = open_in_ranges(&world.bucket, (&key, extraction.size_bytes), &watch) => opened?,
-    };
-    let object = world.bucket.address(&key);
-    let counted = Counted {
-        download,
-        progress: Arc::clone(&world.progress),
-    };
-    let (links, written) = (world.links, Arc::clone(written));
-    let done = spawn_blocking(move || {
-        let prefix = match extraction.archive.set {
-            ArchiveSet::Data => String::new(),
-            ArchiveSet::Tablespace(oid) => format!("pg_tblspc/{oid}/"),
-        };
-        let target = Target {
-            directory: &extraction.target,
-            prefix,
-            links,
-            stop: &watch.stop,
-            stages: &watch.stages,
-            written: &written,
-        };
-        unpack(extraction.codec, counted, unpacking, &watch.stages)
-            .map_err(ExtractError::Archive)
-            .and_then(|source| extract(source, &target))
-    });
-    let done = done
-        .await
-        .map_err(|error| RestoreError::Worker(error.to_string()))?;
-    done.map_err(|source| RestoreError::Extract { object, source })
-}
-
-/// Where an archive is decompressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unpacking {
-    /// On the thread that writes its files.
-    Beside,
-    /// On a thread of its own.
-    Ahead,
-}
-
-fn unpack(
-    codec: Codec,
-    source: Counted,
-    unpacking: Unpacking,
-    stages: &Arc<Stages>,
-) -> io::Result<Box<dyn io::Read>> {
-    let its_stages = Arc::clone(stages);
-    let open = move || {
-        let decoded = decoder(codec, source)?;
-        Ok(Timed::new(decoded, Stage::Unpack, &its_stages))
-    };
-    Ok(match unpacking {
-        Unpacking::Beside => Box::new(open()?),
-        Unpacking::Ahead => Box::new(ReadAhead::start(open, stages)?),
-    })
-}
-
-/// Reports what is read as progress.
-struct Counted {
-    download: Download,
-    progress: Arc<dyn Progress>,
-}
-
-impl io::Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.download.read(buffer)?;
-        self.progress.event(Event::Advance {
-            bytes: count as u64,
-        });
-        Ok(count)
-    }
-}
-
 /// Everything after extraction, in the order that makes it safe.
 fn finish(
     plan: RestorePlan,
-    (control, written): (Option<HeldControl>, &WrittenList),
+    extracted: Extracted,
     world: &World,
 ) -> Result<Restored, RestoreError> {
+    let Extracted { control, written } = extracted;
     let control = control.ok_or_else(|| RestoreError::Control("it is missing".to_owned()))?;
     let parsed = ControlFile::parse(&control.content);
     parsed.map_err(|error| RestoreError::Control(error.to_string()))?;
@@ -342,7 +188,7 @@ fn finish(
     world.progress.event(Event::Step {
         text: "comparing with the backup manifest",
     });
-    let verified = verify::compare(&plan.destination, plan.begin_lsn, written)?;
+    let verified = verify::compare(&plan.destination, plan.begin_lsn, &written)?;
     link_tablespaces(&plan)?;
     for directory in ["pg_wal", "pg_wal/archive_status"] {
         make_inner_directory(&plan.destination, directory)?;

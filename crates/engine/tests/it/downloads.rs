@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use engine::download::{Download, Watch, open_download, open_in_ranges};
+use engine::download::{Download, Object, Watch, open_download, open_in_ranges};
 use engine::stages::Stage;
 use engine::store::Bucket;
 use tokio::task::spawn_blocking;
@@ -23,9 +23,15 @@ async fn store(bucket: &Bucket, content: Vec<u8>) {
     bucket.write("k", content.into()).await.unwrap();
 }
 
+fn object(size: usize) -> Object<'static> {
+    Object {
+        key: "k",
+        size_bytes: size as u64,
+    }
+}
+
 async fn open(bucket: &Bucket, size: usize) -> Download {
-    let size_bytes = size as u64;
-    let opened = open_in_ranges(bucket, ("k", size_bytes), &Watch::default()).await;
+    let opened = open_in_ranges(bucket, object(size), &Watch::default()).await;
     opened.unwrap()
 }
 
@@ -95,7 +101,7 @@ async fn a_raised_flag_ends_reading() {
     let watch = Watch::default();
     watch.stop.raise();
     let whole = open_download(&bucket, "k", &watch).await.unwrap();
-    let ranges = open_in_ranges(&bucket, ("k", LARGE as u64), &watch).await;
+    let ranges = open_in_ranges(&bucket, object(LARGE), &watch).await;
     for download in [whole, ranges.unwrap()] {
         let error = read_to_end(download).await.unwrap_err();
         assert_eq!(error.to_string(), "stopped");
@@ -107,7 +113,7 @@ async fn what_came_is_counted() {
     let (bucket, _) = bucket(Fault::None);
     store(&bucket, content(LARGE)).await;
     let watch = Watch::default();
-    let download = open_in_ranges(&bucket, ("k", LARGE as u64), &watch).await;
+    let download = open_in_ranges(&bucket, object(LARGE), &watch).await;
     read_to_end(download.unwrap()).await.unwrap();
     assert_eq!(watch.stages.of(Stage::Download).bytes, LARGE as u64);
 }

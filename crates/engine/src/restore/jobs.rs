@@ -1,0 +1,214 @@
+//! The archives of a backup, fetched and unpacked side by side.
+//!
+//! Each job takes one archive after another, the largest first. What becomes of their members is
+//! [`super::extract`]'s. Always true: when [`extract_all`] has returned, no job writes any more,
+//! and after the first failure none begins another archive.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use model::cloud::ArchiveSet;
+use model::codec::Codec;
+use model::restore::plan::{Extraction, RestorePlan};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::extract::{ExtractError, HeldControl, Target, extract};
+use super::read_ahead::ReadAhead;
+use super::written::WrittenList;
+use super::{RestoreError, World, failed};
+use crate::codec::decoder;
+use crate::download::{Download, Object, Watch, open_in_ranges};
+use crate::progress::{Event, Progress};
+use crate::stages::{Stage, Stages, Timed};
+use crate::upload::StopFlag;
+
+/// What came out of the archives, besides the files that are in their places.
+pub struct Extracted {
+    /// Of the data directory, if an archive held it.
+    pub control: Option<HeldControl>,
+    pub written: Arc<WrittenList>,
+}
+
+/// Extracts every archive, several at a time.
+///
+/// # Errors
+/// The first failure, when every job has stopped.
+pub async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted, RestoreError> {
+    let written = WrittenList::create_in(&plan.destination);
+    let written = Arc::new(written.map_err(failed("write into", &plan.destination))?);
+    // Large archives first, so that none is begun when the others are done.
+    let mut extractions = plan.extractions.clone();
+    extractions.sort_by_key(|extraction| std::cmp::Reverse(extraction.size_bytes));
+    let job = Job {
+        world: world.clone(),
+        base: world.layout.base(&plan.backup),
+        unpacking: match plan.extractions.len() < world.jobs.get() {
+            true => Unpacking::Ahead,
+            false => Unpacking::Beside,
+        },
+        queue: Arc::new(Mutex::new(VecDeque::from(extractions))),
+        written: Arc::clone(&written),
+        watch: Watch {
+            stop: StopFlag::default(),
+            stages: Arc::clone(&world.stages),
+        },
+    };
+    let mut workers = JoinSet::new();
+    for _ in 0..world.jobs.get().min(plan.extractions.len()) {
+        workers.spawn(job.clone().run());
+    }
+    let control = collect(workers, world, &job.watch.stop).await?;
+    Ok(Extracted { control, written })
+}
+
+/// Waits until every job has ended; after the first failure, and when the restore is to be given
+/// up, they are told to stop.
+async fn collect(
+    mut workers: JoinSet<Result<Option<HeldControl>, RestoreError>>,
+    world: &World,
+    stop: &StopFlag,
+) -> Result<Option<HeldControl>, RestoreError> {
+    let mut cancel = world.cancel.clone();
+    let mut control = Ok(None);
+    loop {
+        tokio::select! {
+            worker = workers.join_next() => {
+                let Some(worker) = worker else { return control };
+                let worker = worker.map_err(|error| RestoreError::Worker(error.to_string()));
+                match (worker.flatten(), &mut control) {
+                    (Ok(one), Ok(control)) => *control = one.or(control.take()),
+                    (Err(error), Ok(_)) => {
+                        stop.raise();
+                        control = Err(error);
+                    }
+                    (_, Err(_)) => {}
+                }
+            }
+            _ = cancel.wait_for(|cancelled| *cancelled), if control.is_ok() => {
+                stop.raise();
+                control = Err(RestoreError::Cancelled);
+            }
+        }
+    }
+}
+
+/// One of the jobs; all work on the same queue.
+#[derive(Clone)]
+struct Job {
+    world: World,
+    /// Where the backup's archives are, without a slash at the end.
+    base: String,
+    unpacking: Unpacking,
+    queue: Arc<Mutex<VecDeque<Extraction>>>,
+    written: Arc<WrittenList>,
+    watch: Watch,
+}
+
+/// Where an archive is decompressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unpacking {
+    /// On the thread that writes its files.
+    Beside,
+    /// On a thread of its own.
+    Ahead,
+}
+
+impl Job {
+    /// Works until the queue is empty or something fails; returns the control file if it met it.
+    async fn run(self) -> Result<Option<HeldControl>, RestoreError> {
+        let mut control = None;
+        while let Some(next) = self.next() {
+            let one = self.extract(next).await?;
+            control = one.or(control);
+        }
+        Ok(control)
+    }
+
+    fn next(&self) -> Option<Extraction> {
+        let mut queue = self.queue.lock().expect("no thread panics holding it");
+        queue.pop_front()
+    }
+
+    async fn extract(&self, extraction: Extraction) -> Result<Option<HeldControl>, RestoreError> {
+        let key = format!("{}/{}", self.base, extraction.file);
+        let object = Object {
+            key: &key,
+            size_bytes: extraction.size_bytes,
+        };
+        let download = tokio::select! {
+            biased;
+            () = self.watch.stop.raised() => return Err(RestoreError::Cancelled),
+            opened = open_in_ranges(&self.world.bucket, object, &self.watch) => opened?,
+        };
+        let source = Counted {
+            download,
+            progress: Arc::clone(&self.world.progress),
+        };
+        let job = self.clone();
+        let done = spawn_blocking(move || job.unpack_into_place(&extraction, source)).await;
+        let done = done.map_err(|error| RestoreError::Worker(error.to_string()))?;
+        done.map_err(|source| RestoreError::Extract {
+            object: self.world.bucket.address(&key),
+            source,
+        })
+    }
+
+    fn unpack_into_place(
+        &self,
+        extraction: &Extraction,
+        source: Counted,
+    ) -> Result<Option<HeldControl>, ExtractError> {
+        let prefix = match extraction.archive.set {
+            ArchiveSet::Data => String::new(),
+            ArchiveSet::Tablespace(oid) => format!("pg_tblspc/{oid}/"),
+        };
+        let target = Target {
+            directory: &extraction.target,
+            prefix,
+            links: self.world.links,
+            stop: &self.watch.stop,
+            stages: &self.watch.stages,
+            written: &self.written,
+        };
+        let unpacked = self
+            .unpacking
+            .unpack(extraction.codec, source, &self.watch.stages);
+        extract(unpacked.map_err(ExtractError::Archive)?, &target)
+    }
+}
+
+impl Unpacking {
+    fn unpack(
+        self,
+        codec: Codec,
+        source: Counted,
+        stages: &Arc<Stages>,
+    ) -> io::Result<Box<dyn io::Read>> {
+        let its_stages = Arc::clone(stages);
+        let open = move || {
+            let decoded = decoder(codec, source)?;
+            Ok(Timed::new(decoded, Stage::Unpack, &its_stages))
+        };
+        Ok(match self {
+            Unpacking::Beside => Box::new(open()?),
+            Unpacking::Ahead => Box::new(ReadAhead::start(open, stages)?),
+        })
+    }
+}
+
+/// Reports what is read as progress.
+struct Counted {
+    download: Download,
+    progress: Arc<dyn Progress>,
+}
+
+impl io::Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.download.read(buffer)?;
+        self.progress.event(Event::Advance {
+            bytes: count as u64,
+        });
+        Ok(count)
+    }
+}
