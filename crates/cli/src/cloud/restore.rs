@@ -19,6 +19,7 @@ use model::restore::plan::RestoreRequest;
 use model::restore::tablespaces::TablespaceMapping;
 use model::restore::target::TimelineChoice;
 use model::restore::time::parse_target_time;
+use model::size::parse_size;
 use model::wal::name::SegmentName;
 
 use super::CloudCommand;
@@ -49,6 +50,10 @@ pub struct Args {
     /// Archives fetched and unpacked at the same time [barman-rs only]
     #[arg(short = 'J', long, value_name = "N", default_value = "2")]
     jobs: NonZeroUsize,
+    /// Use at most this much memory, such as 64MB: fewer jobs, then one request each
+    /// [barman-rs only]
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<String>,
     /// Leave out links that Barman archived from the data directory [barman-rs only]
     #[arg(long)]
     skip_links: bool,
@@ -87,8 +92,13 @@ you to say: before you start it, create RECOVERY_DIR/recovery.signal and set in 
   restore_command = 'barman-cloud-wal-restore s3://backups/pg main %f %p'
 and, if you want to stop before the end, recovery_target_time or one of its relatives.
 
-Memory: 16 MiB, and 20 MiB for each job. At the end a million files take 20 MiB, when the jobs' \
-memory is free again and the files are compared with the backup's manifest.
+Memory: 22 MiB, and for each job 5 MiB, 5 for each of two requests, and the codec's tables: 1 MiB \
+with gzip, LZ4 and snappy, 3 with Zstandard, 4 with bzip2. --max-memory makes jobs fewer, then \
+does with one request. At the end a million files take 20 MiB, when the jobs' memory is free again \
+and the files are compared with the backup's manifest.
+
+Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
+Barman); a plain number is bytes.
 
 Examples:
   barman-cloud-restore s3://backups/pg main latest /var/lib/postgresql/17/main
@@ -158,6 +168,17 @@ impl Args {
             .iter()
             .map(|rule| rule.parse().map_err(Failure::from))
             .collect()
+    }
+
+    fn max_memory_bytes(&self) -> Result<Option<u64>, Failure> {
+        Ok(self.max_memory.as_deref().map(parse_size).transpose()?)
+    }
+
+    fn destination(&self) -> Result<PathBuf, Failure> {
+        std::path::absolute(&self.recovery_dir).map_err(|error| {
+            let what = format!("cannot use {}: {error}", self.recovery_dir.display());
+            Failure::new(Exit::Usage, what)
+        })
     }
 }
 
@@ -253,14 +274,12 @@ impl CloudCommand for Args {
         let place = place.encrypted(self.customer_key.read()?);
         let choice = self.choice(log)?;
         let tablespaces = self.tablespaces()?;
+        let max_memory_bytes = self.max_memory_bytes()?;
         if self.common.test {
             return place.test();
         }
         let progress: Arc<dyn Progress> = Arc::new(Reporter::new(log, "restoring"));
-        let destination = std::path::absolute(&self.recovery_dir).map_err(|error| {
-            let what = format!("cannot use {}: {error}", self.recovery_dir.display());
-            Failure::new(Exit::Usage, what)
-        })?;
+        let destination = self.destination()?;
         let jobs = self.jobs;
         let stats = self.stats.begin();
         let stages = Arc::clone(&stats.stages);
@@ -281,11 +300,12 @@ impl CloudCommand for Args {
                 backup,
                 destination,
                 tablespaces,
+                jobs,
+                max_memory_bytes,
             };
             let world = World {
                 bucket,
                 layout,
-                jobs,
                 links,
                 progress,
                 stages,
@@ -313,6 +333,9 @@ impl CloudCommand for Args {
 
 #[cfg(test)]
 mod tests {
+    use model::codec::Codec;
+    use model::restore::effort::{Effort, Work, comparison_bytes};
+
     use super::*;
     use crate::cloud::parse_words;
 
@@ -343,6 +366,33 @@ mod tests {
     fn a_target_means_nothing_for_a_backup_that_is_named() {
         let named = choice(&["--target-lsn", "0/1", "latest"]);
         assert!(matches!(named, Choice::Named(BackupRef::Latest)));
+    }
+
+    #[test]
+    fn the_help_says_what_the_effort_takes() {
+        let mib = |jobs, requests, codec| {
+            let effort = Effort { jobs, requests };
+            let archives = usize::MAX;
+            effort.peak_bytes(Work { archives, codec }) >> 20
+        };
+        let usual = Effort::usual(1).requests;
+        let (base, job) = (mib(0, 0, Codec::None), mib(1, 0, Codec::None));
+        let request = mib(1, 1, Codec::None) - job;
+        let tables = |codec| mib(1, 0, codec) - job;
+        let [gzip, lz4, snappy] = [Codec::Gzip, Codec::Lz4, Codec::Snappy].map(tables);
+        assert_eq!((usual, gzip, gzip), (2, lz4, snappy));
+        let told = format!(
+            "Memory: {base} MiB, and for each job {} MiB, {request} for each of two requests, and \
+             the codec's tables: {gzip} MiB with gzip, LZ4 and snappy, {} with Zstandard, {} with \
+             bzip2.",
+            job - base,
+            tables(Codec::Zstd),
+            tables(Codec::Bzip2),
+        );
+        assert!(AFTER_HELP.contains(&told), "{told}");
+        let million = comparison_bytes(1_000_000) - comparison_bytes(0);
+        let told = format!("a million files take {} MiB", million.div_ceil(1 << 20));
+        assert!(AFTER_HELP.contains(&told), "{told}");
     }
 
     #[test]

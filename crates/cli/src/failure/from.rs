@@ -309,7 +309,7 @@ impl From<RestoreError> for Failure {
 
 fn cannot_restore(error: &CannotRestore) -> Failure {
     let exit = match error {
-        CannotRestore::Tablespaces(_) => Exit::Usage,
+        CannotRestore::Tablespaces(_) | CannotRestore::Memory(_) => Exit::Usage,
         _ => Exit::Failed,
     };
     let failure = Failure::new(exit, error.to_string());
@@ -317,6 +317,7 @@ fn cannot_restore(error: &CannotRestore) -> Failure {
         CannotRestore::NotEmpty(_) => failure.with_hint(
             "Restore into an empty directory; --tablespace NAME:LOCATION moves a tablespace.",
         ),
+        CannotRestore::Memory(_) => failure.with_hint("Give --max-memory more, or leave it out."),
         _ => failure,
     }
 }

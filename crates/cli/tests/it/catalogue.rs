@@ -85,3 +85,19 @@ fn a_backup_in_json_stands_under_the_server_name_of_its_record() {
         "2026-11-21T08:10:44.432349+00:00"
     );
 }
+
+#[test]
+fn a_restore_that_its_memory_is_too_little_for_makes_nothing() {
+    let store = TempDir::new().expect("a temporary directory");
+    let id = "20261121T081044";
+    put(&store, &format!("{id}/backup.info"), "status=DONE\n");
+    put(&store, &format!("{id}/data.tar.zst"), "");
+    let target = store.path().join("data");
+    let words = format!("{id} {} --max-memory 16MB", target.display());
+    let said = ask("barman-cloud-restore", &store, &words);
+    insta::assert_snapshot!(said.whole());
+    assert!(!target.exists());
+    let words = format!("{id} {} --max-memory 64", target.display());
+    let said = ask("barman-cloud-restore", &store, &words);
+    assert!(said.stderr.contains("0 MiB of memory"), "{}", said.stderr);
+}

@@ -18,8 +18,6 @@ use crate::store::{Bucket, StoreError};
 
 /// Bytes of a range: so many that a request more costs nothing.
 const RANGE_BYTES: u64 = 16 * 1024 * 1024;
-/// Ranges on their way at the same time, the one being read among them.
-const SIDE_BY_SIDE: usize = 2;
 
 /// The ranges of an object, in order.
 pub struct Ranges {
@@ -28,6 +26,7 @@ pub struct Ranges {
     e_tag: Option<String>,
     size_bytes: u64,
     asked_bytes: u64,
+    requests: usize,
     open: VecDeque<Incoming>,
     runtime: Handle,
 }
@@ -37,6 +36,9 @@ pub struct Ranges {
 pub struct Object<'a> {
     pub key: &'a str,
     pub size_bytes: u64,
+    /// How many of its ranges may be on their way at the same time, the one being read among them;
+    /// with one, the whole object comes in one request.
+    pub requests: usize,
 }
 
 /// Begins to read an object of that size from its start; must be called within a runtime.
@@ -49,7 +51,7 @@ pub async fn open_in_ranges(
     watch: &Watch,
 ) -> Result<Download, StoreError> {
     let key = object.key;
-    if object.size_bytes <= RANGE_BYTES {
+    if object.size_bytes <= RANGE_BYTES || object.requests <= 1 {
         return open_download(bucket, key, watch).await;
     }
     let source = Source {
@@ -67,6 +69,7 @@ pub async fn open_in_ranges(
         e_tag: first.meta.e_tag.clone(),
         size_bytes: first.meta.size,
         asked_bytes: RANGE_BYTES,
+        requests: object.requests,
         open: VecDeque::new(),
         runtime: Handle::current(),
         source,
@@ -82,7 +85,7 @@ pub async fn open_in_ranges(
 impl Ranges {
     /// Asks for further ranges, as many as may be on their way.
     fn ask(&mut self) {
-        while self.open.len() < SIDE_BY_SIDE && self.asked_bytes < self.size_bytes {
+        while self.open.len() < self.requests && self.asked_bytes < self.size_bytes {
             let end = (self.asked_bytes + RANGE_BYTES).min(self.size_bytes);
             let range = self.asked_bytes..end;
             let (sender, incoming) = self.source.channel(end - range.start);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
+use model::restore::effort::Effort;
 use model::restore::plan::{Extraction, RestorePlan};
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -43,7 +44,8 @@ pub async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted,
     let job = Job {
         world: world.clone(),
         base: world.layout.base(&plan.backup),
-        unpacking: match plan.extractions.len() < world.jobs.get() {
+        effort: plan.effort,
+        unpacking: match plan.extractions.len() < plan.effort.jobs {
             true => Unpacking::Ahead,
             false => Unpacking::Beside,
         },
@@ -55,7 +57,7 @@ pub async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted,
         },
     };
     let mut workers = JoinSet::new();
-    for _ in 0..world.jobs.get().min(plan.extractions.len()) {
+    for _ in 0..plan.effort.jobs.min(plan.extractions.len()) {
         workers.spawn(job.clone().run());
     }
     let control = collect(workers, world, &job.watch.stop).await?;
@@ -99,6 +101,7 @@ struct Job {
     world: World,
     /// Where the backup's archives are, without a slash at the end.
     base: String,
+    effort: Effort,
     unpacking: Unpacking,
     queue: Arc<Mutex<VecDeque<Extraction>>>,
     written: Arc<WrittenList>,
@@ -135,6 +138,7 @@ impl Job {
         let object = Object {
             key: &key,
             size_bytes: extraction.size_bytes,
+            requests: self.effort.requests,
         };
         let download = tokio::select! {
             biased;

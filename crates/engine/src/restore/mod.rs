@@ -16,7 +16,6 @@ mod written;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use model::backup::BackupInfo;
 use model::cloud::Layout;
 use model::control_file::ControlFile;
+use model::restore::effort::Effort;
 use model::restore::plan::{
     CannotRestore, DirectoryFact, RestorePlan, RestoreRequest, StoredObject, plan_restore,
     target_directories,
@@ -47,8 +47,6 @@ use jobs::{Extracted, extract_all};
 pub struct World {
     pub bucket: Bucket,
     pub layout: Layout,
-    /// How many archives are extracted at the same time.
-    pub jobs: NonZeroUsize,
     pub links: LinkPolicy,
     pub progress: Arc<dyn Progress>,
     /// Where the time goes.
@@ -121,7 +119,20 @@ pub async fn plan(
         let fact = directory_fact(&path)?;
         directories.insert(path, fact);
     }
-    Ok(plan_restore(request, info, &objects, &directories)?)
+    let plan = plan_restore(request, info, &objects, &directories)?;
+    if request.max_memory_bytes.is_some() {
+        tell_effort(&plan, &*world.progress);
+    }
+    Ok(plan)
+}
+
+fn tell_effort(plan: &RestorePlan, progress: &dyn Progress) {
+    let work = plan.work();
+    let Effort { jobs, requests } = plan.effort;
+    let peak_mib = plan.effort.peak_bytes(work).div_ceil(1024 * 1024);
+    let jobs = jobs.min(work.archives);
+    let text = format!("jobs: {jobs}, requests of each: {requests}, memory: {peak_mib} MiB");
+    progress.event(Event::Step { text: &text });
 }
 
 fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {

@@ -27,6 +27,7 @@ fn object(size: usize) -> Object<'static> {
     Object {
         key: "k",
         size_bytes: size as u64,
+        requests: 2,
     }
 }
 
@@ -51,6 +52,20 @@ async fn a_large_object_comes_in_several_requests_and_in_order() {
     assert!(found == content(LARGE));
     let calls = faulty.calls.lock().unwrap().clone();
     assert_eq!(calls, ["put k", "get k", "get k", "get k"]);
+}
+
+#[tokio::test]
+async fn a_large_object_comes_in_one_request_where_no_more_are_allowed() {
+    let (bucket, faulty) = bucket(Fault::None);
+    store(&bucket, content(LARGE)).await;
+    let object = Object {
+        requests: 1,
+        ..object(LARGE)
+    };
+    let opened = open_in_ranges(&bucket, object, &Watch::default()).await;
+    assert!(read_to_end(opened.unwrap()).await.unwrap() == content(LARGE));
+    let calls = faulty.calls.lock().unwrap().clone();
+    assert_eq!(calls, ["put k", "get k"]);
 }
 
 #[tokio::test]

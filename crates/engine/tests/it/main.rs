@@ -10,6 +10,7 @@ mod downloads;
 mod jobs;
 mod keep;
 mod restore;
+mod restore_effort;
 mod stores;
 mod uploads;
 mod wal;

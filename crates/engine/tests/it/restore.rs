@@ -111,11 +111,9 @@ async fn restore_as(file: &str, archive: Vec<u8>) -> Attempt {
 async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
     let directory = tempfile::tempdir().unwrap();
     let (_keep, cancel) = watch::channel(false);
-    let jobs = NonZeroUsize::new(2).unwrap();
     let world = World {
         bucket,
         layout,
-        jobs,
         links: LinkPolicy::Refuse,
         progress: Arc::new(Silent),
         stages: Arc::default(),
@@ -125,6 +123,8 @@ async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
         backup: ID.parse().unwrap(),
         destination: directory.path().join("data"),
         tablespaces: vec![],
+        jobs: NonZeroUsize::new(2).unwrap(),
+        max_memory_bytes: None,
     };
     let info = BackupInfo {
         status: BackupStatus::Done,

@@ -42,6 +42,8 @@ pub enum Fault {
     DeletedBefore(&'static str),
     /// Every read after so many of them.
     ReadsAfter(usize),
+    /// Reading an object whose key ends like this is never answered.
+    SilentReadOf(&'static str),
     /// Every read ends one byte early.
     ShortAnswers,
 }
@@ -160,6 +162,9 @@ impl ObjectStore for FaultyStore {
                     path: location.to_string(),
                     source: "on purpose".into(),
                 });
+            }
+            Fault::SilentReadOf(ending) if location.as_ref().ends_with(ending) => {
+                return std::future::pending().await;
             }
             Fault::DeletedBefore(ending) if location.as_ref().ends_with(ending) => {
                 self.inner.delete(location).await?;

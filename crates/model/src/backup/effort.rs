@@ -24,10 +24,10 @@ pub struct PartRules {
     pub max_count: u64,
 }
 
-/// A limit that nothing fits into.
+/// A limit that nothing fits into, of a backup or a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} MiB of memory are too little: the least that this backup needs is {} MiB",
+    "{} MiB of memory are too little: the least that is needed here is {} MiB",
     limit_bytes / MIB,
     least_bytes.div_ceil(MIB)
 )]

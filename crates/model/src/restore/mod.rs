@@ -1,8 +1,10 @@
-//! Restoring: what is wanted, which backup serves it, and what the restore will do.
+//! Restoring: what is wanted, which backup serves it, and what the restore will do with how much
+//! memory.
 //!
 //! Reading archives and writing files is `engine::restore`'s part; here are the choices.
 
 pub mod choose;
+pub mod effort;
 pub mod plan;
 pub mod tablespaces;
 pub mod target;

@@ -5,12 +5,15 @@
 //! every directory it would write into is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::backup::effort::TooLittleMemory;
 use crate::backup::id::BackupId;
 use crate::backup::{BackupInfo, BackupStatus, Tablespace};
 use crate::cloud::{ArchiveName, ArchiveSet};
 use crate::codec::Codec;
+use crate::restore::effort::{Effort, Work, fit};
 use crate::restore::tablespaces::{BadTablespaceMapping, TablespaceMapping, relocate};
 use crate::wal::lsn::Lsn;
 
@@ -22,6 +25,10 @@ pub struct RestoreRequest {
     pub destination: PathBuf,
     /// Tablespaces that go elsewhere than where they were.
     pub tablespaces: Vec<TablespaceMapping>,
+    /// How many archives to fetch and unpack at the same time, at most.
+    pub jobs: NonZeroUsize,
+    /// The most memory that may be used, in bytes.
+    pub max_memory_bytes: Option<u64>,
 }
 
 /// An object under the backup's key.
@@ -67,6 +74,7 @@ pub struct RestorePlan {
     pub begin_lsn: Option<Lsn>,
     pub destination: PathBuf,
     pub extractions: Vec<Extraction>,
+    pub effort: Effort,
     pub links: Vec<TablespaceLink>,
     /// The sum of the objects' sizes.
     pub download_bytes: u64,
@@ -91,6 +99,19 @@ pub enum CannotRestore {
     NotAbsolute(PathBuf),
     #[error("{inner} lies inside {outer}: each tablespace needs a place of its own")]
     Nested { inner: PathBuf, outer: PathBuf },
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
+}
+
+impl RestorePlan {
+    /// What there is to unpack.
+    pub fn work(&self) -> Work {
+        work(&self.extractions)
+    }
+}
+
+fn work(extractions: &[Extraction]) -> Work {
+    Work::of(extractions.iter().map(|extraction| extraction.codec))
 }
 
 /// The directories a restore would write into: the destination first, then the tablespaces.
@@ -143,11 +164,14 @@ pub fn plan_restore(
         .iter()
         .map(|extraction| extraction.size_bytes)
         .sum();
+    let limit = request.max_memory_bytes;
+    let effort = fit(request.jobs.get(), work(&extractions), limit)?;
     Ok(RestorePlan {
         backup: request.backup,
         begin_lsn: info.begin_xlog,
         destination: request.destination.clone(),
         extractions,
+        effort,
         links,
         download_bytes,
     })
@@ -252,6 +276,8 @@ mod tests {
             backup: "20261121T081044".parse().unwrap(),
             destination: PathBuf::from("/new/data"),
             tablespaces: Vec::new(),
+            jobs: NonZeroUsize::new(8).unwrap(),
+            max_memory_bytes: None,
         }
     }
 
@@ -308,6 +334,26 @@ mod tests {
                 "{files:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_limit_of_memory_makes_jobs_fewer_or_refuses_the_restore() {
+        let many: Vec<_> = (1..20).map(|n| format!("data_{n:04}.tar.zst")).collect();
+        let mut files = objects(&["16384.tar", "data.tar.zst"]);
+        files.extend(objects(
+            &many.iter().map(String::as_str).collect::<Vec<_>>(),
+        ));
+        let jobs = |limit_mib: Option<u64>| {
+            let request = RestoreRequest {
+                max_memory_bytes: limit_mib.map(|mib| mib << 20),
+                ..request()
+            };
+            let plan = plan_restore(&request, &info(), &files, &BTreeMap::new());
+            plan.map(|plan| plan.effort.jobs)
+        };
+        assert_eq!((jobs(None), jobs(Some(1000))), (Ok(8), Ok(8)));
+        assert_eq!(jobs(Some(64)), Ok(2));
+        assert!(matches!(jobs(Some(16)), Err(CannotRestore::Memory(_))));
     }
 
     #[test]
