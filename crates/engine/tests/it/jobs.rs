@@ -26,9 +26,10 @@ use crate::stores::{Fault, FaultyStore, bucket};
 const ID: &str = "20261121T081044";
 /// Where the first archive goes that is made, and the one that stays open for the tail.
 const FIRST: &str = "/data_0001.tar";
-const LAST: &str = "/data_0004.tar";
+const LAST: &str = "/data_0005.tar";
 
-/// A backup of three files that make an archive each, between two archives of little ones.
+/// A backup of three files that make an archive each, between archives of little ones, and of a
+/// last file that a part of is sent before its archive has got the tail.
 fn taken(directory: &Path) -> TakenBackup {
     let data = directory.join("data");
     for folder in ["base/5", "global"] {
@@ -37,6 +38,7 @@ fn taken(directory: &Path) -> TakenBackup {
     for file in ["base/5/1", "base/5/2", "base/5/3"] {
         fs::write(data.join(file), vec![3; 2 << 20]).unwrap();
     }
+    fs::write(data.join("global/1"), vec![3; 8 << 20]).unwrap();
     fs::write(data.join("PG_VERSION"), "15\n").unwrap();
     fs::write(data.join("global/pg_control"), control()).unwrap();
     let label = "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n\
@@ -127,8 +129,8 @@ async fn every_archive_is_there_when_the_backup_is() {
     for jobs in [1, 2, 5] {
         let sent = send(Fault::None, jobs, LONG).await;
         sent.outcome.as_ref().unwrap();
-        assert_eq!(sent.calls("upload"), 5, "{:?}", sent.keys);
-        assert_eq!(sent.keys.len(), 6, "{:?}", sent.keys);
+        assert_eq!(sent.calls("upload"), 6, "{:?}", sent.keys);
+        assert_eq!(sent.keys.len(), 7, "{:?}", sent.keys);
     }
 }
 
@@ -155,4 +157,19 @@ async fn the_next_archive_is_begun_before_the_store_has_confirmed_one() {
         panic!("{:?}", sent.keys)
     };
     assert!(only.ends_with("/data_0002.tar"), "{only}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_is_refused_while_it_waits_for_the_tail_fails_the_backup_at_once() {
+    // The tail does not come before the other job has ended, which it never does by itself.
+    let fault = Fault::SilentCompleteAndPartOf {
+        silent: FIRST,
+        refused: LAST,
+    };
+    let sent = send(fault, 2, LONG).await;
+    let error = sent.error();
+    let told = error.contains(LAST) && error.contains("on purpose");
+    assert!(told, "{error}");
+    assert!(!sent.keys.iter().any(|key| key.ends_with("backup.info")));
+    assert!(!sent.keys.iter().any(|key| key.ends_with(LAST)));
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::store::Bucket;
@@ -32,6 +33,12 @@ pub enum Fault {
     CompleteOf(&'static str),
     /// The same, but it is never answered.
     SilentCompleteOf(&'static str),
+    /// The completion of an upload whose key ends like this is never answered; every part of
+    /// another one is refused, a moment later than it was sent.
+    SilentCompleteAndPartOf {
+        silent: &'static str,
+        refused: &'static str,
+    },
     /// Every plain write.
     Put,
     /// Every write and deletion after so many of them; a deletion counts for each object.
@@ -47,6 +54,9 @@ pub enum Fault {
     /// Every read ends one byte early.
     ShortAnswers,
 }
+
+/// Until a refusal comes, what needs no answer is done.
+const A_MOMENT: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub struct FaultyStore {
@@ -240,7 +250,15 @@ impl MultipartUpload for FaultyUpload {
         if self.fault == Fault::SilentPart {
             return Box::pin(std::future::pending());
         }
-        self.inner.put_part(data)
+        match self.fault {
+            Fault::SilentCompleteAndPartOf { refused, .. } if self.key.ends_with(refused) => {
+                Box::pin(async {
+                    tokio::time::sleep(A_MOMENT).await;
+                    broken()
+                })
+            }
+            _ => self.inner.put_part(data),
+        }
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
@@ -248,7 +266,10 @@ impl MultipartUpload for FaultyUpload {
             Fault::Complete => broken(),
             Fault::SilentComplete => std::future::pending().await,
             Fault::CompleteOf(ending) if self.key.ends_with(ending) => broken(),
-            Fault::SilentCompleteOf(ending) if self.key.ends_with(ending) => {
+            Fault::SilentCompleteOf(ending)
+            | Fault::SilentCompleteAndPartOf { silent: ending, .. }
+                if self.key.ends_with(ending) =>
+            {
                 std::future::pending().await
             }
             _ => self.inner.complete().await,
