@@ -436,6 +436,8 @@ impl CloudCommand for Args {
 
 #[cfg(test)]
 mod tests {
+    use model::backup::effort::{self, PartRules};
+
     use super::*;
     use crate::cloud::parse_words;
 
@@ -452,6 +454,42 @@ mod tests {
         assert_eq!(request.keepalive, Some(Duration::from_secs(60)));
         assert_eq!(request.on_damage, OnDamage::Warn);
         assert_eq!(request.name, None);
+    }
+
+    #[test]
+    fn the_help_says_what_the_effort_takes() {
+        let s3 = PartRules {
+            min_bytes: 5 << 20,
+            max_count: 10_000,
+        };
+        let usual = effort::fit(1, Codec::None, (0, s3), None).unwrap();
+        let mib = |jobs, part_mib: u64, codec| {
+            let part_bytes = part_mib << 20;
+            let effort = effort::Effort {
+                jobs,
+                part_bytes,
+                ..usual
+            };
+            effort.peak_bytes(codec) >> 20
+        };
+        let (base, job) = (mib(0, 0, Codec::None), mib(1, 0, Codec::None));
+        let parts = mib(1, 1, Codec::None) - job;
+        let tables = |codec| mib(1, 0, codec) - job;
+        let [gzip, lz4, snappy] = [Codec::Gzip, Codec::Lz4, Codec::Snappy].map(tables);
+        assert_eq!((parts, gzip, gzip), (3, lz4, snappy));
+        let told = format!(
+            "Memory: {base} MiB, and for each job {} MiB, three parts of an archive, and the \
+             codec's tables. Parts are of {} MiB, or",
+            job - base,
+            usual.part_bytes >> 20,
+        );
+        assert!(AFTER_HELP.contains(&told), "{told}");
+        let told = format!(
+            "tables take {gzip} MiB with gzip, LZ4 and snappy, {} with Zstandard, {} with bzip2.",
+            tables(Codec::Zstd),
+            tables(Codec::Bzip2),
+        );
+        assert!(AFTER_HELP.contains(&told), "{told}");
     }
 
     #[test]
