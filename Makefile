@@ -3,7 +3,7 @@
 # Test targets that need no set-up, besides the unit tests in every crate.
 UNIT_TARGETS := tidy
 
-.PHONY: help demo test test-unit setup check bench
+.PHONY: help demo test test-unit setup check bench bench-setup bench-build
 
 help:
 	@echo 'make demo       set up a PostgreSQL, build, and show a backup and a restore on real data'
@@ -18,10 +18,17 @@ demo:
 	cargo build --release --package cli
 	scripts/demo
 
+# Most of the set-up is waiting for downloads, while the processor can build.
 bench:
-	scripts/setup bench
-	cargo build --profile dist --package cli --bin barman --example limits
+	scripts/setup build
+	$(MAKE) --jobs=2 bench-setup bench-build
 	scripts/bench
+
+bench-setup:
+	scripts/setup bench
+
+bench-build:
+	cargo build --profile dist --package cli --bin barman --example limits
 
 setup:
 	scripts/setup test

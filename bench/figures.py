@@ -54,7 +54,7 @@ def stages_together(summaries, case, cores):
 
     The CPU of each stage was measured alone, the store's for the same objects included. No
     arrangement of them ends before their sum divided by the cores, nor before the slowest of those
-    that the network carries.
+    that the network carries, nor before the largest file is through one codec.
     """
     alone = summaries[case]
     if "upload alone" in alone:
@@ -71,7 +71,8 @@ def backup_together(alone, cores):
         return None
     read, check, upload = (alone[name] for name in names)
     cpu = check.median("cpu") - read.median("cpu") + with_store(upload) + codec(alone)
-    return max(cpu / cores, upload.median("wall"))
+    largest = alone["largest file"].median("wall") if "largest file" in alone else 0
+    return max(cpu / cores, upload.median("wall"), largest)
 
 
 def restore_together(alone, copied, cores):

@@ -35,6 +35,9 @@ def backup(bench, case):
     for stage in stages:
         name = "codec alone" if stage == case.codec else f"{stage} alone"
         turns[name] = lambda stage=stage: bench.take(Work([bench.limits.stage(stage, server)]))
+    if case.codec != "none":
+        turns["largest file"] = lambda: bench.take(
+            Work([bench.limits.largest(case.codec, server)]))
     turns["upload alone"] = lambda: upload(bench, case)
     return turns
 

@@ -23,6 +23,7 @@ QUOTED = ["backup-none", "backup-zstd", "backup-lz4", "backup-gzip", "backup-mix
 README_MARKS = ("<!-- ratios of docs/benchmarks.md -->\n", "<!-- end of ratios -->")
 # Above this share of the machine, others were in the way.
 MOST_OTHERS = 0.15
+BEYOND = "beyond the machine"
 TOOLS = ["barman-rs", "Python Barman", "pgBackRest"]
 
 
@@ -136,11 +137,18 @@ def compression(results, name):
 
 def targets_table(results, summaries, cores):
     judged = judge(summaries, cores)
-    reached = sum(target.reached for target in judged)
     rows = [[results["cases"][target.case]["title"], target.what, target.wanted, target.found,
-             "reached" if target.reached else "**missed**"] for target in judged]
-    return (f"{reached} of {len(judged)} reached.\n\n"
+             verdict(target)] for target in judged]
+    beyond = sum(verdict(target) == BEYOND for target in judged)
+    return (f"{sum(target.reached for target in judged)} of {len(judged)} reached"
+            + (f", {beyond} beyond the machine.\n\n" if beyond else ".\n\n")
             + table(["case", "figure", "wanted", "found", ""], rows))
+
+
+def verdict(target):
+    if target.reached:
+        return "reached"
+    return "**missed**" if target.possible else BEYOND
 
 
 def case_sections(results, summaries):

@@ -61,6 +61,8 @@ class Figures(unittest.TestCase):
         summaries = summarise(sample())
         self.assertAlmostEqual(stages_together(summaries, "backup-zstd", 2), 1.2)
         self.assertAlmostEqual(stages_together(summaries, "backup-zstd", 48), 0.5)
+        summaries = summarise([*sample(), figure("backup-zstd", "largest file", 0.9, 0.9)])
+        self.assertAlmostEqual(stages_together(summaries, "backup-zstd", 48), 0.9)
 
     def test_a_restore_takes_download_codec_and_copy_on_all_cores_or_the_download(self):
         # 1.0 + 0.5 downloading, 1.5 decompressing, 2.0 copying: 5 CPU seconds.
@@ -109,6 +111,15 @@ class Targets(unittest.TestCase):
         target = self.judged["backup-zstd", "wall, pgBackRest / ours"]
         self.assertEqual((target.found, target.reached), ("0.95", False))
         self.assertFalse(self.judged["backup-zstd", "wall, all stages / ours"].reached)
+
+    def test_what_no_tool_could_reach_is_beyond_the_machine(self):
+        # Both cores need 2.5 s for a restore: a copy of 2 s is out of reach, one of 2.2 s is not.
+        for copied, possible in [(2.0, False), (2.2, True)]:
+            judged = judge(summarise([figure("restore-none", "barman-rs", 2.7, 3.0),
+                                      figure("restore-none", "download alone", 1.2, 2.5),
+                                      figure("copy", "copy by two writers", copied, 2.0)]), 2)
+            target = next(target for target in judged if "copy" in target.what)
+            self.assertEqual((target.reached, target.possible), (False, possible))
 
     def test_start_up_and_memory_are_absolute(self):
         self.assertEqual(self.judged["start-up", "CPU of one start"].found, "5.0 ms")

@@ -76,13 +76,17 @@ MOST_MEMORY = 96
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """A target's words, what was wanted and found, and whether that is enough."""
+    """A target's words, what was wanted and found, and whether that is enough.
+
+    `possible`: the limits of the machine, measured in the same run, would have let it be reached.
+    """
 
     case: str
     what: str
     wanted: str
     found: str
     reached: bool
+    possible: bool = True
 
 
 def judge(summaries, cores):
@@ -99,7 +103,13 @@ def judge_ratio(target, summaries, cores):
     found = ratio(other, ours.median(target.quantity))
     return Judged(target.case, f"{target.quantity}, {target.against} / ours",
                   f"≥ {target.at_least:g}", shown(found, target.at_least),
-                  found >= target.at_least)
+                  found >= target.at_least, is_possible(target, other, summaries, cores))
+
+
+def is_possible(target, other, summaries, cores):
+    """Whether a tool would reach it that takes no longer than all stages together."""
+    limit = stages_together(summaries, target.case, cores)
+    return target.quantity != "wall" or limit is None or ratio(other, limit) >= target.at_least
 
 
 def shown(found, wanted):

@@ -254,6 +254,9 @@ class Limits:
     def stage(self, name, server):
         return [self.program, name, *server.folders_to_read()]
 
+    def largest(self, codec, server):
+        return [self.program, "largest", codec, *server.folders_to_read()]
+
     def upload(self, bucket, folder):
         return [self.program, "upload", f"s3://{bucket}/limit", folder]
 

@@ -54,6 +54,14 @@ pub struct Shared {
     pub stages: Arc<Stages>,
 }
 
+impl Shared {
+    /// Where the files of an archive lie.
+    pub fn set_of(&self, archive: &PlannedArchive) -> &SourceSet {
+        let set = self.sets.iter().find(|set| set.set == archive.name.set);
+        set.expect("the plan was made from these sets")
+    }
+}
+
 /// A small member that is added after all files.
 pub struct TailMember {
     pub path: String,
@@ -113,8 +121,7 @@ pub fn write_archive(
         path: name(),
         source,
     };
-    let set = shared.sets.iter().find(|set| set.set == plan.name.set);
-    let set = set.expect("the plan was made from these sets");
+    let set = shared.set_of(plan);
     let cut = sink.cut_flag();
     let encoder = Encoder::create(shared.codec, None, sink).map_err(whole)?;
     let tar = TarWriter::new(Timed::new(encoder, Stage::Pack, &shared.stages));

@@ -76,7 +76,7 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
         check_from,
     };
     let shared = Arc::new(gather(contents, request.codec, world).await?);
-    let mut jobs = start_jobs(&request.rules, world, &shared, record.id)?;
+    let mut jobs = start_jobs(&request.rules, world, &shared, record.id).await?;
     let heartbeat = request.keepalive.map(|period| Heartbeat {
         session: &mut *session,
         period,

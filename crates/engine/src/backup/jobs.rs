@@ -12,11 +12,12 @@ use model::backup::effort::{Effort, PartRules, archive_bytes};
 use model::backup::id::BackupId;
 use model::backup::plan::{CuttingRules, PlannedArchive, SetToCut, plan_archives};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::archive::{Shared, SourceSet, Tail, TailSlot};
 use super::job::{Job, Seconds};
 use super::request::Rules;
+use super::sample::slowest_first;
 use super::session::Session;
 use super::tail::spool_failed;
 use super::{BackupError, World, cancellable};
@@ -45,13 +46,13 @@ impl Jobs {
 ///
 /// # Errors
 /// When not even one job fits into the memory that is allowed, or the list of files cannot be read.
-pub fn start_jobs(
+pub async fn start_jobs(
     rules: &Rules,
     world: &World,
     shared: &Arc<Shared>,
     id: BackupId,
 ) -> Result<Jobs, BackupError> {
-    let (effort, plan) = plan(rules, shared, &world.bucket)?;
+    let (effort, plan) = planned(rules, world, shared).await?;
     let (files_done_sender, files_done) = oneshot::channel();
     let (tail, tail_receiver) = oneshot::channel();
     let slot = TailSlot {
@@ -83,6 +84,25 @@ pub fn start_jobs(
         files_done,
         tail: Some(tail),
     })
+}
+
+/// Plans on a thread of its own: samples are read and packed.
+async fn planned(
+    rules: &Rules,
+    world: &World,
+    shared: &Arc<Shared>,
+) -> Result<(Effort, Vec<PlannedArchive>), BackupError> {
+    let (rules, bucket) = (*rules, world.bucket.clone());
+    let shared = Arc::clone(shared);
+    let planning = spawn_blocking(move || {
+        let (effort, mut plan) = plan(&rules, &shared, &bucket)?;
+        if effort.jobs > 1 {
+            slowest_first(&shared, &mut plan).map_err(spool_failed)?;
+        }
+        Ok((effort, plan))
+    });
+    let planned = cancellable(world, planning).await?;
+    planned.map_err(|error| BackupError::Worker(error.to_string()))?
 }
 
 /// Which archives are made, and how many at a time.

@@ -17,6 +17,7 @@ mod manifest;
 mod names;
 mod record;
 mod request;
+mod sample;
 mod session;
 mod source;
 mod tail;

@@ -60,7 +60,7 @@ pub async fn send_taken(
     step(world, &format!("sending backup {}", taken.id));
     let contents = taken.contents(&info)?;
     let shared = Arc::new(gather(contents, codec, world).await?);
-    let mut jobs = start_jobs(rules, world, &shared, taken.id)?;
+    let mut jobs = start_jobs(rules, world, &shared, taken.id).await?;
     let files = wait_for_files(world, &mut jobs, None).await;
     match files.and_then(|()| taken.tail(&info, &shared)) {
         Ok(tail) => jobs.send(tail),

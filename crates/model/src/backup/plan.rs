@@ -6,6 +6,7 @@
 //! directory is the last of the plan, since it stays open for `pg_control`, `backup_label` and
 //! `backup_manifest`.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::cloud::{ArchiveName, ArchiveSet};
@@ -92,10 +93,18 @@ where
     for set in tablespaces.into_iter().chain(data) {
         archives.extend(cutter.cut(set)?);
     }
-    if let Some((_, others)) = archives.split_last_mut() {
-        others.sort_by_key(|archive| std::cmp::Reverse(archive.size_bytes));
-    }
+    longest_first(&mut archives, |archive| archive.size_bytes);
     Ok(archives)
+}
+
+/// Puts archives that take longer before others, except the last one, which stays the last.
+pub fn longest_first<T: Ord>(
+    archives: &mut [PlannedArchive],
+    mut time: impl FnMut(&PlannedArchive) -> T,
+) {
+    if let Some((_, others)) = archives.split_last_mut() {
+        others.sort_by_cached_key(|archive| Reverse(time(archive)));
+    }
 }
 
 /// What a file adds to an archive.
@@ -237,6 +246,20 @@ mod tests {
             .collect();
         assert_eq!(sizes, [300, 200, 100, 0, 70]);
         assert_eq!(plan.last().map(|archive| archive.name.number), Some(4));
+    }
+
+    #[test]
+    fn an_archive_that_takes_longer_than_its_size_tells_can_be_put_first() {
+        let sizes = vec![100 * MIB, 300 * MIB, 200 * MIB, 70 * MIB];
+        let mut plan = planned(&[(ArchiveSet::Data, sizes)], rules(2));
+        let slow = |archive: &PlannedArchive| match archive.name.number {
+            0 => 4 * archive.size_bytes,
+            3 => u64::MAX,
+            _ => archive.size_bytes,
+        };
+        longest_first(&mut plan, slow);
+        let numbers: Vec<_> = plan.iter().map(|archive| archive.name.number).collect();
+        assert_eq!(numbers, [0, 1, 2, 3]);
     }
 
     #[test]
