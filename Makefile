@@ -20,7 +20,7 @@ demo:
 
 # Most of the set-up is waiting for downloads, while the processor can build.
 bench:
-	scripts/setup build
+	scripts/setup packages
 	$(MAKE) --jobs=2 bench-setup bench-build
 	scripts/bench
 

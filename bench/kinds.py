@@ -82,6 +82,7 @@ def restore(bench, case):
     turns["download alone"] = lambda: download(bench, case)
     if case.codec != "none":
         turns["codec alone"] = lambda: unpack(bench, case)
+    turns["write alone"] = lambda: write(bench, case)
     return turns
 
 
@@ -89,6 +90,14 @@ def download(bench, case):
     """The objects of our backup, fetched by a program that does nothing else."""
     bucket = kept(bench, case, bench.tools["barman-rs"]).bucket
     return bench.take(Work([bench.limits.download(bucket)], bench.store.environment()))
+
+
+def write(bench, case):
+    """Files of the same sizes, filled with nothing in particular."""
+    target = bench.place.another("written")
+    figures = bench.take(Work([bench.limits.write(bench.server(case.data), target)]))
+    empty(target)
+    return figures
 
 
 def unpack(bench, case):

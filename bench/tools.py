@@ -266,6 +266,9 @@ class Limits:
     def unpack(self, codec, folder):
         return [self.program, "un" + codec, folder]
 
+    def write(self, server, target):
+        return [self.program, "write", target, *server.folders_to_read()]
+
     def take_objects(self, bucket):
         """Copies the objects of a bucket into a folder."""
         folder = self.place.fresh("objects")

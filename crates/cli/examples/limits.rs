@@ -1,6 +1,6 @@
 //! What the machine can do at most, one stage at a time, for `make bench`: no backup and no
-//! restore, only the reading, checking, compressing and uploading of one, or the downloading and
-//! decompressing of the other, each alone on all that it can use.
+//! restore, only the reading, checking, compressing and uploading of one, or the downloading,
+//! decompressing and writing of the other, each alone on all that it can use.
 //!
 //! The codecs, the page check and the store's client are the program's own, so that a limit moves
 //! with them; what lies between them in the program (tar, queues, order) is missing here on
@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -22,10 +22,11 @@ use model::codec::Codec;
 use model::page::{PAGE_SIZE, check_page};
 use model::wal::lsn::Lsn;
 use object_store::ObjectStoreExt;
+use rustix::fs::OFlags;
 
 const USAGE: &str = "limits read|check|gzip|zstd|lz4|unzstd FOLDER... | \
-                     limits largest gzip|zstd|lz4 FOLDER... | limits upload URL FOLDER | \
-                     limits download URL";
+                     limits largest gzip|zstd|lz4 FOLDER... | limits write TARGET FOLDER... | \
+                     limits upload URL FOLDER | limits download URL";
 
 /// What is read at once, and a part of an upload.
 const BLOCK: usize = 1024 * 1024;
@@ -51,6 +52,9 @@ fn main() {
                 panic!("{USAGE}")
             };
             pack_largest(codec, files_below(folders));
+        }
+        ["write", target, folders @ ..] if !folders.is_empty() => {
+            write(Path::new(target), files_below(folders));
         }
         [stage, folders @ ..] if !folders.is_empty() => {
             let Some(work) = stage_named(stage) else {
@@ -194,6 +198,41 @@ fn checked(block: &[u8], sum: u32) -> u32 {
         std::hint::black_box(check_page(page, 0, Lsn::new(u64::MAX)));
     }
     crc32c::crc32c_append(sum, block)
+}
+
+/// Smaller files go through the page cache: one request of so little gains nothing past it.
+const SMALLEST_DIRECT: u64 = BLOCK as u64;
+/// What a disk can ask of the memory that is written from, and of positions.
+const ALIGNMENT: usize = 4096;
+
+/// Writes as many files of the same sizes, large ones past the page cache.
+fn write(target: &Path, files: Vec<(PathBuf, u64)>) {
+    let mut sizes: Vec<_> = files.into_iter().map(|(_, length)| length).collect();
+    sizes.sort_unstable();
+    on_all_cores(sizes.into_iter().enumerate().collect(), &|| {
+        let memory = vec![1; BLOCK + ALIGNMENT];
+        let first = memory.as_ptr().align_offset(ALIGNMENT);
+        let target = target.to_path_buf();
+        Box::new(move |(number, length)| {
+            let block = &memory[first..first + BLOCK];
+            let path = target.join(number.to_string());
+            let mut options = File::options();
+            options.write(true).create_new(true);
+            if length >= SMALLEST_DIRECT {
+                options.custom_flags(OFlags::DIRECT.bits().cast_signed());
+            }
+            let file = options.open(path).unwrap();
+            for from in (0..length).step_by(BLOCK) {
+                let wanted = (length - from).min(BLOCK as u64) as usize;
+                let wanted = match length >= SMALLEST_DIRECT {
+                    true => wanted.next_multiple_of(ALIGNMENT),
+                    false => wanted,
+                };
+                file.write_all_at(&block[..wanted], from).unwrap();
+            }
+            file.set_len(length).unwrap();
+        })
+    });
 }
 
 /// Uploads the files below a folder, largest first, in parts that go side by side.

@@ -166,7 +166,7 @@ barman-cloud-wal-archive). It is listed as DONE only when everything is in the o
 WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, until a later backup \
 finds that it has.
 
-Memory: 16 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
+Memory: 20 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
 are of 7 MiB, or on S3 and Google of a 9400th of an archive above 64 GB; tables take 1 MiB with \
 gzip, LZ4 and snappy, 5 with Zstandard, 8 with bzip2. However many files there are, their list \
 lies in the directory for temporary files (TMPDIR): some 170 bytes each. --max-memory makes parts \

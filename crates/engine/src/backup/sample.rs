@@ -19,10 +19,10 @@ use crate::codec::Encoder;
 
 /// With more archives, each is so small a part of the whole that its place matters little.
 const MOST_ARCHIVES: usize = 16;
-/// Samples of an archive, at the same distance from each other.
+/// Samples of an archive, at the same distance from each other: a few thousandths of it, since
+/// nothing else goes on meanwhile.
 const SAMPLES: u64 = 4;
-/// Large enough that setting up the codec does not count.
-const SAMPLE_BYTES: usize = 256 * 1024;
+const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// Puts archives first that will take the codec long.
 ///
@@ -32,10 +32,15 @@ pub fn slowest_first(shared: &Shared, plan: &mut [PlannedArchive]) -> io::Result
     if shared.codec == Codec::None || plan.len() > MOST_ARCHIVES {
         return Ok(());
     }
+    // Whoever archives with a codec that cannot be set up says so.
+    let Ok(mut trial) = Trial::begin(shared.codec) else {
+        return Ok(());
+    };
     let mut listed = Ok(());
     longest_first(plan, |archive| {
-        let time = nanoseconds(shared.set_of(archive), archive, shared.codec);
-        time.unwrap_or_else(|error| {
+        let set = shared.set_of(archive);
+        let cost = cost(set, archive, |sample| trial.nanoseconds(sample));
+        cost.unwrap_or_else(|error| {
             listed = Err(error);
             0
         })
@@ -43,24 +48,45 @@ pub fn slowest_first(shared: &Shared, plan: &mut [PlannedArchive]) -> io::Result
     listed
 }
 
-/// Nanoseconds of the processor that the codec will take for the whole archive.
-fn nanoseconds(set: &SourceSet, archive: &PlannedArchive, codec: Codec) -> io::Result<u64> {
+/// What the whole archive will cost when a sample of it costs `of_sample`; nothing where there is
+/// no sample.
+fn cost(
+    set: &SourceSet,
+    archive: &PlannedArchive,
+    mut of_sample: impl FnMut(&[u8]) -> u64,
+) -> io::Result<u64> {
     let mut block = vec![0; SAMPLE_BYTES];
-    let begun = processor_time();
-    let Ok(mut encoder) = Encoder::create(codec, None, io::sink()) else {
-        return Ok(0);
-    };
-    let mut taken_bytes: u64 = 0;
+    let (mut taken_bytes, mut cost) = (0, 0);
     each_sample(set, archive, |file, offset| {
         let count = file.read_at(&mut block, offset).unwrap_or(0);
-        if encoder.write_all(&block[..count]).is_ok() {
-            taken_bytes += count as u64;
+        if count > 0 {
+            cost += u128::from(of_sample(&block[..count]));
+            taken_bytes += count as u128;
         }
     })?;
-    drop(encoder.finish());
-    let spent = processor_time().saturating_sub(begun);
-    let whole = u128::from(spent) * u128::from(archive.size_bytes);
-    Ok(u64::try_from(whole / u128::from(taken_bytes.max(1))).unwrap_or(u64::MAX))
+    let whole = (cost * u128::from(archive.size_bytes)).checked_div(taken_bytes);
+    Ok(u64::try_from(whole.unwrap_or(0)).unwrap_or(u64::MAX))
+}
+
+/// A codec that packs samples and forgets them.
+struct Trial(Encoder<io::Sink>);
+
+impl Trial {
+    fn begin(codec: Codec) -> io::Result<Trial> {
+        let mut trial = Trial(Encoder::create(codec, None, io::sink())?);
+        // The first use touches the codec's tables, which takes longer than a sample.
+        trial.nanoseconds(&[0; SAMPLE_BYTES]);
+        Ok(trial)
+    }
+
+    /// What packing the sample takes of the processor.
+    fn nanoseconds(&mut self, sample: &[u8]) -> u64 {
+        let begun = processor_time();
+        let packed = self.0.write_all(sample).and_then(|()| self.0.flush());
+        // Nothing but memory is written to.
+        drop(packed);
+        processor_time().saturating_sub(begun)
+    }
 }
 
 /// Calls `take` with the files of the archive that have a sample, and where in them it begins.
@@ -157,23 +183,35 @@ mod tests {
     }
 
     #[test]
-    fn what_the_codec_works_hard_for_takes_longer_than_more_that_is_easy() {
-        // Hexadecimal digits without a pattern, which a codec must search through.
-        let mut state = 1_u32;
-        let mut digit = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            b"0123456789abcdef"[(state >> 28) as usize]
-        };
-        let hard = (0..2 * MIB).map(|_| digit()).collect();
+    fn an_archive_costs_as_much_per_byte_as_its_samples_do() {
+        let hard = vec![7; 2 * MIB];
         let (_hard, hard) = tablespace(&[("1", hard)]);
-        let (_easy, easy) = tablespace(&[("1", vec![0; 4 * MIB])]);
-        let time = |set| nanoseconds(set, &whole(set), Codec::Gzip).unwrap();
-        assert!(time(&hard) > time(&easy));
+        // Many small files: samples end where they do.
+        let names: Vec<_> = (0..512).map(|number| number.to_string()).collect();
+        let easy: Vec<_> = names.iter().map(|name| (&**name, vec![0; 8192])).collect();
+        let (_easy, easy) = tablespace(&easy);
+        let units = |sample: &[u8]| match sample[0] {
+            7 => 3 * sample.len() as u64,
+            _ => sample.len() as u64,
+        };
+        let of = |set| cost(set, &whole(set), units).unwrap();
+        assert_eq!([of(&hard), of(&easy)], [6 * MIB as u64, 4 * MIB as u64]);
     }
 
     #[test]
-    fn an_archive_without_content_takes_no_time() {
-        let (_directory, set) = tablespace(&[]);
-        assert_eq!(nanoseconds(&set, &whole(&set), Codec::Gzip).unwrap(), 0);
+    fn an_archive_without_a_sample_costs_nothing() {
+        let (_empty, empty) = tablespace(&[]);
+        assert_eq!(cost(&empty, &whole(&empty), |_| 1).unwrap(), 0);
+        let (vanished, gone) = tablespace(&[("1", vec![0; MIB])]);
+        fs::remove_file(vanished.path().join("PG_15_202209061/5/1")).unwrap();
+        assert_eq!(cost(&gone, &whole(&gone), |_| 1).unwrap(), 0);
+    }
+
+    #[test]
+    fn every_codec_packs_samples() {
+        for codec in Codec::ALL.into_iter().filter(|codec| *codec != Codec::None) {
+            let mut trial = Trial::begin(codec).unwrap();
+            assert!(trial.nanoseconds(&[1; SAMPLE_BYTES]) > 0, "{codec:?}");
+        }
     }
 }

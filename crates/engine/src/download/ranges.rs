@@ -16,8 +16,10 @@ use super::{Download, Incoming, Sender, Source, Watch, open_download, stopped};
 use crate::stages::Stage;
 use crate::store::{Bucket, StoreError};
 
-/// Bytes of a range: so many that a request more costs nothing.
-const RANGE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a range. Each request costs the store: with half of this, SeaweedFS took a tenth more
+/// of the processor. But of the next range only some megabytes come while this one is read: the
+/// larger they are, the less two connections are ahead of one.
+const RANGE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The ranges of an object, in order.
 pub struct Ranges {

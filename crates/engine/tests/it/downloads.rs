@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use crate::stores::{Fault, bucket, bucket_on};
 
 /// Two ranges and a half.
-const LARGE: usize = 40 * 1024 * 1024;
+const LARGE: usize = 80 << 20;
 
 fn content(size: usize) -> Vec<u8> {
     (0..size / 4)

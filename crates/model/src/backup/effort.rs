@@ -37,8 +37,9 @@ pub struct TooLittleMemory {
 }
 
 const MIB: u64 = 1024 * 1024;
-/// The program itself, its connections, and the list of some ten thousand files.
-const BASE_BYTES: u64 = 16 * MIB;
+/// The program itself, its connections, the list of some ten thousand files, and what the allocator
+/// keeps of what was given back.
+const BASE_BYTES: u64 = 20 * MIB;
 /// What a job has besides parts and codec: the block that it reads, and its connections' buffers.
 const JOB_BYTES: u64 = 2 * MIB;
 /// Parts of an upload beside those on the wire: one is being filled.
@@ -94,10 +95,15 @@ pub fn fit(
     (largest_archive_bytes, rules): (u64, PartRules),
     limit_bytes: Option<u64>,
 ) -> Result<Effort, TooLittleMemory> {
-    let effort = |jobs, parts_in_flight, usual_bytes| Effort {
-        jobs,
-        parts_in_flight,
-        part_bytes: part_bytes(usual_bytes, largest_archive_bytes, rules),
+    let effort = |jobs, parts_in_flight, usual_bytes| {
+        let part_bytes = part_bytes(usual_bytes, largest_archive_bytes, rules);
+        // Parts so large that a file of some hundred gigabytes needs them go one at a time.
+        let is_enlarged = part_bytes > self::part_bytes(usual_bytes, 0, rules);
+        Effort {
+            jobs,
+            parts_in_flight: if is_enlarged { 1 } else { parts_in_flight },
+            part_bytes,
+        }
     };
     let usual = effort(jobs, USUAL_PARTS_IN_FLIGHT, USUAL_PART_BYTES);
     let Some(limit_bytes) = limit_bytes else {
@@ -173,7 +179,7 @@ mod tests {
     fn what_is_too_little_names_what_is_enough() {
         let error = fit(4, Codec::Zstd, (0, S3), Some(32 * MIB)).unwrap_err();
         assert!(fit(4, Codec::Zstd, (0, S3), Some(error.least_bytes)).is_ok());
-        assert!(error.to_string().contains("33 MiB"), "{error}");
+        assert!(error.to_string().contains("37 MiB"), "{error}");
     }
 
     #[test]
