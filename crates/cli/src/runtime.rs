@@ -1,9 +1,9 @@
 //! The runtime that a command's network work runs on, and the signals that stop it.
 //!
 //! Built only by a command that is about to use the network: a wrong command line, a help text or
-//! a refusal costs no thread. SIGTERM, SIGINT and SIGHUP ask the work to stop and clean up; a
-//! second one, or some seconds without an end, ends the process at once. Either way the status is
-//! 128 + the signal's number.
+//! a refusal costs no thread. SIGTERM, SIGINT and SIGHUP ask the work to stop and clean up; one
+//! more a second or later, or some seconds without an end, ends the process at once. Either way the
+//! status is 128 + the signal's number.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -14,6 +14,7 @@ use engine::upload::StopFlag;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::failure::{Exit, Failure};
 use crate::log::{Level, Log};
@@ -33,6 +34,11 @@ const OTHER_BLOCKING_THREADS: usize = 512;
 /// How long work may clean up after a signal, when a store or a disk does not answer any more.
 /// Whatever it was doing, every prefix of it is safe.
 const CLEANING_PATIENCE: Duration = Duration::from_secs(8);
+
+/// Signals within this time are one and the same wish. GNU timeout sends its signal to the command
+/// and then to the process group that the command is in, so the twin follows within milliseconds;
+/// were it taken for impatience, the record of a backup would be left STARTED.
+const TWINS_COME_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs work that watches for `true` in its receiver, stops by itself, and cleans up.
 pub fn run_until_done<T, W>(
@@ -61,7 +67,7 @@ where
         let _ = stop.send(true);
         tokio::select! {
             result = &mut work => result.map_err(|failure| received.as_exit_of(failure)),
-            again = signals.next() => process::exit(again.status()),
+            again = signals.impatient() => process::exit(again.status()),
             () = tokio::time::sleep(CLEANING_PATIENCE) => {
                 let text = "the cleaning up took too long and was given up";
                 Err(received.as_exit_of(Failure::new(Exit::Other, text)))
@@ -158,6 +164,17 @@ impl Signals {
             _ = self.terminate.recv() => Received { name: "SIGTERM", number: 15 },
             _ = self.interrupt.recv() => Received { name: "SIGINT", number: 2 },
             _ = self.hang_up.recv() => Received { name: "SIGHUP", number: 1 },
+        }
+    }
+
+    /// Waits for a signal that is not a twin of one that has just come.
+    async fn impatient(&mut self) -> Received {
+        let first = Instant::now();
+        loop {
+            let received = self.next().await;
+            if first.elapsed() >= TWINS_COME_WITHIN {
+                return received;
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use model::size::parse_size;
 use postgres::ConnectOptions;
 
 use super::encryption::EncryptionFlags;
-use super::flags::{Common, Place};
+use super::flags::{Common, Place, jobs};
 use super::providers::AtRestFlags;
 use super::stats::StatsFlag;
 use super::tags::TagFlags;
@@ -110,7 +110,7 @@ struct Effort {
     #[arg(long)]
     immediate_checkpoint: bool,
     /// Archives made and uploaded at the same time
-    #[arg(short = 'J', long, value_name = "N", default_value = "2")]
+    #[arg(short = 'J', long, value_name = "N", default_value = "2", value_parser = jobs())]
     jobs: NonZeroUsize,
     /// Start another archive when one reaches this size, such as 50GB
     #[arg(short = 'S', long, value_name = "SIZE", default_value = "100GB")]

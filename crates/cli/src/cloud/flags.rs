@@ -1,10 +1,10 @@
 //! The options that every cloud command has: verbosity, the provider, and how to reach it.
 
 use std::io;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use cloud::{Creation, DEFAULT_READ_TIMEOUT, Encryption, Environment, ErrorKind};
 use cloud::{Location, Provider, StoreOptions};
@@ -58,6 +58,15 @@ struct S3 {
     #[arg(long, value_name = "STYLE")]
     #[arg(value_parser = PossibleValuesParser::new(["auto", "virtual", "path"]))]
     addressing_style: Option<String>,
+}
+
+/// More threads and connections than any machine or store has a use for.
+const MOST_JOBS: u64 = 1024;
+
+/// Reads `--jobs`. What is sized by the number of jobs relies on its bounds.
+pub fn jobs() -> impl TypedValueParser<Value = NonZeroUsize> {
+    let bounded = RangedU64ValueParser::<usize>::new().range(1..=MOST_JOBS);
+    bounded.map(|jobs| NonZeroUsize::new(jobs).expect("the range begins at 1"))
 }
 
 /// How results are written to standard output.

@@ -24,7 +24,7 @@ use model::wal::name::SegmentName;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::Common;
+use super::flags::{Common, jobs};
 use super::stats::StatsFlag;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME:LOCATION")]
     tablespace: Vec<String>,
     /// Archives fetched and unpacked at the same time [barman-rs only]
-    #[arg(short = 'J', long, value_name = "N", default_value = "2")]
+    #[arg(short = 'J', long, value_name = "N", default_value = "2", value_parser = jobs())]
     jobs: NonZeroUsize,
     /// Use at most this much memory, such as 64MB: fewer jobs, then one request each
     /// [barman-rs only]

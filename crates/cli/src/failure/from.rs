@@ -260,6 +260,12 @@ impl From<BackupError> for Failure {
                     .to_owned(),
             ),
             BackupError::Session(error) => session_hint(error),
+            // Whether it is full, closed to this account, or not there.
+            BackupError::Spool { .. } => Some(
+                "Set TMPDIR to a directory that this account may write to; each file of the \
+                 cluster takes some 170 bytes there."
+                    .to_owned(),
+            ),
             _ => None,
         };
         Failure {

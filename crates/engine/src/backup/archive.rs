@@ -22,10 +22,12 @@ use model::wal::lsn::Lsn;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::BackupError;
 use super::entries::{Entries, SourceEntry};
 use super::gather::{Root, absolute};
 use super::manifest::{ManifestFile, ManifestSpool};
 use super::source::{PageCheck, READ_BYTES, SourceFile};
+use super::tail::spool_failed;
 use crate::codec::Encoder;
 use crate::progress::{Event, Progress};
 use crate::stages::{Stage, Stages, Timed};
@@ -109,13 +111,14 @@ struct Writer<'a> {
 /// Writes the archive; returns when its last part has been handed over.
 ///
 /// # Errors
-/// When a file cannot be read, the upload is gone, or the backup was stopped.
+/// When a file cannot be read, the upload is gone, the backup was stopped, or the lists of files
+/// cannot be read or kept: they lie where temporary files do, not where the cluster does.
 pub fn write_archive(
     shared: &Shared,
     plan: &PlannedArchive,
     sink: PartWriter,
     tail: Option<TailSlot>,
-) -> Result<(), ArchiveError> {
+) -> Result<(), BackupError> {
     let name = || plan.name.to_string();
     let whole = |source| ArchiveError {
         path: name(),
@@ -135,29 +138,25 @@ pub fn write_archive(
     let mut entries = set
         .entries
         .read_from(plan.files.start)
-        .map_err(list_failed)?;
+        .map_err(spool_failed)?;
     for _ in plan.files.clone() {
-        let entry = entries.next_entry().map_err(list_failed)?;
-        writer.entry(entry.expect("the plan was made from this list"))?;
+        let entry = entries.next_entry().map_err(spool_failed)?;
+        let noted = writer.entry(entry.expect("the plan was made from this list"))?;
+        if let Some(noted) = noted {
+            shared.manifest.add(&noted).map_err(spool_failed)?;
+        }
     }
     if let Some(slot) = tail {
         writer.tail(slot)?;
     }
     let packing = writer.tar.finish().map_err(whole)?;
     let finish = |encoder: Encoder<PartWriter>| encoder.finish().and_then(PartWriter::finish);
-    packing.end(finish).map_err(whole)
-}
-
-/// The lists of files lie where temporary files do, not where the cluster does.
-fn list_failed(source: io::Error) -> ArchiveError {
-    ArchiveError {
-        path: format!("the list of files in {}", std::env::temp_dir().display()),
-        source,
-    }
+    Ok(packing.end(finish).map_err(whole)?)
 }
 
 impl Writer<'_> {
-    fn entry(&mut self, entry: SourceEntry<'_>) -> Result<(), ArchiveError> {
+    /// What the manifest is to say of it: nothing of a directory, or of a file that is gone.
+    fn entry(&mut self, entry: SourceEntry<'_>) -> Result<Option<FileEntry>, ArchiveError> {
         let path = absolute(&self.set.root, entry);
         let failed = |source| ArchiveError {
             path: path.display().to_string(),
@@ -167,7 +166,7 @@ impl Writer<'_> {
         let began = Instant::now();
         let file = match File::open(&path) {
             // Dropped while the backup runs: WAL replay drops it again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(failed)?,
         };
         let metadata = file.metadata().map_err(failed)?;
@@ -181,7 +180,8 @@ impl Writer<'_> {
             size_bytes: 0,
         };
         if entry.kind == EntryKind::Directory {
-            return self.tar.directory(&header).map_err(failed);
+            self.tar.directory(&header).map_err(failed)?;
+            return Ok(None);
         }
         header.size_bytes = metadata.len();
         // Python Barman's archives have top-level files as `./PG_VERSION`.
@@ -189,8 +189,7 @@ impl Writer<'_> {
         if entry.path.len() <= 100 && !entry.path.contains(&b'/') {
             header.path = &dotted;
         }
-        let noted = self.file(entry, &file, &header).map_err(failed)?;
-        self.shared.manifest.add(&noted).map_err(list_failed)
+        self.file(entry, &file, &header).map(Some).map_err(failed)
     }
 
     fn file(

@@ -81,7 +81,7 @@ impl Job {
         let (writer, parts) = wire.open(usize::try_from(bytes).unwrap_or(usize::MAX));
         let uploading = tokio::spawn(self.upload(&archive, parts));
         let shared = Arc::clone(&self.shared);
-        let writing = spawn_blocking(move || Ok(write_archive(&shared, &archive, writer, slot)?));
+        let writing = spawn_blocking(move || write_archive(&shared, &archive, writer, slot));
         (writing, uploading)
     }
 

@@ -74,7 +74,7 @@ pub enum BackupError {
     Walk(#[from] WalkError),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    #[error("cannot keep the list of archived files in {directory}")]
+    #[error("cannot keep the list of files in {directory}")]
     Spool {
         directory: String,
         #[source]

@@ -10,7 +10,7 @@ use testkit::process::Program;
 use testkit::scratch::Scratch;
 
 use crate::product::{SERVER, Store};
-use crate::seen::{answer_of_restored, backup_program, refused, restore_program};
+use crate::seen::{answer_of_restored, backup_program, latest_status, refused, restore_program};
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -102,6 +102,28 @@ fn a_backup_that_fills_the_store_is_not_done() {
     world.backup().run().success();
     // Complete, but for its WAL: this server archives none.
     assert!(world.listed().contains("WAITING_FOR_WALS"));
+}
+
+#[test]
+fn a_full_directory_for_temporary_files_is_told_as_what_it_is() {
+    let Some(disk) = SmallDisk::mount(8) else {
+        return;
+    };
+    let store = Store::directory();
+    let cluster = Cluster::builder(15).start();
+    let backup =
+        |options: &[&str]| backup_program(&store, &cluster, options).env("TMPDIR", disk.path());
+    let words = format!("cannot keep the list of files in {}", disk.path().display());
+    // A new server has some thousand files: 30 KB of the list, 130 KB of the manifest. So the first
+    // has no room for the list; the others run out while archives are made.
+    for free in [0, 96 << 10, 128 << 10] {
+        disk.fill_but(free);
+        let finished = backup(&["-J", "1"]).run();
+        refused(finished, 1, &[&words, "no space left", "HINT: Set TMPDIR"]);
+        assert_eq!(latest_status(&store), "FAILED", "{free}");
+        fs::remove_file(disk.path().join("filler")).unwrap();
+    }
+    backup(&[]).run().success();
 }
 
 #[test]

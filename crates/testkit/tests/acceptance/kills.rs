@@ -170,6 +170,60 @@ fn a_backup_ends_on_sigterm_when_the_store_does_not_answer() {
     done_means_done(&spoilt, &cluster);
 }
 
+/// A backup whose first part is held for so long.
+fn backup_that_uploads(spoilt: &Spoilt, cluster: &Cluster, hold: Duration) -> Running {
+    let parts = |spoilt: &Spoilt| spoilt.proxy.count("PUT", "partNumber=");
+    let before = parts(spoilt);
+    let held = Rule::new(Fault::Delay(hold)).method("PUT");
+    spoilt.proxy.spoil(held.target_has("partNumber=").always());
+    let mut running = spoilt.backup(cluster, &[]).start();
+    while parts(spoilt) == before {
+        assert!(running.is_running(), "a backup uploads parts");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let spoilt = Spoilt::new();
+    let cluster = small_cluster(&spoilt);
+    // GNU timeout signals its command and then the process group that it is in. Two signals of the
+    // same kind may become one on their way; two kinds never do.
+    for twin in [Signal::TERM, Signal::INT] {
+        let running = backup_that_uploads(&spoilt, &cluster, HOLD);
+        running.signal(Signal::TERM);
+        let finished = ended_by(running, twin);
+        spoilt.proxy.heal();
+        assert!(matches!(finished.code, Some(143 | 130)), "{finished:?}");
+        assert_eq!(latest_status(&spoilt.store), "FAILED", "{finished:?}");
+        server_is_idle(&cluster);
+    }
+    assert!(spoilt.unfinished_uploads().is_empty());
+    done_means_done(&spoilt, &cluster);
+}
+
+#[test]
+fn one_more_signal_later_ends_a_command_at_once() {
+    let spoilt = Spoilt::new();
+    let cluster = small_cluster(&spoilt);
+    let mut running = backup_that_uploads(&spoilt, &cluster, Duration::from_secs(40));
+    // Nothing works any more: cleaning up would take until it is given up.
+    let silent = Rule::new(Fault::Delay(Duration::from_secs(40)));
+    spoilt.proxy.spoil(silent.always());
+    while running.is_running() {
+        running.signal(Signal::TERM);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let finished = running.finish();
+    spoilt.proxy.heal();
+    assert!(!finished.stderr.contains("given up"), "{finished:?}");
+    refused(finished, 143, &["SIGTERM"]);
+    assert_eq!(latest_status(&spoilt.store), "STARTED");
+    server_is_idle(&cluster);
+    done_means_done(&spoilt, &cluster);
+}
+
 #[test]
 fn a_backup_fails_when_its_server_goes_down() {
     let spoilt = Spoilt::new();
