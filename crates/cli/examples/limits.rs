@@ -216,18 +216,17 @@ fn write(target: &Path, files: Vec<(PathBuf, u64)>) {
         Box::new(move |(number, length)| {
             let block = &memory[first..first + BLOCK];
             let path = target.join(number.to_string());
+            let (flags, unit) = match length >= SMALLEST_DIRECT {
+                true => (OFlags::DIRECT, ALIGNMENT),
+                false => (OFlags::empty(), 1),
+            };
             let mut options = File::options();
             options.write(true).create_new(true);
-            if length >= SMALLEST_DIRECT {
-                options.custom_flags(OFlags::DIRECT.bits().cast_signed());
-            }
+            options.custom_flags(flags.bits().cast_signed());
             let file = options.open(path).unwrap();
             for from in (0..length).step_by(BLOCK) {
                 let wanted = (length - from).min(BLOCK as u64) as usize;
-                let wanted = match length >= SMALLEST_DIRECT {
-                    true => wanted.next_multiple_of(ALIGNMENT),
-                    false => wanted,
-                };
+                let wanted = wanted.next_multiple_of(unit);
                 file.write_all_at(&block[..wanted], from).unwrap();
             }
             file.set_len(length).unwrap();

@@ -167,10 +167,10 @@ WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, unt
 finds that it has.
 
 Memory: 20 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
-are of 7 MiB, or on S3 and Google of a 9400th of an archive above 64 GB; tables take 1 MiB with \
-gzip, LZ4 and snappy, 5 with Zstandard, 8 with bzip2. However many files there are, their list \
-lies in the directory for temporary files (TMPDIR): some 170 bytes each. --max-memory makes parts \
-smaller, then fewer, then jobs.
+are of 7 MiB, or on S3 and Google of a 9400th of a file above 64 GB, and then two, not three; \
+tables take 1 MiB with gzip, LZ4 and snappy, 5 with Zstandard, 8 with bzip2. However many files \
+there are, their list lies in the directory for temporary files (TMPDIR): some 170 bytes each. \
+--max-memory makes parts smaller, then fewer, then jobs.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::stores::{Fault, bucket};
 
-const ID: &str = "20261121T081044";
+pub const ID: &str = "20261121T081044";
 
 fn header(path: &str, size_bytes: u64) -> MemberHeader<'_> {
     MemberHeader {
@@ -110,7 +110,18 @@ async fn restore_as(file: &str, archive: Vec<u8>) -> Attempt {
 
 async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
     let directory = tempfile::tempdir().unwrap();
-    let (_keep, cancel) = watch::channel(false);
+    let (world, _keep) = world(bucket, layout);
+    let request = request(directory.path());
+    let outcome = match plan(&request, &finished(), &world).await {
+        Ok(plan) => execute(plan, &world).await,
+        Err(error) => Err(error),
+    };
+    Attempt { directory, outcome }
+}
+
+/// What a restore works with, and the way to give it up.
+pub fn world(bucket: Bucket, layout: Layout) -> (World, watch::Sender<bool>) {
+    let (give_up, cancel) = watch::channel(false);
     let world = World {
         bucket,
         layout,
@@ -119,22 +130,26 @@ async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
         stages: Arc::default(),
         cancel,
     };
-    let request = RestoreRequest {
+    (world, give_up)
+}
+
+/// A restore of [`ID`] into a new directory below this one.
+pub fn request(directory: &Path) -> RestoreRequest {
+    RestoreRequest {
         backup: ID.parse().unwrap(),
-        destination: directory.path().join("data"),
+        destination: directory.join("data"),
         tablespaces: vec![],
         jobs: NonZeroUsize::new(2).unwrap(),
         max_memory_bytes: None,
-    };
-    let info = BackupInfo {
+    }
+}
+
+/// The record of a backup that is complete.
+pub fn finished() -> BackupInfo {
+    BackupInfo {
         status: BackupStatus::Done,
         ..BackupInfo::default()
-    };
-    let outcome = match plan(&request, &info, &world).await {
-        Ok(plan) => execute(plan, &world).await,
-        Err(error) => Err(error),
-    };
-    Attempt { directory, outcome }
+    }
 }
 
 fn archive(extra: impl FnOnce(&mut TarWriter<Vec<u8>>)) -> Vec<u8> {

@@ -1,20 +1,16 @@
 //! A restore that is allowed less memory does less at a time.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
-use engine::progress::Silent;
-use engine::restore::{LinkPolicy, RestoreError, World, execute, plan};
-use model::backup::{BackupInfo, BackupStatus};
+use engine::restore::{RestoreError, execute, plan};
 use model::cloud::Layout;
 use model::restore::plan::RestoreRequest;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::restore::{ID, finished, request, world};
 use crate::stores::{Fault, bucket};
 
-const ID: &str = "20261121T081044";
 const ARCHIVES: usize = 9;
 const MIB: u64 = 1 << 20;
 
@@ -32,27 +28,13 @@ async fn archives_at_a_time(max_memory_bytes: Option<u64>) -> usize {
         bucket.write(&key, "".into()).await.unwrap();
     }
     let directory = tempfile::tempdir().unwrap();
-    let (give_up, cancel) = watch::channel(false);
-    let world = World {
-        bucket,
-        layout,
-        links: LinkPolicy::Refuse,
-        progress: Arc::new(Silent),
-        stages: Arc::default(),
-        cancel,
-    };
+    let (world, give_up) = world(bucket, layout);
     let request = RestoreRequest {
-        backup: ID.parse().unwrap(),
-        destination: directory.path().join("data"),
-        tablespaces: vec![],
         jobs: NonZeroUsize::new(8).unwrap(),
         max_memory_bytes,
+        ..request(directory.path())
     };
-    let info = BackupInfo {
-        status: BackupStatus::Done,
-        ..BackupInfo::default()
-    };
-    let plan = plan(&request, &info, &world).await.unwrap();
+    let plan = plan(&request, &finished(), &world).await.unwrap();
     let planned = plan.effort.jobs;
     let restoring = tokio::spawn(async move { execute(plan, &world).await });
     let reads = || {
