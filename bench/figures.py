@@ -5,6 +5,8 @@ import statistics
 
 # The case "copy" has no tool, only this.
 COPY = "copy by two writers"
+# The stages of a case, without anything between them.
+ALL_STAGES = "all stages"
 OURS = "barman-rs"
 QUANTITIES = ["wall", "cpu", "memory", "store", "stored"]
 
@@ -50,41 +52,26 @@ def ratio(above, below):
 
 
 def stages_together(summaries, case, cores):
-    """Seconds that a backup or restore takes at least: its stages, each as fast as alone, on all
+    """Seconds that a backup or restore takes at least: its stages, each as fast as it can be, on all
     cores; `None` where they were not measured.
 
-    The CPU of each stage was measured alone; of the store's, the least that it took for the same
+    Those of a restore were measured at the same time, since they slow each other down. Of a backup
+    the CPU of each stage was measured alone; of the store's, the least that it took for the same
     objects. Their sum divided by the cores is what remains when nothing waits and nothing lies
-    between the stages, unless the network's own part takes longer.
+    between the stages, unless the upload's own part takes longer.
     """
     alone = summaries[case]
-    if "upload alone" in alone:
-        return backup_together(alone, cores)
-    if "download alone" in alone and "write alone" in alone:
-        return restore_together(alone, cores)
-    return None
-
-
-def backup_together(alone, cores):
+    if ALL_STAGES in alone:
+        return alone[ALL_STAGES].median("wall")
     names = ["read alone", "check alone", "upload alone"]
     if any(name not in alone for name in names):
         return None
     read, check, upload = (alone[name] for name in names)
-    cpu = check.median("cpu") - read.median("cpu") + with_store(alone, upload) + codec(alone)
+    # The store may take less for what our tool asks than for what the limit's program does.
+    store = min(who.median("store") for name, who in alone.items() if name in (names[-1], OURS))
+    network = upload.median("cpu") + store
+    cpu = check.median("cpu") - read.median("cpu") + network + codec(alone)
     return max(cpu / cores, upload.median("wall"))
-
-
-def restore_together(alone, cores):
-    download, write = alone["download alone"], alone["write alone"]
-    cpu = with_store(alone, download) + codec(alone) + write.median("cpu")
-    return max(cpu / cores, download.median("wall"), write.median("wall"))
-
-
-def with_store(alone, network):
-    """The store may take less for what our tool asks than for what the limit's program does."""
-    both = [who.median("store") for name, who in alone.items()
-            if who is network or name == OURS]
-    return network.median("cpu") + min(both)
 
 
 def codec(alone):

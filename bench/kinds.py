@@ -8,11 +8,11 @@ import filecmp
 import os
 import re
 
-from bench.figures import COPY
+from bench.figures import ALL_STAGES, COPY
 from bench.measure import Work
 from bench.place import Refused, empty, remove
 from bench.server import SEGMENT, sizes_below
-from bench.tools import Job, remove_objects
+from bench.tools import Job, remove_objects, side_by_side
 
 STARTS = 20
 # Short commands are looked at more often, or their peak would be missed.
@@ -83,6 +83,7 @@ def restore(bench, case):
     if case.codec != "none":
         turns["codec alone"] = lambda: unpack(bench, case)
     turns["write alone"] = lambda: write(bench, case)
+    turns[ALL_STAGES] = lambda: all_stages_of_restore(bench, case)
     return turns
 
 
@@ -106,6 +107,20 @@ def unpack(bench, case):
     folder = bench.limits.take_objects(bucket)
     figures = bench.take(Work([bench.limits.unpack(case.codec, folder)]))
     remove(folder)
+    return figures
+
+
+def all_stages_of_restore(bench, case):
+    """The three of them at the same time, none of which waits for another's work."""
+    bucket = kept(bench, case, bench.tools["barman-rs"]).bucket
+    target = bench.place.another("written")
+    commands = [bench.limits.download(bucket), bench.limits.write(bench.server(case.data), target)]
+    if case.codec != "none":
+        folder = bench.limits.take_objects(bucket)
+        commands.append(bench.limits.unpack(case.codec, folder))
+    figures = bench.take(Work([side_by_side(commands)], bench.store.environment()))
+    empty(target)
+    remove_objects(bench.place)
     return figures
 
 

@@ -6,7 +6,7 @@ say so.
 
 import dataclasses
 
-from bench.figures import COPY, OURS, ratio, stages_together
+from bench.figures import ALL_STAGES, COPY, OURS, ratio, stages_together
 
 BARMAN, PGBACKREST = "Python Barman", "pgBackRest"
 # Ahead means: not behind. A ratio just below rounds to what would read as reached.
@@ -31,7 +31,6 @@ def ahead_of_pgbackrest(case):
     return against(case, PGBACKREST, wall=AHEAD, cpu=AHEAD, memory=AHEAD)
 
 
-LIMIT = "all stages"
 NEAR = 0.85
 
 TARGETS = [
@@ -46,20 +45,20 @@ TARGETS = [
     *ahead_of_pgbackrest("backup-none"),
     *ahead_of_pgbackrest("backup-mixed-zstd"),
     *ahead_of_pgbackrest("backup-mixed-lz4"),
-    *against("backup-gzip", LIMIT, wall=NEAR),
-    *against("backup-zstd", LIMIT, wall=NEAR),
-    *against("backup-lz4", LIMIT, wall=NEAR),
-    *against("backup-none", LIMIT, wall=NEAR),
-    *against("backup-mixed-zstd", LIMIT, wall=NEAR),
-    *against("backup-mixed-lz4", LIMIT, wall=NEAR),
+    *against("backup-gzip", ALL_STAGES, wall=NEAR),
+    *against("backup-zstd", ALL_STAGES, wall=NEAR),
+    *against("backup-lz4", ALL_STAGES, wall=NEAR),
+    *against("backup-none", ALL_STAGES, wall=NEAR),
+    *against("backup-mixed-zstd", ALL_STAGES, wall=NEAR),
+    *against("backup-mixed-lz4", ALL_STAGES, wall=NEAR),
     *against("restore-zstd", BARMAN, wall=1.6),
     *against("restore-none", BARMAN, wall=1.6),
     *ahead_of_pgbackrest("restore-zstd"),
     *ahead_of_pgbackrest("restore-none"),
     *against("restore-zstd", COPY, wall=NEAR),
     *against("restore-none", COPY, wall=NEAR),
-    *against("restore-zstd", LIMIT, wall=NEAR),
-    *against("restore-none", LIMIT, wall=NEAR),
+    *against("restore-zstd", ALL_STAGES, wall=NEAR),
+    *against("restore-none", ALL_STAGES, wall=NEAR),
     *against("wal-archive", BARMAN, wall=6),
     *against("wal-archive", PGBACKREST, wall=AHEAD),
     *against("wal-archive-ahead", PGBACKREST, wall=AHEAD),
@@ -119,7 +118,7 @@ def shown(found, wanted):
 
 
 def figure_of(target, summaries, cores):
-    if target.against == LIMIT:
+    if target.against == ALL_STAGES:
         return stages_together(summaries, target.case, cores) if target.case in summaries else None
     case = "copy" if target.against == COPY else target.case
     other = summaries.get(case, {}).get(target.against)

@@ -8,6 +8,7 @@ stanza) is prepared outside of the measurement.
 import dataclasses
 import os
 import re
+import shlex
 import shutil
 
 from bench.measure import unmeasured
@@ -295,6 +296,12 @@ class Limits:
         one, two = (f"xargs -0 {line} '{target}' <'{self.place.path(f'half-{number}')}'"
                     for number in range(2))
         return ["sh", "-c", f"{make} && {{ ({one}) & first=$!; ({two}) && wait $first; }}"]
+
+
+def side_by_side(commands):
+    """One command that runs all of these at the same time, and fails when one of them does."""
+    begin = "".join(f"{shlex.join(command)} & all=\"$all $!\"; " for command in commands)
+    return ["sh", "-c", begin + "for one in $all; do wait $one || exit 1; done"]
 
 
 def remove_objects(place):

@@ -205,7 +205,8 @@ const SMALLEST_DIRECT: u64 = BLOCK as u64;
 /// What a disk can ask of the memory that is written from, and of positions.
 const ALIGNMENT: usize = 4096;
 
-/// Writes as many files of the same sizes, large ones past the page cache.
+/// Writes as many files of the same sizes, large ones past the page cache, and waits until all of
+/// them are on the disk, as a restore does.
 fn write(target: &Path, files: Vec<(PathBuf, u64)>) {
     let mut sizes: Vec<_> = files.into_iter().map(|(_, length)| length).collect();
     sizes.sort_unstable();
@@ -232,6 +233,7 @@ fn write(target: &Path, files: Vec<(PathBuf, u64)>) {
             file.set_len(length).unwrap();
         })
     });
+    rustix::fs::syncfs(File::open(target).unwrap()).unwrap();
 }
 
 /// Uploads the files below a folder, largest first, in parts that go side by side.
