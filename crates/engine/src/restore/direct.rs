@@ -21,6 +21,7 @@ const ALIGNMENT: usize = 4096;
 pub struct AlignedBuffer {
     bytes: Vec<u8>,
     start: usize,
+    filled: usize,
 }
 
 impl AlignedBuffer {
@@ -30,25 +31,34 @@ impl AlignedBuffer {
     pub fn new() -> AlignedBuffer {
         let bytes = vec![0; AlignedBuffer::BYTES + ALIGNMENT];
         let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        AlignedBuffer { bytes, start }
+        AlignedBuffer {
+            bytes,
+            start,
+            filled: 0,
+        }
     }
 
-    /// Reads until it is full or the source ends.
+    /// What it was filled with.
+    pub fn content(&self) -> &[u8] {
+        &self.bytes[self.start..][..self.filled]
+    }
+
+    /// Reads until it is full or the source ends; what was in it is gone.
     ///
     /// # Errors
     /// When the source fails.
     pub fn fill(&mut self, source: &mut impl Read) -> io::Result<&[u8]> {
         let space = &mut self.bytes[self.start..][..AlignedBuffer::BYTES];
-        let mut filled = 0;
-        while filled < space.len() {
-            match source.read(&mut space[filled..]) {
+        self.filled = 0;
+        while self.filled < space.len() {
+            match source.read(&mut space[self.filled..]) {
                 Ok(0) => break,
-                Ok(count) => filled += count,
+                Ok(count) => self.filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(&space[..filled])
+        Ok(self.content())
     }
 }
 
@@ -63,6 +73,11 @@ impl NewFile {
     pub fn new(file: File, size_bytes: u64) -> NewFile {
         let is_direct = size_bytes >= SMALLEST_DIRECT_BYTES && turn_direct(&file);
         NewFile { file, is_direct }
+    }
+
+    /// Whether a write waits for the disk.
+    pub fn is_direct(&self) -> bool {
+        self.is_direct
     }
 
     /// Writes what the buffer was filled with; only the last piece may be less than a full buffer.

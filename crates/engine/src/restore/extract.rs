@@ -13,12 +13,15 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, openat};
 use rustix::io::Errno;
 
-use super::direct::{AlignedBuffer, NewFile};
+use super::direct::NewFile;
+use super::write_behind::{Output, WriteBehind};
 use super::written::{WrittenFile, WrittenList};
 use crate::stages::{Stage, Stages};
 use crate::tarball::read::{Member, MemberKind, TarReader};
@@ -55,7 +58,7 @@ pub struct Target<'a> {
     pub prefix: String,
     pub links: LinkPolicy,
     pub stop: &'a StopFlag,
-    pub stages: &'a Stages,
+    pub stages: &'a Arc<Stages>,
     pub written: &'a WrittenList,
 }
 
@@ -87,23 +90,21 @@ pub fn extract(
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, target.directory, flags, Mode::empty());
     let root = root.map_err(|errno| write_failed(target.directory, errno.into()))?;
-    let mut extractor = Extractor {
-        target,
-        root,
-        current: None,
-        as_root: rustix::process::geteuid().is_root(),
-        buffer: AlignedBuffer::new(),
-        control: None,
-    };
-    let mut tar = TarReader::new(source);
-    while let Some(member) = tar.next_member().map_err(ExtractError::Archive)? {
-        if target.stop.is_raised() {
-            return Err(ExtractError::Stopped);
-        }
-        extractor.member(&member, &mut tar)?;
-    }
-    tar.finish().map_err(ExtractError::Archive)?;
-    Ok(extractor.control)
+    thread::scope(|scope| {
+        let behind = WriteBehind::start(scope, target.stages);
+        let mut extractor = Extractor {
+            target,
+            root,
+            current: None,
+            as_root: rustix::process::geteuid().is_root(),
+            behind: behind.map_err(|source| write_failed(target.directory, source))?,
+            control: None,
+        };
+        let unpacked = extractor.unpack(source);
+        // A failed write ends the unpacking: it is the cause.
+        extractor.behind.end().and(unpacked)?;
+        Ok(extractor.control)
+    })
 }
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY
@@ -121,11 +122,22 @@ struct Extractor<'a> {
     /// The directory used last: members come in the order of a walk.
     current: Option<(Vec<u8>, OwnedFd)>,
     as_root: bool,
-    buffer: AlignedBuffer,
+    behind: WriteBehind<'a>,
     control: Option<HeldControl>,
 }
 
 impl Extractor<'_> {
+    fn unpack(&mut self, source: impl Read) -> Result<(), ExtractError> {
+        let mut tar = TarReader::new(source);
+        while let Some(member) = tar.next_member().map_err(ExtractError::Archive)? {
+            if self.target.stop.is_raised() {
+                return Err(ExtractError::Stopped);
+            }
+            self.member(&member, &mut tar)?;
+        }
+        tar.finish().map_err(ExtractError::Archive)
+    }
+
     fn member<R: Read>(
         &mut self,
         member: &Member,
@@ -187,36 +199,43 @@ impl Extractor<'_> {
         let began = Instant::now();
         let owner = self.owner(member);
         let directory = self.open_directory(parent)?;
-        let mode = Mode::from_raw_mode(0o600);
-        let file = openat(directory, OsStr::from_bytes(name), NEW_FILE, mode);
-        let file = File::from(file.map_err(|errno| failed(errno.into()))?);
         let wanted = Mode::from_raw_mode(member.mode & 0o777);
-        fchmod(&file, wanted).map_err(|errno| failed(errno.into()))?;
+        let file = openat(directory, OsStr::from_bytes(name), NEW_FILE, wanted);
+        let file = File::from(file.map_err(|errno| failed(errno.into()))?);
+        // The umask, or a member of the same name, may have made it another: to set it always would
+        // cost the file system as much as a small file does.
+        let found = fstat(&file).map_err(|errno| failed(errno.into()))?.st_mode;
+        if Mode::from_raw_mode(found) != wanted {
+            fchmod(&file, wanted).map_err(|errno| failed(errno.into()))?;
+        }
         if let Some((uid, gid)) = owner {
             fchown(&file, Some(uid), Some(gid)).map_err(|errno| failed(errno.into()))?;
         }
-        let mut file = NewFile::new(file, member.size_bytes);
-        let stages = self.target.stages;
-        stages.worked(Stage::Write, began);
-        let crc32c = self.copy(tar, |content| {
-            let began = Instant::now();
-            file.write(content).map_err(failed)?;
-            stages.worked(Stage::Write, began);
-            stages.moved(Stage::Write, content.len());
-            Ok(())
-        })?;
+        self.target.stages.worked(Stage::Write, began);
+        let file = NewFile::new(file, member.size_bytes);
+        let crc32c = self.copy(tar, Output { file, path: full })?;
         self.note(path, member.size_bytes, crc32c)
     }
 
     fn copy<R: Read>(
         &mut self,
         tar: &mut TarReader<R>,
-        mut write: impl FnMut(&[u8]) -> Result<(), ExtractError>,
+        output: Output,
     ) -> Result<u32, ExtractError> {
+        // The cache takes what is small in less time than another thread takes to hear of it.
+        let mut here = if output.file.is_direct() {
+            self.behind.begin(output);
+            None
+        } else {
+            Some(output)
+        };
+        let stages = self.target.stages;
         let mut crc32c = 0;
         loop {
-            let content = self.buffer.fill(tar).map_err(ExtractError::Archive)?;
+            let mut block = self.behind.block().ok_or(ExtractError::Stopped)?;
+            let content = block.fill(tar).map_err(ExtractError::Archive)?;
             if content.is_empty() {
+                self.behind.put_back(block);
                 return Ok(crc32c);
             }
             if self.target.stop.is_raised() {
@@ -224,9 +243,15 @@ impl Extractor<'_> {
             }
             let began = Instant::now();
             crc32c = crc32c::crc32c_append(crc32c, content);
-            self.target.stages.worked(Stage::Check, began);
-            self.target.stages.moved(Stage::Check, content.len());
-            write(content)?;
+            stages.worked(Stage::Check, began);
+            stages.moved(Stage::Check, content.len());
+            match &mut here {
+                Some(output) => {
+                    output.write(content, stages)?;
+                    self.behind.put_back(block);
+                }
+                None => self.behind.write(block),
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod extract;
 mod jobs;
 mod read_ahead;
 mod verify;
+mod write_behind;
 mod written;
 
 use std::collections::BTreeMap;

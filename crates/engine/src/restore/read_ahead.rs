@@ -57,7 +57,7 @@ impl ReadAhead {
         let ended = |_| io::Error::other("the decompressing thread ended unexpectedly");
         let began = Instant::now();
         let next = self.filled.recv().map_err(ended)??;
-        self.stages.waited(Stage::Write, began);
+        self.stages.waited(Stage::Check, began);
         self.is_at_end = next.is_empty();
         let used = std::mem::replace(&mut self.current, next);
         // The thread may have ended, and needs no more blocks then.

@@ -30,7 +30,7 @@ pub struct Work {
 const MIB: u64 = 1024 * 1024;
 /// The program itself, what came of listings, and what the allocator does not give back.
 const BASE_BYTES: u64 = 22 * MIB;
-/// What a job has besides requests and codec: the block that it writes, those that a thread of its
+/// What a job has besides requests and codec: the blocks that it writes, those that a thread of its
 /// own decompresses ahead, and the allocator's gaps between them.
 const JOB_BYTES: u64 = 5 * MIB;
 /// What waits of a request's answer, ten chunks of at most 400 KiB, and its connection's buffer.
