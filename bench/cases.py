@@ -29,8 +29,8 @@ class Case:
 BACKUP = "Backup of {data}, {codec}"
 RESTORE = "Restore of {data}, {codec}"
 
-# Twice what takes long, three to five times what does not: with set-up and build it has half an hour
-# on two cores. A limit is about hundredths of a ratio, so what is compared with one has more turns.
+# Twice what takes long, three to five times what does not: with set-up and build it has half an
+# hour on two cores. A limit is about hundredths of a ratio: what is near to one has more turns.
 RARE = (("Python Barman", 2), ("pgBackRest", 3))
 CASES = [
     Case("start-up", "start_up", "Start-up: `--version`, 20 times", 3),

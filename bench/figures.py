@@ -52,8 +52,8 @@ def ratio(above, below):
 
 
 def stages_together(summaries, case, cores):
-    """Seconds that a backup or restore takes at least: its stages, each as fast as it can be, on all
-    cores; `None` where they were not measured.
+    """Seconds that a backup or restore takes at least: its stages, each as fast as it can be, on
+    all cores; `None` where they were not measured.
 
     Those of a restore were measured at the same time, since they slow each other down. Of a backup
     the CPU of each stage was measured alone; of the store's, the least that it took for the same

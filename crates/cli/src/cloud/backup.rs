@@ -168,9 +168,11 @@ finds that it has.
 
 Memory: 20 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
 are of 7 MiB, or on S3 and Google of a 9400th of a file above 64 GB, and then two, not three; \
-tables take 1 MiB with gzip, LZ4 and snappy, 5 with Zstandard, 8 with bzip2. However many files \
-there are, their list lies in the directory for temporary files (TMPDIR): some 170 bytes each. \
---max-memory makes parts smaller, then fewer, then jobs.
+tables take 1 MiB with gzip, LZ4 and snappy, 5 with Zstandard, 8 with bzip2. With Zstandard, a \
+file larger than a job's share of the cluster is compressed by several threads, at most as many \
+as there are jobs: 9 MiB for each job besides. However many files there are, their list lies in \
+the directory for temporary files (TMPDIR): some 170 bytes each. \
+--max-memory gives those threads up, then makes parts smaller, then fewer, then jobs.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
 Barman); a plain number is bytes.
@@ -488,6 +490,12 @@ mod tests {
             "tables take {gzip} MiB with gzip, LZ4 and snappy, {} with Zstandard, {} with bzip2.",
             tables(Codec::Zstd),
             tables(Codec::Bzip2),
+        );
+        assert!(AFTER_HELP.contains(&told), "{told}");
+        let threads = |threads| effort::Effort { threads, ..usual }.peak_bytes(Codec::Zstd) >> 20;
+        let told = format!(
+            "as there are jobs: {} MiB for each job besides.",
+            threads(3) - threads(2)
         );
         assert!(AFTER_HELP.contains(&told), "{told}");
     }

@@ -126,7 +126,11 @@ pub fn write_archive(
     };
     let set = shared.set_of(plan);
     let cut = sink.cut_flag();
-    let encoder = Encoder::create(shared.codec, None, sink).map_err(whole)?;
+    let encoder = match plan.threads {
+        1 => Encoder::create(shared.codec, None, sink),
+        threads => Encoder::create_on_threads(None, threads, sink),
+    };
+    let encoder = encoder.map_err(whole)?;
     let tar = TarWriter::new(Timed::new(encoder, Stage::Pack, &shared.stages));
     let mut writer = Writer {
         shared,

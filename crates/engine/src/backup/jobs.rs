@@ -120,6 +120,7 @@ fn plan<'a>(
     let cutting = CuttingRules {
         jobs: effort.jobs,
         max_archive_bytes: rules.max_archive_bytes.min(most),
+        max_threads: effort.threads,
     };
     let to_cut = |set: &'a SourceSet| SetToCut {
         set: set.set,

@@ -149,6 +149,7 @@ mod tests {
 
     fn whole(set: &SourceSet) -> PlannedArchive {
         PlannedArchive {
+            threads: 1,
             name: ArchiveName {
                 set: set.set,
                 number: 0,

@@ -9,17 +9,13 @@ use std::thread::available_parallelism;
 
 use model::codec::Codec;
 use object_store::{PutPayload, PutPayloadMut};
-use zstd::zstd_safe::CParameter;
 
 use super::archive::ArchiveError;
 use super::inspect::Inspected;
 use crate::codec::Encoder;
 
 pub(super) const BUFFER_BYTES: usize = 256 * 1024;
-/// What one thread compresses at a time. Measured on segments of pgbench: pieces of 1 MiB make a
-/// segment 0.1 % larger than one thread alone does, and sixteen of them keep the threads busy.
-const PIECE_BYTES: u32 = 1024 * 1024;
-/// More threads would wait for each other's pieces: a segment has sixteen.
+/// More threads would wait for each other's pieces: a segment has sixteen, which keep these busy.
 const MOST_THREADS: usize = 4;
 
 /// What may be used of the machine.
@@ -51,7 +47,11 @@ pub(super) fn pack(
     let packed = match threads(codec, cores) {
         0 => compress(&mut inspected, Encoder::create(codec, level, sink())),
         // Where no more threads can be had, one has to do.
-        count => compress(&mut inspected, with_threads(level, count)).or_else(|_| {
+        count => compress(
+            &mut inspected,
+            Encoder::create_on_threads(level, count, sink()),
+        )
+        .or_else(|_| {
             inspected.file.rewind()?;
             compress(&mut inspected, Encoder::create(codec, level, sink()))
         }),
@@ -80,14 +80,6 @@ fn threads(codec: Codec, cores: Cores) -> usize {
         (Codec::Zstd, Cores::All) if count > 1 => count.min(MOST_THREADS),
         _ => 0,
     }
-}
-
-fn with_threads(level: Option<i32>, count: usize) -> io::Result<Encoder<Chunks>> {
-    let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
-    let mut encoder = zstd::stream::write::Encoder::new(sink(), level)?;
-    encoder.set_parameter(CParameter::NbWorkers(count as u32))?;
-    encoder.set_parameter(CParameter::JobSize(PIECE_BYTES))?;
-    Ok(Encoder::Zstd(encoder))
 }
 
 fn compress(
@@ -158,7 +150,7 @@ mod tests {
     fn what_several_threads_compress_is_one_frame() {
         let content = content();
         let mut inspected = inspected(&content);
-        let packed = compress(&mut inspected, with_threads(None, 3)).unwrap();
+        let packed = compress(&mut inspected, Encoder::create_on_threads(None, 3, sink())).unwrap();
         let bytes: Vec<u8> = packed.0.into_iter().flatten().collect();
         let frame = zstd::zstd_safe::find_frame_compressed_size(&bytes).unwrap();
         assert_eq!(frame, bytes.len());

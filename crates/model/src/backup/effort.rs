@@ -15,6 +15,8 @@ pub struct Effort {
     pub part_bytes: u64,
     /// Parts of each upload that are on the wire at the same time.
     pub parts_in_flight: usize,
+    /// Threads that compress an archive too large for one job.
+    pub threads: usize,
 }
 
 /// What the store wants of parts.
@@ -42,6 +44,9 @@ const MIB: u64 = 1024 * 1024;
 const BASE_BYTES: u64 = 20 * MIB;
 /// What a job has besides parts and codec: the block that it reads, and its connections' buffers.
 const JOB_BYTES: u64 = 2 * MIB;
+/// What each of several threads has at hand of one archive: its tables, a piece to compress, and
+/// pieces that wait for it or for the upload.
+const THREAD_BYTES: u64 = 9 * MIB;
 /// Parts of an upload beside those on the wire: one is being filled.
 const PARTS_AT_HAND: u64 = 1;
 /// This part of an archive's size comes on top, for headers, for content that a codec makes larger,
@@ -55,8 +60,17 @@ impl Effort {
     /// The most memory that it takes, in bytes.
     pub fn peak_bytes(&self, codec: Codec) -> u64 {
         let parts = (self.parts_in_flight as u64 + PARTS_AT_HAND) * self.part_bytes;
-        BASE_BYTES + self.jobs as u64 * (parts + codec_bytes(codec) + JOB_BYTES)
+        let threads = match self.threads {
+            1 => 0,
+            threads => threads as u64 * THREAD_BYTES,
+        };
+        BASE_BYTES + threads + self.jobs as u64 * (parts + codec_bytes(codec) + JOB_BYTES)
     }
+}
+
+/// How many threads can compress an archive: no other codec makes one stream of what several do.
+fn threads(jobs: usize, codec: Codec) -> usize {
+    if codec == Codec::Zstd { jobs } else { 1 }
 }
 
 /// What the tables of a codec take at the level that archives are made with.
@@ -84,8 +98,9 @@ pub fn archive_bytes(part_bytes: u64, rules: PartRules) -> u64 {
     part_bytes.saturating_mul(rules.max_count) / (MARGIN + 1) * MARGIN
 }
 
-/// The greatest effort with at most so many jobs that a limit allows; smaller parts come first,
-/// then fewer of them, then fewer jobs. No limit allows the usual effort.
+/// The greatest effort with at most so many jobs that a limit allows: a single thread an archive
+/// comes first, then smaller parts, then fewer of them, then fewer jobs. No limit allows the usual
+/// effort.
 ///
 /// # Errors
 /// When not even the least effort fits.
@@ -103,9 +118,13 @@ pub fn fit(
             jobs,
             parts_in_flight: if is_enlarged { 1 } else { parts_in_flight },
             part_bytes,
+            threads: 1,
         }
     };
-    let usual = effort(jobs, USUAL_PARTS_IN_FLIGHT, USUAL_PART_BYTES);
+    let usual = Effort {
+        threads: threads(jobs, codec),
+        ..effort(jobs, USUAL_PARTS_IN_FLIGHT, USUAL_PART_BYTES)
+    };
     let Some(limit_bytes) = limit_bytes else {
         return Ok(usual);
     };
@@ -117,7 +136,7 @@ pub fn fit(
         })
     });
     let mut least = usual;
-    for effort in efforts {
+    for effort in std::iter::once(usual).chain(efforts) {
         if effort.peak_bytes(codec) <= limit_bytes {
             return Ok(effort);
         }

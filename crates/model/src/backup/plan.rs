@@ -19,6 +19,8 @@ pub struct PlannedArchive {
     pub files: Range<usize>,
     /// The sum of the files' sizes.
     pub size_bytes: u64,
+    /// Threads that compress it.
+    pub threads: usize,
 }
 
 /// What the cutting depends on.
@@ -28,6 +30,8 @@ pub struct CuttingRules {
     pub jobs: usize,
     /// No archive grows beyond this, unless a single file does.
     pub max_archive_bytes: u64,
+    /// How many threads can compress one archive.
+    pub max_threads: usize,
 }
 
 /// Archives smaller than this cost more in requests than they gain in parallelism.
@@ -35,6 +39,8 @@ const MIN_ARCHIVE_BYTES: u64 = 64 * 1024 * 1024;
 /// A new archive gets so small a part of each job's share of what is left: archives become smaller
 /// towards the end, and all jobs end at about the same time.
 const PARTS_OF_A_SHARE: u64 = 4;
+/// An archive may be larger than a job's share by this part of it before it gets more threads.
+const TOLERATED_PART: u64 = 8;
 /// A tar member costs a header and padding besides its bytes.
 const MEMBER_OVERHEAD_BYTES: u64 = 1024;
 
@@ -87,6 +93,7 @@ where
         rules,
         left_bytes: sets.iter().map(|set| set.total.cost()).sum(),
     };
+    let whole_bytes = cutter.left_bytes;
     let is_data = |set: &SetToCut<S>| matches!(set.set, ArchiveSet::Data);
     let (data, tablespaces): (Vec<_>, Vec<_>) = sets.into_iter().partition(is_data);
     let mut archives = Vec::new();
@@ -94,7 +101,21 @@ where
         archives.extend(cutter.cut(set)?);
     }
     longest_first(&mut archives, |archive| archive.size_bytes);
+    if let Some(largest) = archives.iter_mut().max_by_key(|archive| archive.size_bytes) {
+        largest.threads = threads(largest.size_bytes, whole_bytes, rules);
+    }
     Ok(archives)
+}
+
+/// How many threads the largest archive gets: one, unless it is so large that all other jobs would
+/// wait for it. A file is in one archive, however large it is.
+fn threads(archive_bytes: u64, whole_bytes: u64, rules: CuttingRules) -> usize {
+    let share = whole_bytes / rules.jobs.max(1) as u64;
+    if archive_bytes <= share + share / TOLERATED_PART {
+        return 1;
+    }
+    let shares = archive_bytes.div_ceil(share.max(1));
+    usize::try_from(shares).map_or(rules.max_threads, |shares| shares.min(rules.max_threads))
 }
 
 /// Puts archives that take longer before others, except the last one, which stays the last.
@@ -136,6 +157,7 @@ impl Cutter {
             name: ArchiveName { set: its, number },
             files: first..first,
             size_bytes: 0,
+            threads: 1,
         };
         let mut archives = vec![open(0, 0)];
         let (mut filled, mut target) = (0, self.target());
@@ -183,6 +205,7 @@ mod tests {
         CuttingRules {
             jobs,
             max_archive_bytes: 100 * 1024 * MIB,
+            max_threads: jobs,
         }
     }
 
@@ -263,6 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_larger_than_a_jobs_share_gets_as_many_threads_as_it_has_shares() {
+        let threads_for = |largest: u64, rules: CuttingRules| {
+            let sizes = vec![100 * MIB, largest * MIB, (900 - largest) * MIB];
+            let plan = planned(&[(ArchiveSet::Data, sizes)], rules);
+            let mut threads: Vec<_> = plan.iter().map(|archive| archive.threads).collect();
+            threads.sort_unstable();
+            let largest = threads.pop();
+            assert!(threads.iter().all(|threads| *threads == 1), "{threads:?}");
+            largest
+        };
+        for (largest, threads) in [(500, 1), (550, 1), (600, 2), (900, 2)] {
+            assert_eq!(threads_for(largest, rules(2)), Some(threads), "{largest}");
+        }
+        assert_eq!(threads_for(600, rules(8)), Some(5));
+        let alone = CuttingRules {
+            max_threads: 1,
+            ..rules(8)
+        };
+        assert_eq!(threads_for(600, alone), Some(1));
+    }
+
+    #[test]
     fn an_empty_tablespace_still_has_its_archive() {
         let sets = [
             (ArchiveSet::Tablespace(1), vec![]),
@@ -288,7 +333,7 @@ mod tests {
             jobs in 1usize..9,
             max_mib in 10u64..2000,
         ) {
-            let rules = CuttingRules { jobs, max_archive_bytes: max_mib * MIB };
+            let rules = CuttingRules { max_archive_bytes: max_mib * MIB, ..rules(jobs) };
             let plan = planned(&[(ArchiveSet::Data, sizes.clone())], rules);
             let mut indexes: Vec<_> =
                 plan.iter().flat_map(|archive| archive.files.clone()).collect();
