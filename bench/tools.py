@@ -301,7 +301,7 @@ class Limits:
 def side_by_side(commands):
     """One command that runs all of these at the same time, and fails when one of them does."""
     begin = "".join(f"{shlex.join(command)} & all=\"$all $!\"; " for command in commands)
-    return ["sh", "-c", begin + "for one in $all; do wait $one || exit 1; done"]
+    return ["sh", "-c", begin + "for one in $all; do wait $one || failed=1; done; exit $failed"]
 
 
 def remove_objects(place):

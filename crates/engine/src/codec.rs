@@ -1,4 +1,4 @@
-//! Compressing and decompressing streams, on the caller's thread.
+//! Compressing and decompressing streams, on the caller's thread unless others are asked for.
 //!
 //! Which codecs exist, their names and suffixes is `model::codec`'s. Always true: every stream is a
 //! single ordinary frame that the codec's usual tools read, and a stream that ends early is an

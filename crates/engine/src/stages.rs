@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 pub enum Stage {
     /// Opening and reading the files of the cluster.
     Read,
-    /// Page checksums and the CRC-32C of the manifest.
+    /// Page checksums and the CRC-32C of the manifest; a restore's waits for what another thread
+    /// unpacks, and for blocks that are being written.
     Check,
-    /// Tar and codec; waits for a part to be taken off its hands.
+    /// Tar and codec; waits for a part to be taken off its hands. Threads that share a codec's work
+    /// are not seen, only their caller.
     Pack,
     /// Parts on the wire; waits while there is none to send.
     Upload,

@@ -118,7 +118,7 @@ struct Effort {
     /// Say something on the PostgreSQL connection this often; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     keepalive_interval: u64,
-    /// Use at most this much memory, such as 64MB: smaller parts, then fewer jobs [barman-rs only]
+    /// Use at most this much memory, such as 64MB: see below what it gives up [barman-rs only]
     #[arg(long, value_name = "SIZE")]
     max_memory: Option<String>,
     /// Fail when a page has a wrong checksum, instead of warning and going on [barman-rs only]
@@ -168,10 +168,11 @@ finds that it has.
 
 Memory: 20 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
 are of 7 MiB, or on S3 and Google of a 9400th of a file above 64 GB, and then two, not three; \
-tables take 1 MiB with gzip, LZ4 and snappy, 5 with Zstandard, 8 with bzip2. With Zstandard, a \
-file larger than a job's share of the cluster is compressed by several threads, at most as many \
-as there are jobs: 9 MiB for each job besides. However many files there are, their list lies in \
-the directory for temporary files (TMPDIR): some 170 bytes each. \
+tables take 1 MiB with gzip, LZ4 and snappy, 5 with Zstandard, 8 with bzip2. With Zstandard, the \
+largest archive is compressed by several threads if it is more than a job's share of the cluster, \
+at most as many as there are jobs: 9 MiB for each job besides, and parts are of 6 MiB. However \
+many files there are, their list lies in the directory for temporary files (TMPDIR): some 170 \
+bytes each. \
 --max-memory gives those threads up, then makes parts smaller, then fewer, then jobs.
 
 Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
@@ -494,8 +495,12 @@ mod tests {
         assert!(AFTER_HELP.contains(&told), "{told}");
         let threads = |threads| effort::Effort { threads, ..usual }.peak_bytes(Codec::Zstd) >> 20;
         let told = format!(
-            "as there are jobs: {} MiB for each job besides.",
-            threads(3) - threads(2)
+            "as there are jobs: {} MiB for each job besides, and parts are of {} MiB.",
+            threads(3) - threads(2),
+            effort::fit(2, Codec::Zstd, (0, s3), None)
+                .unwrap()
+                .part_bytes
+                >> 20,
         );
         assert!(AFTER_HELP.contains(&told), "{told}");
     }

@@ -126,9 +126,9 @@ pub fn write_archive(
     };
     let set = shared.set_of(plan);
     let cut = sink.cut_flag();
-    let encoder = match plan.threads {
-        1 => Encoder::create(shared.codec, None, sink),
-        threads => Encoder::create_on_threads(None, threads, sink),
+    let encoder = match (shared.codec, plan.threads) {
+        (Codec::Zstd, 2..) => Encoder::create_on_threads(None, plan.threads, sink),
+        (codec, _) => Encoder::create(codec, None, sink),
     };
     let encoder = encoder.map_err(whole)?;
     let tar = TarWriter::new(Timed::new(encoder, Stage::Pack, &shared.stages));

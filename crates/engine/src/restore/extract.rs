@@ -101,7 +101,7 @@ pub fn extract(
             control: None,
         };
         let unpacked = extractor.unpack(source);
-        // A failed write ends the unpacking: it is the cause.
+        // A failed write ends the unpacking soon: it is the cause.
         extractor.behind.end().and(unpacked)?;
         Ok(extractor.control)
     })
@@ -112,7 +112,8 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
-    .union(OFlags::TRUNC)
+    // What is there already may still be written by another thread.
+    .union(OFlags::EXCL)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
@@ -130,7 +131,7 @@ impl Extractor<'_> {
     fn unpack(&mut self, source: impl Read) -> Result<(), ExtractError> {
         let mut tar = TarReader::new(source);
         while let Some(member) = tar.next_member().map_err(ExtractError::Archive)? {
-            if self.target.stop.is_raised() {
+            if self.target.stop.is_raised() || self.behind.has_ended() {
                 return Err(ExtractError::Stopped);
             }
             self.member(&member, &mut tar)?;
@@ -200,10 +201,14 @@ impl Extractor<'_> {
         let owner = self.owner(member);
         let directory = self.open_directory(parent)?;
         let wanted = Mode::from_raw_mode(member.mode & 0o777);
-        let file = openat(directory, OsStr::from_bytes(name), NEW_FILE, wanted);
-        let file = File::from(file.map_err(|errno| failed(errno.into()))?);
-        // The umask, or a member of the same name, may have made it another: to set it always would
-        // cost the file system as much as a small file does.
+        let file = match openat(directory, OsStr::from_bytes(name), NEW_FILE, wanted) {
+            Err(Errno::EXIST) => {
+                return Err(refused(&member.path, "another member has the same path"));
+            }
+            file => File::from(file.map_err(|errno| failed(errno.into()))?),
+        };
+        // The umask may have made it another: to set it always would cost the file system as much
+        // as a small file does.
         let found = fstat(&file).map_err(|errno| failed(errno.into()))?.st_mode;
         if Mode::from_raw_mode(found) != wanted {
             fchmod(&file, wanted).map_err(|errno| failed(errno.into()))?;
@@ -222,7 +227,7 @@ impl Extractor<'_> {
         tar: &mut TarReader<R>,
         output: Output,
     ) -> Result<u32, ExtractError> {
-        // The cache takes what is small in less time than another thread takes to hear of it.
+        // The cache takes a block in less time than another thread takes to hear of it.
         let mut here = if output.file.is_direct() {
             self.behind.begin(output);
             None

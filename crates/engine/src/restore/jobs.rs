@@ -111,7 +111,7 @@ struct Job {
 /// Where an archive is decompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unpacking {
-    /// On the thread that writes its files.
+    /// On the thread that makes its files.
     Beside,
     /// On a thread of its own.
     Ahead,

@@ -1,4 +1,4 @@
-//! Decompressing on a thread of its own, ahead of the thread that writes the files.
+//! Decompressing on a thread of its own, ahead of the thread that makes files of it.
 //!
 //! Most archives are unpacked side by side, and every core has one. A backup of fewer archives
 //! than jobs, such as Barman's of a single data directory, leaves cores idle: there a second

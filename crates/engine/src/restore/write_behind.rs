@@ -88,6 +88,11 @@ impl<'scope> WriteBehind<'scope> {
         })
     }
 
+    /// Whether it writes nothing any more, since it has failed.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Takes a block back that need not be written.
     pub fn put_back(&mut self, block: AlignedBuffer) {
         self.idle.push(block);
@@ -111,7 +116,7 @@ impl<'scope> WriteBehind<'scope> {
     /// Waits until everything is written.
     ///
     /// # Errors
-    /// The first failure; nothing was written after it.
+    /// The first failure; this thread has written nothing after it.
     pub fn end(self) -> Result<(), ExtractError> {
         drop(self.orders);
         let written = self.thread.join();

@@ -203,6 +203,23 @@ async fn no_member_leaves_the_target_directory() {
     assert!(!Path::new("/tmp/barman-evil").exists());
 }
 
+/// The first may still be on its way to the disk when the second is met.
+#[tokio::test]
+async fn two_members_of_the_same_path_are_refused() {
+    for size in [1, 3 << 20] {
+        let attempt = restore(archive(|tar| {
+            add(tar, "base/5/1", &vec![1; size]);
+            add(tar, "./base//5/1", b"x");
+        }))
+        .await;
+        let error = attempt.outcome.as_ref().unwrap_err();
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        let told = "./base//5/1 is refused: another member has the same path";
+        assert!(cause.is_some_and(|cause| cause.contains(told)), "{error}");
+        assert!(!attempt.has("data/global/pg_control"));
+    }
+}
+
 #[tokio::test]
 async fn links_and_devices_in_an_archive_are_refused() {
     for kind in [b'1', b'2', b'3', b'6'] {

@@ -1,8 +1,9 @@
 //! How much a backup does at a time, and the memory that this takes.
 //!
 //! Each job collects one part of its archive while others are on the wire; the codec has its
-//! tables. That is all that grows: the sum is a promise, which `scripts/memory`
-//! measures. Always true: what [`fit`] returns takes no more than it was allowed.
+//! tables, and threads that share an archive have some each. That is all that grows: the sum is a
+//! promise, which `scripts/memory` measures. Always true: what [`fit`] returns takes no more than
+//! it was allowed.
 
 use crate::codec::Codec;
 
@@ -54,6 +55,8 @@ const PARTS_AT_HAND: u64 = 1;
 const MARGIN: u64 = 16;
 /// Sent as fast as parts of 8 MiB, which those of 6 MiB are not (SeaweedFS, loopback, no codec).
 const USUAL_PART_BYTES: u64 = 7 * MIB;
+/// What several threads have at hand leaves less for parts, and there is less to send.
+const SHARED_PART_BYTES: u64 = 6 * MIB;
 const USUAL_PARTS_IN_FLIGHT: usize = 2;
 
 impl Effort {
@@ -121,9 +124,12 @@ pub fn fit(
             threads: 1,
         }
     };
-    let usual = Effort {
-        threads: threads(jobs, codec),
-        ..effort(jobs, USUAL_PARTS_IN_FLIGHT, USUAL_PART_BYTES)
+    let usual = match threads(jobs, codec) {
+        1 => effort(jobs, USUAL_PARTS_IN_FLIGHT, USUAL_PART_BYTES),
+        threads => Effort {
+            threads,
+            ..effort(jobs, USUAL_PARTS_IN_FLIGHT, SHARED_PART_BYTES)
+        },
     };
     let Some(limit_bytes) = limit_bytes else {
         return Ok(usual);

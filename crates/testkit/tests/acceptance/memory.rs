@@ -16,7 +16,7 @@ const LIMIT_MIB: u64 = 300;
 /// What `model::backup::effort` promises for two jobs without a codec.
 const BACKUP_MIB: u64 = 66;
 /// The same with Zstandard, two threads of which may share one archive.
-const ZSTD_MIB: u64 = 94;
+const ZSTD_MIB: u64 = 88;
 /// What `model::restore::effort` promises for two jobs without a codec.
 const RESTORE_MIB: u64 = 52;
 
