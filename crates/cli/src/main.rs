@@ -3,6 +3,8 @@
 //! `main` is a table from program name to function. What a command does is in its own file; what an
 //! error says and which status it ends in is decided in [`failure`].
 
+#[cfg(target_env = "gnu")]
+mod allocator;
 mod arguments;
 mod cloud;
 #[cfg(test)]
@@ -71,6 +73,8 @@ const PROGRAMS: &[Program] = &[
 ];
 
 fn main() -> ExitCode {
+    #[cfg(target_env = "gnu")]
+    allocator::set_up();
     let mut words = std::env::args_os();
     let started_as = words.next().unwrap_or_default();
     let name = Path::new(&started_as).file_name().unwrap_or_default();
