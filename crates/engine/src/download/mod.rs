@@ -5,24 +5,26 @@
 //! chunks of each request wait in memory, and a stream that fails or ends before the object's size
 //! is an error, never a short read.
 
+mod pace;
 mod ranges;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
 use object_store::{GetResult, GetResultPayload, ObjectStoreExt};
 use tokio::sync::mpsc;
 
+pub use pace::Pace;
 pub use ranges::{Object, open_in_ranges};
 
 use crate::stages::{Stage, Stages};
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
-use ranges::Ranges;
+use ranges::{RANGE_BYTES, Ranges};
 
 /// Of some hundred KiB each; two ranges of every job have as many.
 const WAITING_CHUNKS: usize = 8;
@@ -43,6 +45,8 @@ pub struct Watch {
     /// Raised, it ends the stream with an error, whatever the store is doing.
     pub stop: StopFlag,
     pub stages: Arc<Stages>,
+    /// Of the store that it is from.
+    pub pace: Arc<Pace>,
 }
 
 /// Begins to read an object from its start; must be called within a runtime.
@@ -106,7 +110,8 @@ impl Source {
 
     /// Hands on what an answer brings, until it ends, fails, or nobody wants it any more.
     async fn feed(&self, got: GetResult, sender: Sender) {
-        let Watch { stop, stages } = &self.watch;
+        let Watch { stop, stages, pace } = &self.watch;
+        let (mut bytes, mut waited) = (0, Duration::ZERO);
         let failed = |error| io::Error::other(self.bucket.error("read", &self.key)(error));
         let mut stream = got.into_stream();
         loop {
@@ -116,9 +121,12 @@ impl Source {
                 () = stop.raised() => Some(Err(stopped())),
                 chunk = stream.next() => chunk.map(|chunk| chunk.map_err(failed)),
             };
-            let Some(chunk) = chunk else { return };
+            waited += began.elapsed();
+            let Some(chunk) = chunk else { break };
+            let count = chunk.as_ref().map_or(0, Bytes::len);
+            bytes += count as u64;
             stages.worked(Stage::Download, began);
-            stages.moved(Stage::Download, chunk.as_ref().map_or(0, Bytes::len));
+            stages.moved(Stage::Download, count);
             let failed = chunk.is_err();
             let began = Instant::now();
             // The reader may have gone: it has what it wanted, or failed.
@@ -126,6 +134,10 @@ impl Source {
                 return;
             }
             stages.waited(Stage::Download, began);
+        }
+        // Of a small answer, the first byte's delay is most of the time.
+        if bytes >= RANGE_BYTES {
+            pace.note(bytes, waited);
         }
     }
 }

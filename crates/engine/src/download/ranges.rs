@@ -16,10 +16,10 @@ use super::{Download, Incoming, Sender, Source, Watch, open_download, stopped};
 use crate::stages::Stage;
 use crate::store::{Bucket, StoreError};
 
-/// Bytes of a range. Each request costs the store: with half of this, SeaweedFS took a tenth more
-/// of the processor. But of the next range only some megabytes come while this one is read: the
-/// larger they are, the less two connections are ahead of one.
-const RANGE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of a range, until the store turns out to be fast: then the rest of the object comes in
+/// one. Of the next range only some megabytes come while this one is read: the larger they are, the
+/// less two connections are ahead of one.
+pub(super) const RANGE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The ranges of an object, in order.
 pub struct Ranges {
@@ -39,7 +39,7 @@ pub struct Object<'a> {
     pub key: &'a str,
     pub size_bytes: u64,
     /// How many of its ranges may be on their way at the same time, the one being read among them;
-    /// with one, the whole object comes in one request.
+    /// with one, or where the store is fast, the whole object comes in one request.
     pub requests: usize,
 }
 
@@ -53,7 +53,7 @@ pub async fn open_in_ranges(
     watch: &Watch,
 ) -> Result<Download, StoreError> {
     let key = object.key;
-    if object.size_bytes <= RANGE_BYTES || object.requests <= 1 {
+    if object.size_bytes <= RANGE_BYTES || object.requests <= 1 || watch.pace.is_fast() {
         return open_download(bucket, key, watch).await;
     }
     let source = Source {
@@ -88,7 +88,10 @@ impl Ranges {
     /// Asks for further ranges, as many as may be on their way.
     fn ask(&mut self) {
         while self.open.len() < self.requests && self.asked_bytes < self.size_bytes {
-            let end = (self.asked_bytes + RANGE_BYTES).min(self.size_bytes);
+            let end = match self.source.watch.pace.is_fast() {
+                true => self.size_bytes,
+                false => (self.asked_bytes + RANGE_BYTES).min(self.size_bytes),
+            };
             let range = self.asked_bytes..end;
             let (sender, incoming) = self.source.channel(end - range.start);
             let (source, e_tag) = (self.source.clone(), self.e_tag.clone());

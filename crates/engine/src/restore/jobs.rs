@@ -54,6 +54,7 @@ pub async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted,
         watch: Watch {
             stop: StopFlag::default(),
             stages: Arc::clone(&world.stages),
+            ..Watch::default()
         },
     };
     let mut workers = JoinSet::new();

@@ -12,6 +12,8 @@ use crate::stores::{Fault, bucket, bucket_on};
 
 /// Two ranges and a half.
 const LARGE: usize = 80 << 20;
+/// Four ranges.
+const LARGER: usize = 128 << 20;
 
 fn content(size: usize) -> Vec<u8> {
     (0..size / 4)
@@ -52,6 +54,31 @@ async fn a_large_object_comes_in_several_requests_and_in_order() {
     assert!(found == content(LARGE));
     let calls = faulty.calls.lock().unwrap().clone();
     assert_eq!(calls, ["put k", "get k", "get k", "get k"]);
+}
+
+/// How many requests bring one object, and then another.
+async fn requests_of_two(fault: Fault) -> [usize; 2] {
+    let (bucket, faulty) = bucket(fault);
+    store(&bucket, content(LARGER)).await;
+    let watch = Watch::default();
+    let mut requests = [0; 2];
+    for count in &mut requests {
+        faulty.calls.lock().unwrap().clear();
+        let opened = open_in_ranges(&bucket, object(LARGER), &watch).await;
+        assert!(read_to_end(opened.unwrap()).await.unwrap() == content(LARGER));
+        *count = faulty.calls.lock().unwrap().len();
+    }
+    requests
+}
+
+#[tokio::test]
+async fn from_a_fast_store_the_rest_of_an_object_and_the_next_one_come_in_one_request() {
+    assert_eq!(requests_of_two(Fault::None).await, [3, 1]);
+}
+
+#[tokio::test]
+async fn from_a_slow_store_every_object_comes_in_many_requests() {
+    assert_eq!(requests_of_two(Fault::SlowAnswers).await, [4, 4]);
 }
 
 #[tokio::test]

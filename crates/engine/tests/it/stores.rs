@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use engine::store::Bucket;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -53,6 +54,8 @@ pub enum Fault {
     SilentReadOf(&'static str),
     /// Every read ends one byte early.
     ShortAnswers,
+    /// Every answer's bytes come half a second later: 32 MiB at less than 100 MB/s.
+    SlowAnswers,
 }
 
 /// Until a refusal comes, what needs no answer is done.
@@ -183,7 +186,17 @@ impl ObjectStore for FaultyStore {
         }
         let got = self.inner.get_opts(location, options).await?;
         match self.fault {
-            Fault::ShortAnswers => Ok(shortened(got)),
+            Fault::ShortAnswers => Ok(spoiled(got, |chunks| {
+                let one_less = |chunk: Bytes| chunk.slice(..chunk.len() - 1);
+                chunks.map_ok(one_less).boxed()
+            })),
+            Fault::SlowAnswers => Ok(spoiled(got, |chunks| {
+                let begin = async {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    chunks
+                };
+                begin.flatten_stream().boxed()
+            })),
             _ => Ok(got),
         }
     }
@@ -215,15 +228,14 @@ impl ObjectStore for FaultyStore {
     }
 }
 
-/// The same answer without its last byte.
-fn shortened(got: GetResult) -> GetResult {
+type Chunks = BoxStream<'static, Result<Bytes>>;
+
+/// The same answer with other chunks.
+fn spoiled(got: GetResult, spoil: impl FnOnce(Chunks) -> Chunks) -> GetResult {
     let (range, meta) = (got.range.clone(), got.meta.clone());
     let (attributes, extensions) = (got.attributes.clone(), got.extensions.clone());
-    let chunks = got
-        .into_stream()
-        .map_ok(|chunk| chunk.slice(..chunk.len() - 1));
     GetResult {
-        payload: GetResultPayload::Stream(chunks.boxed()),
+        payload: GetResultPayload::Stream(spoil(got.into_stream())),
         meta,
         range,
         attributes,
