@@ -2,12 +2,17 @@
 //! restore, only the reading, checking, compressing and uploading of one, or the downloading,
 //! decompressing and writing of the other, each alone on all that it can use.
 //!
-//! The codecs, the page check and the store's client are the program's own, so that a limit moves
-//! with them; what lies between them in the program (tar, queues, order) is missing here on
-//! purpose. Time and CPU are measured from outside, for the whole process.
+//! The codecs, the page check, the store's client and the settings of the allocator are the
+//! program's own, so that a limit moves with them; what lies between them in the program (tar,
+//! queues, order) is missing here on purpose. Time and CPU are measured from outside, for the whole
+//! process.
 
 // A measurement that cannot go on ends; nobody handles its errors.
 #![allow(clippy::unwrap_used)]
+
+#[cfg(target_env = "gnu")]
+#[path = "../src/allocator.rs"]
+mod allocator;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -37,6 +42,8 @@ const PIECE: u64 = 64 * BLOCK as u64;
 const PARALLEL: usize = 4;
 
 fn main() {
+    #[cfg(target_env = "gnu")]
+    allocator::set_up();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {

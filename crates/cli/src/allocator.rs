@@ -13,8 +13,8 @@ const LARGE_BYTES: i32 = 512 * 1024;
 /// What the heap may keep at its end. With half of it, a restore faulted in four times as many
 /// pages.
 const KEPT_BYTES: i32 = 8 * 1024 * 1024;
-/// What one thread freed serves the next one. The lock that they share made a restore of 3 GiB wait
-/// some two thousand times for a moment.
+/// What one thread freed serves the next one. The lock that they share made a restore of 3 GiB with
+/// two jobs on two cores wait some two thousand times for a moment.
 const HEAPS: i32 = 1;
 
 /// Sets the allocator up; to be called before there is a second thread.

@@ -11,14 +11,14 @@ mod ranges;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
 use object_store::{GetResult, GetResultPayload, ObjectStoreExt};
 use tokio::sync::mpsc;
 
-pub use pace::Pace;
+pub use pace::{Came, Pace};
 pub use ranges::{Object, open_in_ranges};
 
 use crate::stages::{Stage, Stages};
@@ -71,7 +71,7 @@ pub async fn open_download(
         watch: watch.clone(),
     };
     let (sender, incoming) = source.channel(got.range.end - got.range.start);
-    tokio::spawn(async move { source.feed(got, sender).await });
+    tokio::spawn(async move { source.feed_at_once(got, sender).await });
     Ok(Download::Whole(incoming))
 }
 
@@ -108,10 +108,19 @@ impl Source {
         (sender, incoming)
     }
 
+    /// Hands on what an answer brings that is read as it comes, and notes its pace.
+    async fn feed_at_once(&self, got: GetResult, sender: Sender) {
+        let came = self.feed(got, &sender).await;
+        // Most of a small answer may lie in buffers before it is looked at.
+        if let Some(came) = came.filter(|came| came.bytes >= RANGE_BYTES) {
+            self.watch.pace.note(came);
+        }
+    }
+
     /// Hands on what an answer brings, until it ends, fails, or nobody wants it any more.
-    async fn feed(&self, got: GetResult, sender: Sender) {
-        let Watch { stop, stages, pace } = &self.watch;
-        let (mut bytes, mut waited) = (0, Duration::ZERO);
+    async fn feed(&self, got: GetResult, sender: &Sender) -> Option<Came> {
+        let Watch { stop, stages, .. } = &self.watch;
+        let mut came = Came::default();
         let failed = |error| io::Error::other(self.bucket.error("read", &self.key)(error));
         let mut stream = got.into_stream();
         loop {
@@ -121,23 +130,21 @@ impl Source {
                 () = stop.raised() => Some(Err(stopped())),
                 chunk = stream.next() => chunk.map(|chunk| chunk.map_err(failed)),
             };
-            waited += began.elapsed();
-            let Some(chunk) = chunk else { break };
+            came.waited += began.elapsed();
+            let Some(chunk) = chunk else {
+                return Some(came);
+            };
             let count = chunk.as_ref().map_or(0, Bytes::len);
-            bytes += count as u64;
+            came.bytes += count as u64;
             stages.worked(Stage::Download, began);
             stages.moved(Stage::Download, count);
             let failed = chunk.is_err();
             let began = Instant::now();
             // The reader may have gone: it has what it wanted, or failed.
             if sender.send(chunk).await.is_err() || failed {
-                return;
+                return None;
             }
             stages.waited(Stage::Download, began);
-        }
-        // Of a small answer, the first byte's delay is most of the time.
-        if bytes >= RANGE_BYTES {
-            pace.note(bytes, waited);
         }
     }
 }

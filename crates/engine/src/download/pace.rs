@@ -1,7 +1,7 @@
-//! Whether one connection to a store is as good as several.
+//! Whether a job waits so long for a store that a second connection is worth its cost.
 //!
-//! A second one beside it pays where the network or the store limits each. Where they do not,
-//! ranges cost: SeaweedFS reads a chunk of its own twice where a range ends within, a tenth of its
+//! It is where the network or the store limits each connection. Where they do not, ranges only
+//! cost: SeaweedFS reads a chunk of its own twice where a range ends within, a tenth of its
 //! processor time. Only the answers tell which it is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,13 @@ use std::time::Duration;
 /// Bytes per second: more than one request brings from Amazon S3, whose guide to its performance
 /// counts one for each 85 to 90 MB/s, and less than a store on the same network does.
 const FAST: f64 = 100e6;
+
+/// What an answer brought, and how long nothing of it was there to be taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Came {
+    pub bytes: u64,
+    pub waited: Duration,
+}
 
 /// What the answers so far have told; until one has come, the store counts as slow.
 #[derive(Debug, Default)]
@@ -23,9 +30,10 @@ impl Pace {
         self.is_fast.load(Ordering::Relaxed)
     }
 
-    /// Notes an answer that has come, and how long nothing was there of it to be taken.
-    pub fn note(&self, bytes: u64, waited: Duration) {
-        let is_fast = waited.as_secs_f64() * FAST < bytes as f64;
+    /// Notes an answer that was read as it came: of one that was asked for ahead, what lay ready
+    /// in buffers would look as if it had come fast.
+    pub fn note(&self, came: Came) {
+        let is_fast = came.waited.as_secs_f64() * FAST < came.bytes as f64;
         self.is_fast.store(is_fast, Ordering::Relaxed);
     }
 }
@@ -39,7 +47,10 @@ mod tests {
         let pace = Pace::default();
         assert!(!pace.is_fast());
         for (waited_ms, is_fast) in [(0, true), (990, true), (1010, false), (90_000, false)] {
-            pace.note(100_000_000, Duration::from_millis(waited_ms));
+            pace.note(Came {
+                bytes: 100_000_000,
+                waited: Duration::from_millis(waited_ms),
+            });
             assert_eq!(pace.is_fast(), is_fast, "{waited_ms} ms");
         }
     }

@@ -12,14 +12,19 @@ use std::time::Instant;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore};
 use tokio::runtime::Handle;
 
-use super::{Download, Incoming, Sender, Source, Watch, open_download, stopped};
+use super::{Download, Incoming, Source, Watch, open_download, stopped};
 use crate::stages::Stage;
 use crate::store::{Bucket, StoreError};
 
-/// Bytes of a range, until the store turns out to be fast: then the rest of the object comes in
-/// one. Of the next range only some megabytes come while this one is read: the larger they are, the
-/// less two connections are ahead of one.
+/// Bytes of a range where several come side by side. Of the next one only what fits into queues and
+/// sockets comes while this one is read: the larger they are, the less two connections are ahead of
+/// one.
 pub(super) const RANGE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Bytes of a range that comes alone. A request is resumed where its connection was lost, but only
+/// so many times and for so long ([`object_store::RetryConfig`]): an object of a hundred gigabytes
+/// needs more than one request's share. And the pace is judged again after each.
+const LONG_RANGE_BYTES: u64 = 8 * RANGE_BYTES;
 
 /// The ranges of an object, in order.
 pub struct Ranges {
@@ -39,7 +44,7 @@ pub struct Object<'a> {
     pub key: &'a str,
     pub size_bytes: u64,
     /// How many of its ranges may be on their way at the same time, the one being read among them;
-    /// with one, or where the store is fast, the whole object comes in one request.
+    /// where the store is fast, it is one.
     pub requests: usize,
 }
 
@@ -53,7 +58,8 @@ pub async fn open_in_ranges(
     watch: &Watch,
 ) -> Result<Download, StoreError> {
     let key = object.key;
-    if object.size_bytes <= RANGE_BYTES || object.requests <= 1 || watch.pace.is_fast() {
+    let (_, range_bytes) = side_by_side(object.requests, watch);
+    if object.size_bytes <= range_bytes {
         return open_download(bucket, key, watch).await;
     }
     let source = Source {
@@ -61,7 +67,7 @@ pub async fn open_in_ranges(
         key: key.to_owned(),
         watch: watch.clone(),
     };
-    let first = source.get(0..RANGE_BYTES).await?;
+    let first = source.get(0..range_bytes).await?;
     let is_file = matches!(first.payload, GetResultPayload::File(..));
     // Without a tag, answers of two objects could not be told apart.
     if is_file || first.meta.e_tag.is_none() {
@@ -70,15 +76,15 @@ pub async fn open_in_ranges(
     let mut ranges = Ranges {
         e_tag: first.meta.e_tag.clone(),
         size_bytes: first.meta.size,
-        asked_bytes: RANGE_BYTES,
+        asked_bytes: range_bytes,
         requests: object.requests,
         open: VecDeque::new(),
         runtime: Handle::current(),
         source,
     };
-    let (sender, incoming) = ranges.source.channel(RANGE_BYTES);
+    let (sender, incoming) = ranges.source.channel(range_bytes);
     let source = ranges.source.clone();
-    tokio::spawn(async move { source.feed(first, sender).await });
+    tokio::spawn(async move { source.feed_at_once(first, sender).await });
     ranges.open.push_back(incoming);
     ranges.ask();
     Ok(Download::Ranges(ranges))
@@ -87,19 +93,32 @@ pub async fn open_in_ranges(
 impl Ranges {
     /// Asks for further ranges, as many as may be on their way.
     fn ask(&mut self) {
-        while self.open.len() < self.requests && self.asked_bytes < self.size_bytes {
-            let end = match self.source.watch.pace.is_fast() {
-                true => self.size_bytes,
-                false => (self.asked_bytes + RANGE_BYTES).min(self.size_bytes),
-            };
+        let (requests, range_bytes) = side_by_side(self.requests, &self.source.watch);
+        while self.open.len() < requests && self.asked_bytes < self.size_bytes {
+            let end = (self.asked_bytes + range_bytes).min(self.size_bytes);
             let range = self.asked_bytes..end;
             let (sender, incoming) = self.source.channel(end - range.start);
             let (source, e_tag) = (self.source.clone(), self.e_tag.clone());
-            self.runtime
-                .spawn(async move { source.feed_range(range, e_tag, sender).await });
+            let is_ahead = !self.open.is_empty();
+            self.runtime.spawn(async move {
+                match source.get_range_of(range, e_tag).await {
+                    Ok(got) if is_ahead => drop(source.feed(got, &sender).await),
+                    Ok(got) => source.feed_at_once(got, sender).await,
+                    // The reader may have gone.
+                    Err(error) => drop(sender.send(Err(error)).await),
+                }
+            });
             self.open.push_back(incoming);
             self.asked_bytes = end;
         }
+    }
+}
+
+/// How many ranges are on their way at the same time where so many may, and their size.
+fn side_by_side(requests: usize, watch: &Watch) -> (usize, u64) {
+    match requests > 1 && !watch.pace.is_fast() {
+        true => (requests, RANGE_BYTES),
+        false => (1, LONG_RANGE_BYTES),
     }
 }
 
@@ -130,18 +149,19 @@ impl Source {
         got.map_err(self.bucket.error("read", &self.key))
     }
 
-    async fn feed_range(&self, range: Range<u64>, e_tag: Option<String>, sender: Sender) {
+    /// The same for a range of an object that has answered before.
+    async fn get_range_of(
+        &self,
+        range: Range<u64>,
+        e_tag: Option<String>,
+    ) -> io::Result<GetResult> {
         let expected = range.clone();
         let got = tokio::select! {
             biased;
             () = self.watch.stop.raised() => Err(stopped()),
             got = self.get(range) => got.map_err(io::Error::other),
         };
-        match got.and_then(|got| same_object(got, &expected, e_tag.as_deref())) {
-            Ok(got) => self.feed(got, sender).await,
-            // The reader may have gone.
-            Err(error) => drop(sender.send(Err(error)).await),
-        }
+        same_object(got?, &expected, e_tag.as_deref())
     }
 }
 

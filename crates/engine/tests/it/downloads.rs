@@ -59,13 +59,14 @@ async fn a_large_object_comes_in_several_requests_and_in_order() {
 /// How many requests bring one object, and then another.
 async fn requests_of_two(fault: Fault) -> [usize; 2] {
     let (bucket, faulty) = bucket(fault);
-    store(&bucket, content(LARGER)).await;
+    let expected = content(LARGER);
+    store(&bucket, expected.clone()).await;
     let watch = Watch::default();
     let mut requests = [0; 2];
     for count in &mut requests {
         faulty.calls.lock().unwrap().clear();
         let opened = open_in_ranges(&bucket, object(LARGER), &watch).await;
-        assert!(read_to_end(opened.unwrap()).await.unwrap() == content(LARGER));
+        assert!(read_to_end(opened.unwrap()).await.unwrap() == expected);
         *count = faulty.calls.lock().unwrap().len();
     }
     requests
@@ -93,6 +94,25 @@ async fn a_large_object_comes_in_one_request_where_no_more_are_allowed() {
     assert!(read_to_end(opened.unwrap()).await.unwrap() == content(LARGE));
     let calls = faulty.calls.lock().unwrap().clone();
     assert_eq!(calls, ["put k", "get k"]);
+}
+
+#[tokio::test]
+async fn no_request_brings_more_than_its_share_of_retries_is_good_for() {
+    let (bucket, faulty) = bucket(Fault::None);
+    let size = 600 << 20;
+    store(&bucket, vec![0; size]).await;
+    let object = Object {
+        requests: 1,
+        ..object(size)
+    };
+    let opened = open_in_ranges(&bucket, object, &Watch::default()).await;
+    let count = |mut download: Download| std::io::copy(&mut download, &mut std::io::sink());
+    let read = spawn_blocking(move || count(opened.unwrap()))
+        .await
+        .unwrap();
+    assert_eq!(read.unwrap(), size as u64);
+    let calls = faulty.calls.lock().unwrap().clone();
+    assert_eq!(calls, ["put k", "get k", "get k", "get k"]);
 }
 
 #[tokio::test]
