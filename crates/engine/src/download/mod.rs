@@ -1,12 +1,13 @@
 //! An object's bytes as a plain reader for a blocking thread.
 //!
-//! The store's stream retries and resumes by itself; here is only the bridge, for small objects in
-//! one request, for large ones in several side by side ([`ranges`]). Always true: at most a few
-//! chunks of each request wait in memory, and a stream that fails or ends before the object's size
-//! is an error, never a short read.
+//! Small objects come in one request, large ones in several side by side ([`ranges`]); an answer
+//! that breaks off is resumed ([`source`]). Always true: at most a few chunks of each request wait
+//! in memory, and a stream that fails or ends before the object's size is an error, never a short
+//! read.
 
 mod pace;
 mod ranges;
+mod source;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,8 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use futures_util::StreamExt;
-use object_store::{GetResult, GetResultPayload, ObjectStoreExt};
+use object_store::{GetResultPayload, ObjectStoreExt};
 use tokio::sync::mpsc;
 
 pub use pace::{Came, Pace};
@@ -24,10 +24,8 @@ pub use ranges::{Object, open_in_ranges};
 use crate::stages::{Stage, Stages};
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
-use ranges::{RANGE_BYTES, Ranges};
-
-/// Of some hundred KiB each; two ranges of every job have as many.
-const WAITING_CHUNKS: usize = 8;
+use ranges::Ranges;
+use source::Source;
 
 /// An object being read.
 pub enum Download {
@@ -83,74 +81,6 @@ impl Read for Download {
             Download::Ranges(ranges) => ranges.read(buffer),
         }
     }
-}
-
-/// The object that is read.
-#[derive(Clone)]
-struct Source {
-    bucket: Bucket,
-    key: String,
-    watch: Watch,
-}
-
-type Sender = mpsc::Sender<io::Result<Bytes>>;
-
-impl Source {
-    /// The way of an answer of so many bytes from the task that gets it to the reader.
-    fn channel(&self, bytes: u64) -> (Sender, Incoming) {
-        let (sender, queue) = mpsc::channel(WAITING_CHUNKS);
-        let incoming = Incoming {
-            queue,
-            current: Bytes::new(),
-            missing_bytes: bytes,
-            stages: Arc::clone(&self.watch.stages),
-        };
-        (sender, incoming)
-    }
-
-    /// Hands on what an answer brings that is read as it comes, and notes its pace.
-    async fn feed_at_once(&self, got: GetResult, sender: Sender) {
-        let came = self.feed(got, &sender).await;
-        // Most of a small answer may lie in buffers before it is looked at.
-        if let Some(came) = came.filter(|came| came.bytes >= RANGE_BYTES) {
-            self.watch.pace.note(came);
-        }
-    }
-
-    /// Hands on what an answer brings, until it ends, fails, or nobody wants it any more.
-    async fn feed(&self, got: GetResult, sender: &Sender) -> Option<Came> {
-        let Watch { stop, stages, .. } = &self.watch;
-        let mut came = Came::default();
-        let failed = |error| io::Error::other(self.bucket.error("read", &self.key)(error));
-        let mut stream = got.into_stream();
-        loop {
-            let began = Instant::now();
-            let chunk = tokio::select! {
-                biased;
-                () = stop.raised() => Some(Err(stopped())),
-                chunk = stream.next() => chunk.map(|chunk| chunk.map_err(failed)),
-            };
-            came.waited += began.elapsed();
-            let Some(chunk) = chunk else {
-                return Some(came);
-            };
-            let count = chunk.as_ref().map_or(0, Bytes::len);
-            came.bytes += count as u64;
-            stages.worked(Stage::Download, began);
-            stages.moved(Stage::Download, count);
-            let failed = chunk.is_err();
-            let began = Instant::now();
-            // The reader may have gone: it has what it wanted, or failed.
-            if sender.send(chunk).await.is_err() || failed {
-                return None;
-            }
-            stages.waited(Stage::Download, began);
-        }
-    }
-}
-
-fn stopped() -> io::Error {
-    io::Error::other("stopped")
 }
 
 /// The bytes of one answer, as they come.

@@ -6,14 +6,12 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::ops::Range;
-use std::time::Instant;
 
-use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore};
+use object_store::GetResultPayload;
 use tokio::runtime::Handle;
 
-use super::{Download, Incoming, Source, Watch, open_download, stopped};
-use crate::stages::Stage;
+use super::source::Source;
+use super::{Download, Incoming, Watch, open_download};
 use crate::store::{Bucket, StoreError};
 
 /// Bytes of a range where several come side by side. Of the next one only what fits into queues and
@@ -21,9 +19,7 @@ use crate::store::{Bucket, StoreError};
 /// one.
 pub(super) const RANGE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Bytes of a range that comes alone. A request is resumed where its connection was lost, but only
-/// so many times and for so long ([`object_store::RetryConfig`]): an object of a hundred gigabytes
-/// needs more than one request's share. And the pace is judged again after each.
+/// Bytes of a range that comes alone; after each, the pace is judged again.
 const LONG_RANGE_BYTES: u64 = 8 * RANGE_BYTES;
 
 /// The ranges of an object, in order.
@@ -44,7 +40,7 @@ pub struct Object<'a> {
     pub key: &'a str,
     pub size_bytes: u64,
     /// How many of its ranges may be on their way at the same time, the one being read among them;
-    /// where the store is fast, it is one.
+    /// with one, the whole object comes in a single request.
     pub requests: usize,
 }
 
@@ -59,7 +55,7 @@ pub async fn open_in_ranges(
 ) -> Result<Download, StoreError> {
     let key = object.key;
     let (_, range_bytes) = side_by_side(object.requests, watch);
-    if object.size_bytes <= range_bytes {
+    if object.requests <= 1 || object.size_bytes <= range_bytes {
         return open_download(bucket, key, watch).await;
     }
     let source = Source {
@@ -76,13 +72,13 @@ pub async fn open_in_ranges(
     let mut ranges = Ranges {
         e_tag: first.meta.e_tag.clone(),
         size_bytes: first.meta.size,
-        asked_bytes: range_bytes,
+        asked_bytes: first.range.end,
         requests: object.requests,
         open: VecDeque::new(),
         runtime: Handle::current(),
         source,
     };
-    let (sender, incoming) = ranges.source.channel(range_bytes);
+    let (sender, incoming) = ranges.source.channel(first.range.end);
     let source = ranges.source.clone();
     tokio::spawn(async move { source.feed_at_once(first, sender).await });
     ranges.open.push_back(incoming);
@@ -101,7 +97,7 @@ impl Ranges {
             let (source, e_tag) = (self.source.clone(), self.e_tag.clone());
             let is_ahead = !self.open.is_empty();
             self.runtime.spawn(async move {
-                match source.get_range_of(range, e_tag).await {
+                match source.get_range(range, e_tag.as_deref()).await {
                     Ok(got) if is_ahead => drop(source.feed(got, &sender).await),
                     Ok(got) => source.feed_at_once(got, sender).await,
                     // The reader may have gone.
@@ -114,11 +110,12 @@ impl Ranges {
     }
 }
 
-/// How many ranges are on their way at the same time where so many may, and their size.
+/// How many ranges are on their way at the same time where so many may, and their size: a fast
+/// store is not asked for two.
 fn side_by_side(requests: usize, watch: &Watch) -> (usize, u64) {
-    match requests > 1 && !watch.pace.is_fast() {
-        true => (requests, RANGE_BYTES),
-        false => (1, LONG_RANGE_BYTES),
+    match watch.pace.is_fast() {
+        true => (1, LONG_RANGE_BYTES),
+        false => (requests, RANGE_BYTES),
     }
 }
 
@@ -134,46 +131,4 @@ impl Read for Ranges {
         }
         Ok(0)
     }
-}
-
-impl Source {
-    async fn get(&self, range: Range<u64>) -> Result<GetResult, StoreError> {
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
-            ..GetOptions::default()
-        };
-        let path = self.bucket.path(&self.key)?;
-        let began = Instant::now();
-        let got = self.bucket.objects.get_opts(&path, options).await;
-        self.watch.stages.worked(Stage::Download, began);
-        got.map_err(self.bucket.error("read", &self.key))
-    }
-
-    /// The same for a range of an object that has answered before.
-    async fn get_range_of(
-        &self,
-        range: Range<u64>,
-        e_tag: Option<String>,
-    ) -> io::Result<GetResult> {
-        let expected = range.clone();
-        let got = tokio::select! {
-            biased;
-            () = self.watch.stop.raised() => Err(stopped()),
-            got = self.get(range) => got.map_err(io::Error::other),
-        };
-        same_object(got?, &expected, e_tag.as_deref())
-    }
-}
-
-fn same_object(
-    got: GetResult,
-    expected: &Range<u64>,
-    e_tag: Option<&str>,
-) -> io::Result<GetResult> {
-    if got.meta.e_tag.as_deref() == e_tag && got.range == *expected {
-        return Ok(got);
-    }
-    Err(io::Error::other(
-        "the object was replaced by another while it was read",
-    ))
 }

@@ -97,22 +97,42 @@ async fn a_large_object_comes_in_one_request_where_no_more_are_allowed() {
 }
 
 #[tokio::test]
-async fn no_request_brings_more_than_its_share_of_retries_is_good_for() {
+async fn the_pace_of_a_fast_store_is_judged_again_from_time_to_time() {
     let (bucket, faulty) = bucket(Fault::None);
     let size = 600 << 20;
     store(&bucket, vec![0; size]).await;
-    let object = Object {
-        requests: 1,
-        ..object(size)
-    };
-    let opened = open_in_ranges(&bucket, object, &Watch::default()).await;
-    let count = |mut download: Download| std::io::copy(&mut download, &mut std::io::sink());
-    let read = spawn_blocking(move || count(opened.unwrap()))
-        .await
-        .unwrap();
+    let mut download = open(&bucket, size).await;
+    let count = move || std::io::copy(&mut download, &mut std::io::sink());
+    let read = spawn_blocking(count).await.unwrap();
     assert_eq!(read.unwrap(), size as u64);
-    let calls = faulty.calls.lock().unwrap().clone();
-    assert_eq!(calls, ["put k", "get k", "get k", "get k"]);
+    // Two of 32 MiB, two of 256, and the rest.
+    assert_eq!(faulty.calls.lock().unwrap().len(), 1 + 5);
+}
+
+#[tokio::test]
+async fn an_object_comes_whole_however_often_its_answers_break_off() {
+    for (requests, gets) in [(1, 16), (2, 18)] {
+        let (bucket, faulty) = bucket(Fault::AnswersBreakOffAfter(5 << 20));
+        store(&bucket, content(LARGE)).await;
+        let object = Object {
+            requests,
+            ..object(LARGE)
+        };
+        let opened = open_in_ranges(&bucket, object, &Watch::default()).await;
+        assert!(read_to_end(opened.unwrap()).await.unwrap() == content(LARGE));
+        assert_eq!(faulty.calls.lock().unwrap().len(), 1 + gets);
+    }
+}
+
+#[tokio::test]
+async fn answers_that_bring_hardly_anything_are_an_error() {
+    for size in [4 << 20, LARGE] {
+        let (bucket, _) = bucket(Fault::AnswersBreakOffAfter(4096));
+        store(&bucket, content(size)).await;
+        let error = read_to_end(open(&bucket, size).await).await.unwrap_err();
+        let expected = "cannot read the rest of memory://bucket/k";
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use engine::store::Bucket;
 use futures_util::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -56,6 +56,8 @@ pub enum Fault {
     ShortAnswers,
     /// Every answer's bytes come half a second later: 32 MiB at less than 100 MB/s.
     SlowAnswers,
+    /// Every answer breaks off after so many bytes, if it has more.
+    AnswersBreakOffAfter(usize),
 }
 
 /// Until a refusal comes, what needs no answer is done.
@@ -189,6 +191,14 @@ impl ObjectStore for FaultyStore {
             Fault::ShortAnswers => Ok(spoiled(got, |chunks| {
                 let one_less = |chunk: Bytes| chunk.slice(..chunk.len() - 1);
                 chunks.map_ok(one_less).boxed()
+            })),
+            Fault::AnswersBreakOffAfter(most) => Ok(spoiled(got, |chunks| {
+                let cut = move |chunk: Bytes| match chunk.len() > most {
+                    true => vec![Ok(chunk.slice(..most)), broken()],
+                    false => vec![Ok(chunk)],
+                };
+                let chunks = chunks.map_ok(move |chunk| stream::iter(cut(chunk)));
+                chunks.try_flatten().boxed()
             })),
             Fault::SlowAnswers => Ok(spoiled(got, |chunks| {
                 let begin = async {
