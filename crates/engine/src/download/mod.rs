@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use object_store::{GetResultPayload, ObjectStoreExt};
+use object_store::GetResultPayload;
 use tokio::sync::mpsc;
 
-pub use pace::{Came, Pace};
+pub use pace::Pace;
 pub use ranges::{Object, open_in_ranges};
 
 use crate::stages::{Stage, Stages};
@@ -56,18 +56,15 @@ pub async fn open_download(
     key: &str,
     watch: &Watch,
 ) -> Result<Download, StoreError> {
-    let began = Instant::now();
-    let got = bucket.objects.get(&bucket.path(key)?).await;
-    watch.stages.worked(Stage::Download, began);
-    let got = got.map_err(bucket.error("read", key))?;
-    if let GetResultPayload::File(file, _) = got.payload {
-        return Ok(Download::File(file));
-    }
     let source = Source {
         bucket: bucket.clone(),
         key: key.to_owned(),
         watch: watch.clone(),
     };
+    let got = source.get(None).await?;
+    if let GetResultPayload::File(file, _) = got.payload {
+        return Ok(Download::File(file));
+    }
     let (sender, incoming) = source.channel(got.range.end - got.range.start);
     tokio::spawn(async move { source.feed_at_once(got, sender).await });
     Ok(Download::Whole(incoming))

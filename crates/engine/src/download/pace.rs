@@ -13,7 +13,7 @@ const FAST: f64 = 100e6;
 
 /// What an answer brought, and how long nothing of it was there to be taken.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Came {
+pub(super) struct Came {
     pub bytes: u64,
     pub waited: Duration,
 }
@@ -32,7 +32,7 @@ impl Pace {
 
     /// Notes an answer that was read as it came: of one that was asked for ahead, what lay ready
     /// in buffers would look as if it had come fast.
-    pub fn note(&self, came: Came) {
+    pub(super) fn note(&self, came: Came) {
         let is_fast = came.waited.as_secs_f64() * FAST < came.bytes as f64;
         self.is_fast.store(is_fast, Ordering::Relaxed);
     }

@@ -63,7 +63,7 @@ pub async fn open_in_ranges(
         key: key.to_owned(),
         watch: watch.clone(),
     };
-    let first = source.get(0..range_bytes).await?;
+    let first = source.get(Some(0..range_bytes)).await?;
     let is_file = matches!(first.payload, GetResultPayload::File(..));
     // Without a tag, answers of two objects could not be told apart.
     if is_file || first.meta.e_tag.is_none() {

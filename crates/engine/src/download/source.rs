@@ -15,8 +15,9 @@ use futures_util::StreamExt;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore};
 use tokio::sync::mpsc;
 
+use super::pace::Came;
 use super::ranges::RANGE_BYTES;
-use super::{Came, Incoming, Watch};
+use super::{Incoming, Watch};
 use crate::stages::Stage;
 use crate::store::{Bucket, StoreError};
 
@@ -72,9 +73,15 @@ impl Source {
     pub async fn feed(&self, got: GetResult, sender: &Sender) -> Option<Came> {
         let (mut missing, e_tag) = (got.range.clone(), got.meta.e_tag.clone());
         let mut fed = self.feed_answer(got, sender).await;
-        let mut is_first = true;
+        if let Fed::Ended(came) = fed {
+            return Some(came);
+        }
         while let Fed::BrokeOff { bytes, error } = fed {
             missing.start += bytes;
+            // All of it has come.
+            if missing.is_empty() {
+                return None;
+            }
             let resumed = match bytes >= LEAST_PROGRESS_BYTES && e_tag.is_some() {
                 true => self.get_range(missing.clone(), e_tag.as_deref()).await,
                 false => Err(error),
@@ -84,15 +91,11 @@ impl Source {
                 Err(error) => {
                     // The reader may have gone.
                     let _ = sender.send(Err(error)).await;
-                    Fed::Unwanted
+                    return None;
                 }
             };
-            is_first = false;
         }
-        match fed {
-            Fed::Ended(came) if is_first => Some(came),
-            _ => None,
-        }
+        None
     }
 
     async fn feed_answer(&self, got: GetResult, sender: &Sender) -> Fed {
@@ -134,9 +137,10 @@ impl Source {
         }
     }
 
-    pub async fn get(&self, range: Range<u64>) -> Result<GetResult, StoreError> {
+    /// The answer for a range of the object, or for all of it.
+    pub async fn get(&self, range: Option<Range<u64>>) -> Result<GetResult, StoreError> {
         let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
+            range: range.map(GetRange::Bounded),
             ..GetOptions::default()
         };
         let path = self.bucket.path(&self.key)?;
@@ -152,7 +156,7 @@ impl Source {
         let got = tokio::select! {
             biased;
             () = self.watch.stop.raised() => Err(stopped()),
-            got = self.get(range) => got.map_err(io::Error::other),
+            got = self.get(Some(range)) => got.map_err(io::Error::other),
         };
         same_object(got?, &expected, e_tag)
     }

@@ -56,7 +56,7 @@ pub enum Fault {
     ShortAnswers,
     /// Every answer's bytes come half a second later: 32 MiB at less than 100 MB/s.
     SlowAnswers,
-    /// Every answer breaks off after so many bytes, if it has more.
+    /// Every answer breaks off after so many bytes, if it has them; be they all.
     AnswersBreakOffAfter(usize),
 }
 
@@ -193,7 +193,7 @@ impl ObjectStore for FaultyStore {
                 chunks.map_ok(one_less).boxed()
             })),
             Fault::AnswersBreakOffAfter(most) => Ok(spoiled(got, |chunks| {
-                let cut = move |chunk: Bytes| match chunk.len() > most {
+                let cut = move |chunk: Bytes| match chunk.len() >= most {
                     true => vec![Ok(chunk.slice(..most)), broken()],
                     false => vec![Ok(chunk)],
                 };
