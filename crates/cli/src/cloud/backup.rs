@@ -371,12 +371,11 @@ fn report_damage(id: &BackupId, count: usize, log: &Log) {
 /// Says what a finished backup should make its owner think about.
 fn report(outcome: &BackupOutcome, log: &Log) {
     report_damage(&outcome.id, outcome.damaged.len(), log);
-    if let Some(first) = outcome.missing_wal.first() {
-        let count = outcome.missing_wal.len();
+    if !outcome.missing_wal.is_empty() {
         let text = format!(
-            "backup {} cannot be restored yet: it needs {count} more WAL files in the archive, \
-             from {first} on; its status is WAITING_FOR_WALS",
-            outcome.id
+            "backup {} cannot be restored yet: the archive lacks {}; its status is \
+             WAITING_FOR_WALS",
+            outcome.id, outcome.missing_wal
         );
         log.line(Level::Warning, &text);
         log.line(

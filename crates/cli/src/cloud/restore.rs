@@ -8,7 +8,7 @@ use clap::Parser;
 use engine::catalogue::read_catalogue;
 use engine::progress::{Event, Progress};
 use engine::restore::{LinkPolicy, Restored, World};
-use engine::wal::presence::{WalRange, missing_segments};
+use engine::wal::presence;
 use jiff::tz::TimeZone;
 use model::backup::BackupInfo;
 use model::backup::catalogue::Catalogue;
@@ -20,7 +20,7 @@ use model::restore::tablespaces::TablespaceMapping;
 use model::restore::target::TimelineChoice;
 use model::restore::time::parse_target_time;
 use model::size::parse_size;
-use model::wal::name::SegmentName;
+use model::wal::span::{MissingWal, WalRange};
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
@@ -217,19 +217,19 @@ fn report(restored: &Restored, log: &Log) {
 struct Facts {
     configured_outside: bool,
     /// Segments without which the backup does not become consistent.
-    missing_wal: Vec<SegmentName>,
+    missing_wal: MissingWal,
 }
 
-async fn missing_wal(world: &World, info: &BackupInfo) -> Result<Vec<SegmentName>, Failure> {
-    let segments = WalRange::of(info).map(|range| range.segments());
-    let segments = segments.unwrap_or_default();
-    Ok(missing_segments(&world.bucket, &world.layout, segments).await?)
+async fn missing_wal(world: &World, info: &BackupInfo) -> Result<MissingWal, Failure> {
+    match WalRange::of(info) {
+        Some(range) => Ok(presence::missing_wal(&world.bucket, &world.layout, &range).await?),
+        None => Ok(MissingWal::default()),
+    }
 }
 
-fn warn_of_missing_wal(count: usize, first: &SegmentName, log: &Log) {
+fn warn_of_missing_wal(missing: &MissingWal, log: &Log) {
     let text = format!(
-        "PostgreSQL cannot start on this backup yet: {count} WAL files that it needs are not in \
-         the archive, from {first} on"
+        "PostgreSQL cannot start on this backup yet: the archive lacks WAL that it needs: {missing}"
     );
     log.line(Level::Warning, &text);
     log.line(
@@ -320,8 +320,8 @@ impl CloudCommand for Args {
         })?;
         let (restored, facts) = restored;
         report(&restored, log);
-        if let Some(first) = facts.missing_wal.first() {
-            warn_of_missing_wal(facts.missing_wal.len(), first, log);
+        if !facts.missing_wal.is_empty() {
+            warn_of_missing_wal(&facts.missing_wal, log);
         }
         if facts.configured_outside {
             warn_of_configuration(&restored, log);

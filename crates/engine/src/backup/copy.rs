@@ -17,6 +17,7 @@ use model::format::backup_label::BackupLabel;
 use model::page::{PAGE_SIZE, PAGES_PER_FILE};
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
+use model::wal::span::{MissingWal, WalRange};
 use tokio::task::spawn_blocking;
 
 use super::archive::{Shared, SourceSet};
@@ -31,7 +32,6 @@ use super::wal_arrival::wait_for_wal;
 use super::{BackupError, World, cancellable, step};
 use crate::progress::Event;
 use crate::upload::StopFlag;
-use crate::wal::presence::WalRange;
 
 /// A backup that has started.
 pub struct Work<'a> {
@@ -221,7 +221,7 @@ async fn wait_for_segments(
     facts: &ServerFacts,
     label: &BackupLabel,
     last: SegmentName,
-) -> Vec<SegmentName> {
+) -> MissingWal {
     let range = WalRange {
         first: label.start_wal,
         last,

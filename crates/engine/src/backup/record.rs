@@ -14,6 +14,7 @@ use model::format::python_literal::Value;
 use model::moment::Moment;
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
+use model::wal::span::MissingWal;
 
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
@@ -28,7 +29,7 @@ pub struct Copied {
     /// The last segment the backup needs.
     pub end_wal: SegmentName,
     pub damaged: Vec<DamagedPage>,
-    pub missing_wal: Vec<SegmentName>,
+    pub missing_wal: MissingWal,
     /// Item name (`data` or a tablespace's OID) and the seconds spent on its archives.
     pub seconds_per_set: Vec<(String, f64)>,
     pub copy_seconds: f64,

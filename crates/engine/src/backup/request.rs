@@ -8,7 +8,7 @@ use model::backup::effort::{self, Effort, TooLittleMemory};
 use model::backup::id::BackupId;
 use model::codec::Codec;
 use model::damage::DamagedPage;
-use model::wal::name::SegmentName;
+use model::wal::span::MissingWal;
 
 use super::jobs::part_rules;
 use crate::store::Bucket;
@@ -80,5 +80,5 @@ pub struct BackupOutcome {
     pub info: BackupInfo,
     pub damaged: Vec<DamagedPage>,
     /// WAL files the backup needs that are not in the bucket yet.
-    pub missing_wal: Vec<SegmentName>,
+    pub missing_wal: MissingWal,
 }

@@ -10,26 +10,29 @@ use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
 use model::format::backup_info;
-use model::wal::name::SegmentName;
+use model::wal::span::{MissingWal, WalRange};
 
 use super::{World, step};
 use crate::catalogue::{backup_ids, read_backup};
 use crate::progress::Event;
 use crate::store::StoreError;
-use crate::wal::presence::{WalRange, missing_segments};
+use crate::wal::presence::{missing_wal, still_missing};
 
 const POLL: Duration = Duration::from_millis(500);
 
 /// Waits until every segment of the range is there, at most `patience`; returns what is missing.
 /// A store that cannot be asked has nothing, as far as anybody knows: the copy is complete, and
 /// a later look decides.
-pub async fn wait_for_wal(world: &World, range: &WalRange, patience: Duration) -> Vec<SegmentName> {
+pub async fn wait_for_wal(world: &World, range: &WalRange, patience: Duration) -> MissingWal {
     let deadline = Instant::now() + patience;
-    let mut missing = range.segments();
+    let mut missing = MissingWal {
+        spans: range.spans(None),
+        history: range.history(),
+    };
     let mut refusal;
     loop {
         refusal = None;
-        match missing_segments(&world.bucket, &world.layout, missing.clone()).await {
+        match still_missing(&world.bucket, &world.layout, (range, &missing)).await {
             Ok(still) => missing = still,
             Err(error) => refusal = Some(error),
         }
@@ -69,8 +72,7 @@ async fn settle_each(world: &World, but: &BackupId) -> Result<(), StoreError> {
         let Some(range) = range.filter(|_| info.status == BackupStatus::WaitingForWals) else {
             continue;
         };
-        let segments = range.segments();
-        let missing = missing_segments(&world.bucket, &world.layout, segments).await?;
+        let missing = missing_wal(&world.bucket, &world.layout, &range).await?;
         if missing.is_empty() && settle(world, id).await? {
             step(world, &format!("the WAL of backup {id} has arrived"));
         }

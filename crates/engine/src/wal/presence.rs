@@ -1,67 +1,125 @@
 //! Whether the WAL that a backup needs is in the bucket.
 //!
 //! A base backup can be restored only with every segment from its start to its end. Archiving is
-//! the server's own doing; here is only the look whether it has been done.
+//! the server's own doing; here is only the look whether it has been done. Always true: what is
+//! asked of the store, and what is kept in memory, is bounded by what the archive holds, whatever a
+//! record claims.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::ops::ControlFlow;
 
-use model::backup::BackupInfo;
 use model::cloud::{Layout, parse_wal_file};
-use model::postgres::SegmentSize;
+use model::codec::Codec;
 use model::wal::name::{SegmentName, WalName};
+use model::wal::span::{MissingWal, SegmentSpan, WalRange};
+use model::wal::timeline::{TimelineHistory, TimelineId};
 
+use crate::codec::decoder;
 use crate::store::{Bucket, StoreError};
 
-/// The segments of a backup, first and last included.
-#[derive(Debug, Clone, Copy)]
-pub struct WalRange {
-    pub first: SegmentName,
-    pub last: SegmentName,
-    pub segment_size: SegmentSize,
-}
+/// So many directories are listed one by one; instead of more, the archive as a whole.
+const MOST_DIRECTORIES: usize = 64;
+/// A history has a line for each promotion.
+const MOST_HISTORY_BYTES: u64 = 1 << 20;
 
-impl WalRange {
-    /// What a backup needs by its record; `None` if that does not say it, as one that was never
-    /// finished.
-    pub fn of(info: &BackupInfo) -> Option<WalRange> {
-        let segment = |text: &Option<String>| text.as_deref()?.parse().ok();
-        Some(WalRange {
-            first: segment(&info.begin_wal)?,
-            last: segment(&info.end_wal)?,
-            segment_size: info.xlog_segment_size,
-        })
-    }
-
-    /// Every segment of the range, in order.
-    pub fn segments(&self) -> Vec<SegmentName> {
-        let following = |name: &SegmentName| name.next(self.segment_size);
-        let names = std::iter::successors(Some(self.first), following);
-        names.take_while(|name| *name <= self.last).collect()
-    }
-}
-
-/// Those of the segments that are not in the bucket, whatever the codec.
+/// What of a backup's WAL is not in the bucket, whatever the codec.
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn missing_segments(
+pub async fn missing_wal(
     bucket: &Bucket,
     layout: &Layout,
-    segments: Vec<SegmentName>,
-) -> Result<Vec<SegmentName>, StoreError> {
-    let directory = |name: &SegmentName| layout.wal_directory(&WalName::Segment(*name));
-    let directories: BTreeSet<_> = segments.iter().map(directory).collect();
-    let mut missing: BTreeSet<_> = segments.into_iter().collect();
-    for directory in directories {
+    range: &WalRange,
+) -> Result<MissingWal, StoreError> {
+    let mut history = None;
+    if let Some(timeline) = range.history() {
+        history = read_history(bucket, layout, timeline).await?;
+    }
+    let mut spans = Vec::new();
+    for span in range.spans(history.as_ref()) {
+        spans.extend(missing_of(bucket, layout, &span).await?);
+    }
+    Ok(MissingWal {
+        spans,
+        history: range.history().filter(|_| history.is_none()),
+    })
+}
+
+/// What of the WAL that was missing a moment ago still is.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn still_missing(
+    bucket: &Bucket,
+    layout: &Layout,
+    (range, earlier): (&WalRange, &MissingWal),
+) -> Result<MissingWal, StoreError> {
+    if earlier.history.is_some() {
+        return missing_wal(bucket, layout, range).await;
+    }
+    let mut spans = Vec::new();
+    for span in &earlier.spans {
+        spans.extend(missing_of(bucket, layout, span).await?);
+    }
+    Ok(MissingWal {
+        spans,
+        history: None,
+    })
+}
+
+/// What of these segments is not in the bucket.
+///
+/// # Errors
+/// When the store cannot be asked.
+async fn missing_of(
+    bucket: &Bucket,
+    layout: &Layout,
+    span: &SegmentSpan,
+) -> Result<Vec<SegmentSpan>, StoreError> {
+    let directory = |name: SegmentName| layout.wal_directory(&WalName::Segment(name));
+    let places = match span.directories(MOST_DIRECTORIES) {
+        Some(names) => names.into_iter().map(directory).collect(),
+        None => vec![layout.wals()],
+    };
+    let mut seen = BTreeSet::new();
+    for place in places {
         let see = |object: object_store::ObjectMeta| {
             let file = object.location.filename().unwrap_or_default();
-            if let Some((WalName::Segment(segment), _)) = parse_wal_file(file) {
-                missing.remove(&segment);
+            if let Some((WalName::Segment(segment), _)) = parse_wal_file(file)
+                && span.contains(&segment)
+            {
+                seen.insert(segment);
             }
             ControlFlow::Continue(())
         };
-        bucket.list_each(&format!("{directory}/"), see).await?;
+        bucket.list_each(&format!("{place}/"), see).await?;
     }
-    Ok(missing.into_iter().collect())
+    Ok(span.without(&seen))
+}
+
+/// The history of a timeline; `None` if it is not in the bucket, or nobody can read it.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn read_history(
+    bucket: &Bucket,
+    layout: &Layout,
+    timeline: TimelineId,
+) -> Result<Option<TimelineHistory>, StoreError> {
+    let name = WalName::History(timeline);
+    for codec in Codec::ALL {
+        let content = match bucket.read(&layout.wal(&name, codec)).await {
+            Err(error) if error.is_not_found() => continue,
+            content => content?,
+        };
+        let mut text = String::new();
+        let decoded = decoder(codec, std::io::Cursor::new(content))
+            .and_then(|source| source.take(MOST_HISTORY_BYTES).read_to_string(&mut text));
+        let history = decoded
+            .ok()
+            .map(|_| TimelineHistory::parse(timeline, &text));
+        return Ok(history.and_then(Result::ok));
+    }
+    Ok(None)
 }

@@ -16,4 +16,5 @@ mod uploads;
 mod wal;
 mod wal_ahead;
 mod wal_as_it_comes;
+mod wal_presence;
 mod wal_spool;

@@ -7,4 +7,5 @@ pub mod ahead;
 pub mod lsn;
 pub mod name;
 pub mod segment;
+pub mod span;
 pub mod timeline;

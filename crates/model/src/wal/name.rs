@@ -54,8 +54,14 @@ pub struct BadWalName {
 impl SegmentName {
     /// The segment that holds the byte at `lsn`.
     pub fn from_lsn(timeline: TimelineId, lsn: Lsn, size: SegmentSize) -> SegmentName {
-        let log = u32::try_from(lsn.value() >> 32).expect("the upper half of 64 bits fits 32");
-        let within = lsn.segment_number(size) % size.segments_per_log();
+        SegmentName::from_number(timeline, lsn.segment_number(size), size)
+    }
+
+    /// The segment with so many of this size before it; numbers beyond all positions wrap around.
+    pub(super) fn from_number(timeline: TimelineId, number: u64, size: SegmentSize) -> SegmentName {
+        let log = number / size.segments_per_log() % (1 << 32);
+        let log = u32::try_from(log).expect("a remainder of 2^32 fits 32 bits");
+        let within = number % size.segments_per_log();
         let segment = u32::try_from(within).expect("a log has at most 4096 segments");
         SegmentName {
             timeline,

@@ -1,0 +1,100 @@
+//! Looking for the WAL of a backup, whatever its record claims.
+
+use bytes::Bytes;
+use engine::store::Bucket;
+use engine::wal::presence::{missing_wal, still_missing};
+use model::cloud::Layout;
+use model::codec::Codec;
+use model::postgres::SegmentSize;
+use model::wal::name::WalName;
+use model::wal::span::WalRange;
+
+use crate::stores::{Fault, bucket};
+
+async fn archive(names: &[&str]) -> (Bucket, Layout) {
+    let (bucket, _) = bucket(Fault::None);
+    let layout = Layout::new("", "main").unwrap();
+    for name in names {
+        put(&bucket, &layout, name, Codec::Zstd, b"").await;
+    }
+    (bucket, layout)
+}
+
+async fn put(bucket: &Bucket, layout: &Layout, name: &str, codec: Codec, content: &'static [u8]) {
+    let name: WalName = name.parse().unwrap();
+    let key = layout.wal(&name, codec);
+    bucket
+        .write(&key, Bytes::from_static(content))
+        .await
+        .unwrap();
+}
+
+fn range(first: &str, last: &str) -> WalRange {
+    WalRange {
+        first: first.parse().unwrap(),
+        last: last.parse().unwrap(),
+        segment_size: SegmentSize::DEFAULT,
+    }
+}
+
+#[tokio::test]
+async fn segments_are_found_in_whatever_codec_and_directory() {
+    let first = "0000000100000000000000FE";
+    let (bucket, layout) = archive(&[first]).await;
+    let second = "000000010000000100000000";
+    put(&bucket, &layout, second, Codec::None, b"").await;
+    let range = range(first, "000000010000000100000001");
+    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    let told = "2 WAL files, from 0000000100000000000000FF on";
+    assert_eq!(missing.to_string(), told);
+    put(
+        &bucket,
+        &layout,
+        "0000000100000000000000FF",
+        Codec::Gzip,
+        b"",
+    )
+    .await;
+    let missing = still_missing(&bucket, &layout, (&range, &missing))
+        .await
+        .unwrap();
+    assert_eq!(missing.to_string(), "1 WAL file, 000000010000000100000001");
+    put(&bucket, &layout, "000000010000000100000001", Codec::Xz, b"").await;
+    let missing = still_missing(&bucket, &layout, (&range, &missing))
+        .await
+        .unwrap();
+    assert!(missing.is_empty());
+}
+
+/// A damaged record; counted out, the names of such a range fill any memory.
+#[tokio::test]
+async fn a_range_over_all_positions_is_compared_with_what_there_is() {
+    let (bucket, layout) = archive(&["000000010000000000000001"]).await;
+    let range = range("000000010000000000000001", "00000001FFFFFFFF000000FF");
+    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    assert_eq!(missing.count(), (1 << 40) - 2);
+    let first = missing.first().unwrap();
+    assert_eq!(first.to_string(), "000000010000000000000002");
+}
+
+/// Barman records it so for a standby whose primary failed over while it was backed up.
+#[tokio::test]
+async fn a_range_over_two_timelines_is_asked_for_along_the_history() {
+    let (first, last) = ("000000010000000000000003", "000000020000000000000005");
+    let (bucket, layout) = archive(&[first, "000000020000000000000004", last]).await;
+    let range = range(first, last);
+    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    assert_eq!(missing.to_string(), "00000002.history");
+
+    let history = b"1\t0/4000098\tno recovery target specified\n";
+    put(&bucket, &layout, "00000002.history", Codec::None, history).await;
+    let missing = still_missing(&bucket, &layout, (&range, &missing))
+        .await
+        .unwrap();
+    assert!(missing.is_empty(), "{missing}");
+
+    let (bucket, layout) = archive(&[first, last]).await;
+    put(&bucket, &layout, "00000002.history", Codec::None, history).await;
+    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    assert_eq!(missing.to_string(), "1 WAL file, 000000020000000000000004");
+}
