@@ -10,14 +10,12 @@ use std::sync::Arc;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
 
-use super::authenticate::name_of;
 use super::error::{Error, ServerError, Severity};
-use super::protocol;
 use super::row::{Column, Row};
-use super::wire::read_error;
+use super::wire::{MESSAGE_LIMIT_BYTES, name_of, read_error};
 
 /// The most text that the rows of one answer may hold. Larger things are for COPY and replication.
-pub const ANSWER_LIMIT_BYTES: usize = 256 * 1024 * 1024;
+pub const ANSWER_LIMIT_BYTES: usize = MESSAGE_LIMIT_BYTES;
 
 /// The answer to one statement text.
 #[derive(Default)]
@@ -41,10 +39,10 @@ impl Answer {
             }
             Message::DataRow(body) => self.take_row(&body)?,
             Message::CommandComplete(body) => {
-                self.tag = body.tag().map_err(protocol)?.to_owned();
+                self.tag = body.tag().map_err(Error::protocol)?.to_owned();
             }
             Message::ErrorResponse(body) => {
-                let refusal = read_error(body.fields()).map_err(protocol)?;
+                let refusal = read_error(body.fields()).map_err(Error::protocol)?;
                 self.refusal.get_or_insert(Box::new(refusal));
             }
             Message::CopyOutResponse(_) => {
@@ -70,7 +68,7 @@ impl Answer {
         if self.failure.is_some() {
             return Ok(());
         }
-        let ranges: Vec<_> = body.ranges().collect().map_err(protocol)?;
+        let ranges: Vec<_> = body.ranges().collect().map_err(Error::protocol)?;
         if ranges.len() != self.columns.len() {
             return Err(Error::Protocol(
                 "a row of another width than described".to_owned(),
@@ -108,7 +106,7 @@ impl Answer {
         match self.refusal {
             Some(refusal) if refusal.severity != Severity::Error => Error::Server(refusal),
             _ => match lost.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => protocol(lost),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Error::protocol(lost),
                 _ => Error::Lost(lost),
             },
         }
@@ -122,6 +120,6 @@ fn read_columns(body: &RowDescriptionBody) -> Result<Arc<[Column]>, Error> {
             type_oid: field.type_oid(),
         })
     });
-    let columns: Vec<Column> = fields.collect().map_err(protocol)?;
+    let columns: Vec<Column> = fields.collect().map_err(Error::protocol)?;
     Ok(columns.into())
 }

@@ -18,7 +18,7 @@ use postgres_protocol::message::frontend;
 use fallible_iterator::FallibleIterator;
 
 use super::error::{Cause, ServerError};
-use super::wire::{MESSAGE_LIMIT_BYTES, Wire, read_error};
+use super::wire::{MESSAGE_LIMIT_BYTES, Wire, name_of, read_error};
 use crate::config::values::ChannelBinding;
 use crate::config::{Config, Secret};
 
@@ -274,21 +274,4 @@ fn authentication(error: io::Error) -> Cause {
 
 fn unexpected(message: &Message) -> Cause {
     Cause::Protocol(format!("{} during the greeting", name_of(message)))
-}
-
-/// What a message is called in the protocol's manual, roughly.
-pub(super) fn name_of(message: &Message) -> &'static str {
-    match message {
-        Message::AuthenticationSaslContinue(_) | Message::AuthenticationSaslFinal(_) => {
-            "a SASL message"
-        }
-        Message::AuthenticationOk => "an end of authentication",
-        Message::CopyData(_) | Message::CopyDone => "COPY data",
-        Message::CopyInResponse(_) | Message::CopyOutResponse(_) => "the start of a COPY",
-        Message::DataRow(_) => "a row",
-        Message::RowDescription(_) => "a row description",
-        Message::ReadyForQuery(_) => "the readiness for a query",
-        Message::NoticeResponse(_) => "a notice",
-        _ => "a message out of place",
-    }
 }

@@ -9,9 +9,9 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::SHORT_WAIT;
 use super::error::{Cause, ConnectError, Failure};
 use super::route::Route;
+use super::wire::SHORT_WAIT;
 
 /// Stops the statement that a session runs, from anywhere.
 #[derive(Clone)]

@@ -8,17 +8,27 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::Client;
 use super::authenticate::{Channel, open_session};
-use super::error::{Cause, ConnectError, Failure};
+use super::error::{Cause, ConnectError, Error, Failure};
 use super::route::{Encryption, Endpoint, Route, resolve};
+use super::session::Client;
 use super::wire::Wire;
 use crate::config::hosts::HostTarget;
 use crate::config::values::{SslMode, TargetSession};
 use crate::config::{Config, Secret};
 
+impl Client {
+    /// Connects to the first server of the list that gives a session.
+    ///
+    /// # Errors
+    /// With what each server of the list answered.
+    pub async fn connect(config: &Config) -> Result<Client, ConnectError> {
+        connect(config).await
+    }
+}
+
 /// Tries the servers in order; with `prefer-standby` a second time for any.
-pub(super) async fn connect(config: &Config) -> Result<Client, ConnectError> {
+async fn connect(config: &Config) -> Result<Client, ConnectError> {
     let config = Arc::new(config.clone());
     let mut search = Search {
         config: &config,
@@ -185,7 +195,7 @@ async fn ask(client: &mut Client, sql: &str) -> Result<String, Cause> {
             let value = rows.first().and_then(|row| row.get(0)).map(str::to_owned);
             value.ok_or_else(|| Cause::Protocol("no row about the kind of session".to_owned()))
         }
-        Err(super::Error::Server(error)) => Err(Cause::Server(error)),
+        Err(Error::Server(error)) => Err(Cause::Server(error)),
         Err(error) => Err(Cause::Protocol(error.to_string())),
     }
 }

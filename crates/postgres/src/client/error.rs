@@ -77,6 +77,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// For what `postgres-protocol` cannot read or write.
+    pub(super) fn protocol(error: io::Error) -> Error {
+        Error::Protocol(error.to_string())
+    }
+
     /// What the server said, if it was the server who refused.
     pub fn server(&self) -> Option<&ServerError> {
         match self {

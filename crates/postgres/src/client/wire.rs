@@ -4,13 +4,13 @@
 //! halfway leaves no broken frame behind: the next flush goes on where it stopped.
 
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{ErrorFields, Header, Message};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::answer::ANSWER_LIMIT_BYTES;
 use super::error::{ServerError, Severity};
 
 /// A byte stream to a server: a socket, TLS on a socket, or a pipe in tests.
@@ -22,7 +22,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Transport for T {}
 pub(crate) const GREETING_LIMIT_BYTES: usize = 64 * 1024;
 
 /// The largest message of a session: a row that no answer may hold is not even buffered.
-pub(crate) const MESSAGE_LIMIT_BYTES: usize = ANSWER_LIMIT_BYTES;
+pub(crate) const MESSAGE_LIMIT_BYTES: usize = 256 * 1024 * 1024;
+
+/// The limit for saying good-bye and for a cancel request without `connect_timeout`.
+pub(super) const SHORT_WAIT: Duration = Duration::from_secs(5);
 
 /// A transport with its buffers.
 pub(crate) struct Wire {
@@ -112,5 +115,22 @@ fn severity(text: &str) -> Severity {
         "FATAL" => Severity::Fatal,
         "PANIC" => Severity::Panic,
         _ => Severity::Notice,
+    }
+}
+
+/// What a message is called in the protocol's manual, roughly.
+pub(super) fn name_of(message: &Message) -> &'static str {
+    match message {
+        Message::AuthenticationSaslContinue(_) | Message::AuthenticationSaslFinal(_) => {
+            "a SASL message"
+        }
+        Message::AuthenticationOk => "an end of authentication",
+        Message::CopyData(_) | Message::CopyDone => "COPY data",
+        Message::CopyInResponse(_) | Message::CopyOutResponse(_) => "the start of a COPY",
+        Message::DataRow(_) => "a row",
+        Message::RowDescription(_) => "a row description",
+        Message::ReadyForQuery(_) => "the readiness for a query",
+        Message::NoticeResponse(_) => "a notice",
+        _ => "a message out of place",
     }
 }

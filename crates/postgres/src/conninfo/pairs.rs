@@ -4,7 +4,8 @@
 //! blanks. A keyword given twice keeps its last value. Source: PostgreSQL manual, "Keyword/Value
 //! Connection Strings"; corners checked against libpq, see the tests.
 
-use super::{BadConninfo, Settings, Source, keyword};
+use super::keyword;
+use super::settings::{BadConninfo, Settings, Source};
 
 /// Parses a whole keyword/value string; an empty one has no settings.
 pub(super) fn parse(text: &str) -> Result<Settings, BadConninfo> {

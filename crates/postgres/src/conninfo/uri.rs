@@ -4,7 +4,8 @@
 //! parts, so a socket directory is written `%2Fvar%2Frun` as host. Source: PostgreSQL manual,
 //! "Connection URIs"; corners checked against libpq, see the tests.
 
-use super::{BadConninfo, Settings, Source, keyword, known};
+use super::keyword;
+use super::settings::{BadConninfo, Settings, Source, known};
 
 /// The URI without its scheme, or nothing when the text is no URI.
 pub(super) fn without_scheme(text: &str) -> Option<&str> {
