@@ -5,7 +5,7 @@
 //! own, of the same form, with `HINT` where the level stands.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 
 use anstyle::{AnsiColor, Style};
@@ -71,6 +71,25 @@ impl Log {
         let write = || {
             let style = style_of(level);
             let _ = writeln!(anstream::stderr().lock(), "{style}{line}{style:#}");
+        };
+        match self.bar.get() {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Says how a command ended to whoever waits for it at a terminal, in a line without date and
+    /// level, or in several that can be pasted. Elsewhere it is a step of the work like others.
+    pub fn done(&self, text: &str) {
+        if !std::io::stderr().is_terminal() {
+            self.line(Level::Info, text);
+            return;
+        }
+        if !self.shows(Level::Warning) {
+            return;
+        }
+        let write = || {
+            let _ = writeln!(anstream::stderr().lock(), "{text}");
         };
         match self.bar.get() {
             Some(bar) => bar.suspend(write),

@@ -33,6 +33,13 @@ pub struct EncryptionFlags {
 }
 
 impl CustomerKeyFlag {
+    /// The option as it was typed.
+    pub fn words(&self) -> Vec<String> {
+        let uri = self.sse_customer_key.clone();
+        let words = uri.map(|uri| ["--sse-customer-key".to_owned(), uri]);
+        words.into_iter().flatten().collect()
+    }
+
     /// Reads the key's file, if one is named.
     pub fn read(&self) -> Result<Encryption, Failure> {
         let Some(uri) = &self.sse_customer_key else {

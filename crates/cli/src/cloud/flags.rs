@@ -127,6 +127,42 @@ impl Common {
     }
 }
 
+impl Common {
+    /// The options with which another command reaches the same store, credentials apart. What this
+    /// run has from its environment is among them: a server has another one.
+    pub fn words_for_a_server(&self) -> Vec<String> {
+        let from = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok());
+        let s3 = &self.s3;
+        let is_s3 = self.cloud_provider == Provider::AwsS3.name();
+        let given = |value: &Option<String>, names: &[&str]| {
+            let set = || from(names).filter(|value| is_s3 && !value.is_empty());
+            value.clone().or_else(set)
+        };
+        let provider = Some(self.cloud_provider.clone()).filter(|_| !is_s3);
+        let endpoint = given(
+            &s3.endpoint_url,
+            &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
+        );
+        let options = [
+            ("--cloud-provider", provider),
+            ("--endpoint-url", endpoint),
+            ("--aws-profile", given(&s3.aws_profile, &["AWS_PROFILE"])),
+            ("--addressing-style", s3.addressing_style.clone()),
+            (
+                "--read-timeout",
+                s3.read_timeout.map(|seconds| seconds.to_string()),
+            ),
+            ("--azure-credential", self.azure.word().map(str::to_owned)),
+        ];
+        let given = options
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        given
+            .flat_map(|(name, value)| [name.to_owned(), value])
+            .collect()
+    }
+}
+
 impl Place {
     /// The same place, where Azure or Google encrypt objects as the flags say.
     pub fn encrypted_at_rest(mut self, flags: &AtRestFlags) -> Result<Place, Failure> {

@@ -12,6 +12,7 @@ pub mod check_wal_archive;
 pub mod encryption;
 pub mod flags;
 mod hook;
+pub mod next_steps;
 pub mod providers;
 pub mod restore;
 pub mod stats;

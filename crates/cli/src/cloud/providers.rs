@@ -56,6 +56,11 @@ const LARGEST_BLOCK: u64 = 4000 << 20;
 const LARGEST_PUT: u64 = 5000 << 20;
 
 impl AzureFlags {
+    /// The kind as it was typed.
+    pub fn word(&self) -> Option<&str> {
+        self.azure_credential.as_deref()
+    }
+
     /// The kind that was asked for, if any.
     pub fn kind(&self) -> Result<Option<CredentialKind>, Failure> {
         Ok(self

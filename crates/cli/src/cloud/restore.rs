@@ -1,30 +1,36 @@
 //! `barman-cloud-restore`: a backup in an object store becomes a data directory.
 
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::Parser;
 use engine::catalogue::read_catalogue;
 use engine::progress::{Event, Progress};
-use engine::restore::{LinkPolicy, Restored, World};
+use engine::restore::{LinkPolicy, Restored, Verified, World};
 use engine::wal::presence;
+use engine::wal::timelines::{Ways, ways_from};
 use jiff::tz::TimeZone;
 use model::backup::BackupInfo;
 use model::backup::catalogue::Catalogue;
 use model::backup::id::BackupId;
 use model::backup::reference::BackupRef;
-use model::restore::choose::{AutoTarget, choose_backup};
+use model::restore::choose::{AutoTarget, check_target, choose_backup};
+use model::restore::forks::{Fork, Way};
 use model::restore::plan::RestoreRequest;
+use model::restore::space::SpacePolicy;
 use model::restore::tablespaces::TablespaceMapping;
 use model::restore::target::TimelineChoice;
 use model::restore::time::parse_target_time;
-use model::size::parse_size;
+use model::size::{parse_size, pretty_size};
 use model::wal::span::{MissingWal, WalRange};
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
 use super::flags::{Common, jobs};
+use super::next_steps::{Steps, Wanted, path_of};
 use super::stats::StatsFlag;
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
@@ -57,6 +63,9 @@ pub struct Args {
     /// Leave out links that Barman archived from the data directory [barman-rs only]
     #[arg(long)]
     skip_links: bool,
+    /// Begin even if the disk is too small by what is recorded of the backup [barman-rs only]
+    #[arg(long)]
+    no_space_check: bool,
     #[command(flatten)]
     stats: StatsFlag,
     #[command(flatten)]
@@ -69,7 +78,10 @@ pub struct Args {
 
 /// What `auto` chooses the backup by.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Choosing the backup, with auto in place of BACKUP_ID")]
+#[command(
+    next_help_heading = "How far to recover: auto takes the backup for it, and no other may \
+                                end later"
+)]
 struct Target {
     /// Newest backup that ended at or before this time; without an offset, of the local zone
     #[arg(long, value_name = "TIME", conflicts_with = "target_lsn")]
@@ -87,10 +99,12 @@ What happens: the archives of the backup are fetched, decompressed and unpacked 
 places; global/pg_control comes last, so that PostgreSQL cannot start on half a restore. Nothing \
 outside RECOVERY_DIR and the tablespace directories is touched, and neither may hold anything yet.
 
-The options --target-* only choose the backup. How far PostgreSQL replays WAL from there is for \
-you to say: before you start it, create RECOVERY_DIR/recovery.signal and set in postgresql.auto.conf
+The options --target-* choose the backup, or refuse one that ended after the target. How far \
+PostgreSQL replays WAL from there is for you to say: before you start it, create \
+RECOVERY_DIR/recovery.signal and set in postgresql.auto.conf
   restore_command = 'barman-cloud-wal-restore s3://backups/pg main %f %p'
-and, if you want to stop before the end, recovery_target_time or one of its relatives.
+and, if you want to stop before the end, recovery_target_time or one of its relatives. On a \
+terminal the restore ends with these lines filled in.
 
 Memory: 22 MiB, and for each job 5 MiB, 5 for each of two requests, and the codec's tables: 1 MiB \
 with gzip, LZ4 and snappy, 3 with Zstandard, 4 with bzip2. --max-memory makes jobs fewer, then \
@@ -131,8 +145,8 @@ const SNAPSHOTS: &[Later] = &[
 
 /// Which backup is asked for.
 enum Choice {
-    /// This one.
-    Named(BackupRef),
+    /// This one, if it serves the target.
+    Named(BackupRef, AutoTarget),
     /// The best one for a target.
     Best(AutoTarget, TimelineChoice),
 }
@@ -142,25 +156,42 @@ impl Args {
         let target = &self.target;
         let timeline = target.target_tli.as_deref().map(str::parse).transpose()?;
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
-        if !matches!(wanted, BackupRef::Auto) {
-            if target.is_given() {
-                let text = "the options --target-* choose a backup only if auto is asked for";
-                log.line(
-                    Level::Warning,
-                    &format!("{text}, so they mean nothing here"),
-                );
-            }
-            return Ok(Choice::Named(wanted));
-        }
         let auto = match (&target.target_time, &target.target_lsn) {
             (Some(time), _) => AutoTarget::Time(parse_target_time(time, &TimeZone::system())?),
             (None, Some(lsn)) => AutoTarget::Lsn(lsn.parse()?),
             (None, None) => AutoTarget::Latest,
         };
+        if !matches!(wanted, BackupRef::Auto) {
+            if timeline.is_some() {
+                let text = "--target-tli chooses a backup only if auto is asked for: here it means \
+                            nothing";
+                log.line(Level::Warning, text);
+            }
+            return Ok(Choice::Named(wanted, auto));
+        }
         Ok(Choice::Best(
             auto,
             timeline.unwrap_or(TimelineChoice::Current),
         ))
+    }
+
+    /// What is asked for, but for the backup, which is not known yet.
+    fn request(&self) -> Result<impl FnOnce(BackupId) -> RestoreRequest + use<>, Failure> {
+        let (destination, tablespaces) = (self.destination()?, self.tablespaces()?);
+        let (jobs, max_memory_bytes) = (self.jobs, self.max_memory_bytes()?);
+        let space = if self.no_space_check {
+            SpacePolicy::Ignore
+        } else {
+            SpacePolicy::Check
+        };
+        Ok(move |backup| RestoreRequest {
+            backup,
+            destination,
+            tablespaces,
+            jobs,
+            max_memory_bytes,
+            space,
+        })
     }
 
     fn tablespaces(&self) -> Result<Vec<TablespaceMapping>, Failure> {
@@ -183,15 +214,36 @@ impl Args {
 }
 
 impl Target {
-    fn is_given(&self) -> bool {
-        self.target_time.is_some() || self.target_lsn.is_some() || self.target_tli.is_some()
+    /// The same target for PostgreSQL.
+    fn settings(&self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let mut settings = Vec::new();
+        if let Some(time) = &self.target_time {
+            let time = parse_target_time(time, &TimeZone::system())?;
+            // PostgreSQL knows no abbreviations of zones yet when it reads this, not even `Z`.
+            let time = time.to_zoned(TimeZone::UTC);
+            let time = time.strftime("%Y-%m-%d %H:%M:%S%.f+00").to_string();
+            settings.push(("recovery_target_time", time));
+        }
+        settings.extend(
+            self.target_lsn
+                .clone()
+                .map(|lsn| ("recovery_target_lsn", lsn)),
+        );
+        settings.extend(self.target_tli.clone().map(|tli| (TARGET_TIMELINE, tli)));
+        Ok(settings)
     }
 }
+
+const TARGET_TIMELINE: &str = "recovery_target_timeline";
 
 impl Choice {
     fn choose<'a>(&self, catalogue: &'a Catalogue) -> Result<(BackupId, &'a BackupInfo), Failure> {
         let (id, info) = match self {
-            Choice::Named(wanted) => catalogue.resolve(wanted)?,
+            Choice::Named(wanted, target) => {
+                let (id, info) = catalogue.resolve(wanted)?;
+                check_target(*id, info, target)?;
+                (id, info)
+            }
             Choice::Best(target, timeline) => {
                 let id = choose_backup(catalogue, target, *timeline)?;
                 catalogue.resolve(&BackupRef::Id(id))?
@@ -201,21 +253,29 @@ impl Choice {
     }
 }
 
-/// Says what was restored.
-fn report(restored: &Restored, log: &Log) {
+/// One line about what there is now.
+fn report(restored: &Restored, seconds: f64, log: &Log) {
     let Restored {
         plan, file_count, ..
     } = restored;
     let place = plan.destination.display();
-    log.line(
-        Level::Info,
-        &format!("backup {} is in {place}: {file_count} files", plan.backup),
-    );
+    let files = if *file_count == 1 { "file" } else { "files" };
+    let fetched = pretty_size(plan.download_bytes);
+    let compared = match restored.verified {
+        Verified::EveryFile { .. } => "each as the backup's manifest has it",
+        Verified::NoManifest | Verified::ForeignManifest { .. } => "no manifest to compare with",
+    };
+    log.done(&format!(
+        "backup {} is in {place}: {file_count} {files}, {compared}; {fetched} fetched in \
+         {seconds:.1} s",
+        plan.backup
+    ));
 }
 
 /// What the owner of a restored backup should know.
 struct Facts {
-    configured_outside: bool,
+    info: BackupInfo,
+    ways: Option<Ways>,
     /// Segments without which the backup does not become consistent.
     missing_wal: MissingWal,
 }
@@ -239,27 +299,125 @@ fn warn_of_missing_wal(missing: &MissingWal, log: &Log) {
     );
 }
 
-/// Whether the server had its configuration outside of the data directory, as on Debian.
-fn configured_outside(info: &BackupInfo) -> bool {
-    let Some(pgdata) = &info.pgdata else {
-        return false;
-    };
-    let files = [&info.config_file, &info.hba_file, &info.ident_file];
-    let mut paths = files.into_iter().flatten();
-    paths.any(|path| !Path::new(path).starts_with(pgdata))
-}
-
 /// A configuration from elsewhere names the places of the old server, which may be running.
-fn warn_of_configuration(restored: &Restored, log: &Log) {
-    let place = restored.plan.destination.display();
+fn warn_of_configuration(steps: &Steps<'_>, log: &Log) {
+    let configuration = &steps.restored.configuration;
+    for lacking in &configuration.lacking {
+        let file = &steps.restored.plan.configuration.path;
+        let text = format!(
+            "PostgreSQL does not start with the restored {file}: line {} includes {}, which is not \
+             there",
+            lacking.line,
+            lacking.path.display()
+        );
+        log.line(Level::Warning, &text);
+    }
+    if !steps.restored.plan.configuration.came_from_outside || steps.is_in_place() {
+        return;
+    }
     let text = "the server's configuration came from outside of its data directory: the restored \
                 copy still names the old data_directory, hba_file and ident_file";
     log.line(Level::Warning, text);
-    let hint = format!(
-        "Start it with: pg_ctl -D {place} -o \"-c data_directory={place} \
-         -c hba_file={place}/pg_hba.conf -c ident_file={place}/pg_ident.conf\" start"
-    );
-    log.line(Level::Hint, &hint);
+    if !std::io::stderr().is_terminal() {
+        let line = steps.start_line();
+        log.line(Level::Hint, &format!("Start it with: {line}"));
+    }
+}
+
+/// Recovery goes along the newest timeline by itself, right or wrong.
+fn tell_ways(ways: &Ways, log: &Log) {
+    if let Some(fork) = &ways.went_on {
+        let Fork {
+            timeline,
+            parent,
+            at,
+        } = fork;
+        let text = format!(
+            "timeline {} left timeline {} at {at}, and both were archived from there on, as when a \
+             copy is promoted without archive_mode = off; recovery follows the newest timeline",
+            timeline.number(),
+            parent.number()
+        );
+        log.line(Level::Warning, &text);
+        let hint = format!(
+            "recovery_target_timeline = '{}' stays on the old one.",
+            parent.number()
+        );
+        log.line(Level::Hint, &hint);
+    }
+    match &ways.way {
+        Way::Straight => {}
+        Way::Over(forks) => {
+            let forks: Vec<_> = forks.iter().map(told).collect();
+            log.line(
+                Level::Info,
+                &format!("after this backup, {}", forks.join(", ")),
+            );
+        }
+        Way::Astray { newest } => {
+            let text = format!(
+                "timeline {}, the newest of the archive, does not come from this backup: \
+                 PostgreSQL refuses to follow it",
+                newest.number()
+            );
+            log.line(Level::Warning, &text);
+            let hint = "Set recovery_target_timeline = 'current', or the number of another one.";
+            log.line(Level::Hint, hint);
+        }
+    }
+}
+
+fn told(fork: &Fork) -> String {
+    let (timeline, parent) = (fork.timeline.number(), fork.parent.number());
+    format!(
+        "timeline {timeline} leaves timeline {parent} at {}",
+        fork.at
+    )
+}
+
+impl Args {
+    fn wanted(&self, ways: Option<&Ways>) -> Result<Wanted, Failure> {
+        let mut command = vec![path_of("barman-cloud-wal-restore")];
+        command.extend(["-p", "8", "--stop-recovery-on-failure"].map(str::to_owned));
+        command.extend(self.common.words_for_a_server());
+        command.extend(self.customer_key.words());
+        command.extend([self.source_url.clone(), self.server_name.clone()]);
+        let mut settings = self.target.settings()?;
+        let is_astray = ways.is_some_and(|ways| matches!(ways.way, Way::Astray { .. }));
+        if is_astray && self.target.target_tli.is_none() {
+            settings.push((TARGET_TIMELINE, "current".to_owned()));
+        }
+        Ok(Wanted { command, settings })
+    }
+
+    fn say_what_next(
+        &self,
+        (restored, facts): (&Restored, &Facts),
+        log: &Log,
+    ) -> Result<(), Failure> {
+        if !facts.missing_wal.is_empty() {
+            warn_of_missing_wal(&facts.missing_wal, log);
+        }
+        if let Some(ways) = &facts.ways {
+            tell_ways(ways, log);
+        }
+        let wanted = self.wanted(facts.ways.as_ref())?;
+        let steps = Steps {
+            restored,
+            info: &facts.info,
+            wanted: &wanted,
+        };
+        warn_of_configuration(&steps, log);
+        if let Some(old) = restored.configuration.old_targets.first() {
+            let text = format!(
+                "the restored postgresql.auto.conf still has {old}, of an earlier recovery: unless \
+                 it is set anew, recovery ends there"
+            );
+            log.line(Level::Warning, &text);
+        }
+        log.done(&format!("\n{}", steps.render()));
+        Ok(())
+    }
 }
 
 impl CloudCommand for Args {
@@ -273,22 +431,20 @@ impl CloudCommand for Args {
         let place = self.common.place(&self.source_url, &self.server_name)?;
         let place = place.encrypted(self.customer_key.read()?);
         let choice = self.choice(log)?;
-        let tablespaces = self.tablespaces()?;
-        let max_memory_bytes = self.max_memory_bytes()?;
+        let request = self.request()?;
         if self.common.test {
             return place.test();
         }
         let progress: Arc<dyn Progress> = Arc::new(Reporter::new(log, "restoring"));
-        let destination = self.destination()?;
-        let jobs = self.jobs;
-        let stats = self.stats.begin();
+        let (began, stats) = (Instant::now(), self.stats.begin());
         let stages = Arc::clone(&stats.stages);
         let links = if self.skip_links {
             LinkPolicy::Skip
         } else {
             LinkPolicy::Refuse
         };
-        let restored = runtime::run_until_done(Threads::ForJobs(jobs), log, |cancel| async move {
+        let threads = Threads::ForJobs(self.jobs);
+        let (restored, facts) = runtime::run_until_done(threads, log, |cancel| async move {
             let bucket = place.open().await?;
             let layout = place.layout().clone();
             let found = read_catalogue(&bucket, &layout).await?;
@@ -296,13 +452,6 @@ impl CloudCommand for Args {
             progress.event(Event::Step {
                 text: &format!("restoring backup {backup}"),
             });
-            let request = RestoreRequest {
-                backup,
-                destination,
-                tablespaces,
-                jobs,
-                max_memory_bytes,
-            };
             let world = World {
                 bucket,
                 layout,
@@ -311,21 +460,16 @@ impl CloudCommand for Args {
                 stages,
                 cancel,
             };
-            let plan = engine::restore::plan(&request, info, &world).await?;
+            let plan = engine::restore::plan(&request(backup), info, &world).await?;
             let facts = Facts {
-                configured_outside: configured_outside(info),
+                info: info.clone(),
                 missing_wal: missing_wal(&world, info).await?,
+                ways: ways_from(&world.bucket, &world.layout, info).await?,
             };
             Ok((engine::restore::execute(plan, &world).await?, facts))
         })?;
-        let (restored, facts) = restored;
-        report(&restored, log);
-        if !facts.missing_wal.is_empty() {
-            warn_of_missing_wal(&facts.missing_wal, log);
-        }
-        if facts.configured_outside {
-            warn_of_configuration(&restored, log);
-        }
+        report(&restored, began.elapsed().as_secs_f64(), log);
+        self.say_what_next((&restored, &facts), log)?;
         stats.print(log);
         Ok(())
     }
@@ -363,9 +507,36 @@ mod tests {
     }
 
     #[test]
-    fn a_target_means_nothing_for_a_backup_that_is_named() {
-        let named = choice(&["--target-lsn", "0/1", "latest"]);
-        assert!(matches!(named, Choice::Named(BackupRef::Latest)));
+    fn a_target_is_written_as_postgresql_reads_it() {
+        let words = [
+            "--target-time",
+            "2026-03-01T05:00:00.25+01",
+            "s3://b/p",
+            "main",
+            "auto",
+            "/d",
+        ];
+        let args = parse_words::<Args>(&words);
+        let expected = (
+            "recovery_target_time",
+            "2026-03-01 04:00:00.25+00".to_owned(),
+        );
+        assert_eq!(args.target.settings().unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_backup_that_is_named_is_compared_with_the_target() {
+        let Choice::Named(BackupRef::Latest, AutoTarget::Lsn(lsn)) =
+            choice(&["--target-lsn", "0/1", "latest"])
+        else {
+            panic!()
+        };
+        assert_eq!(lsn.to_string(), "0/1");
+        let named = choice(&["latest"]);
+        assert!(matches!(
+            named,
+            Choice::Named(BackupRef::Latest, AutoTarget::Latest)
+        ));
     }
 
     #[test]

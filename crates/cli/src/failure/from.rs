@@ -18,10 +18,11 @@ use engine::wal::private_folder::FolderError;
 use engine::wal::spool::CannotPlace;
 use model::backup::catalogue::ResolveError;
 use model::deletion::CannotDelete;
-use model::restore::choose::NoBackup;
+use model::restore::choose::{EndedTooLate, NoBackup};
 use model::restore::plan::CannotRestore;
 
 use super::{Exit, Failure};
+use crate::cloud::next_steps::quote;
 
 /// Text of the command line that means nothing: status 3.
 macro_rules! usage_errors {
@@ -190,6 +191,14 @@ impl From<NoBackup> for Failure {
     }
 }
 
+impl From<EndedTooLate> for Failure {
+    fn from(error: EndedTooLate) -> Failure {
+        Failure::new(Exit::Failed, error.to_string()).with_hint(
+            "Say auto in place of the backup: it takes the newest one that ended by the target.",
+        )
+    }
+}
+
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Failure {
         match error {
@@ -323,6 +332,19 @@ fn cannot_restore(error: &CannotRestore) -> Failure {
         CannotRestore::NotEmpty(_) => failure.with_hint(
             "Restore into an empty directory; --tablespace NAME:LOCATION moves a tablespace.",
         ),
+        CannotRestore::Interrupted(path) => {
+            let place = quote(&path.display().to_string());
+            failure.with_hint(format!(
+                "Remove it and start again: rm -r {place}; the same with what that restore put \
+                 into directories of tablespaces."
+            ))
+        }
+        CannotRestore::NoRoom(_) => failure.with_hint(
+            "Make room, or restore to another place; --tablespace NAME:LOCATION moves a \
+             tablespace, --no-space-check begins nevertheless.",
+        ),
+        CannotRestore::InsideAnother { .. } => failure
+            .with_hint("Restore beside it: a backup of that server would take the copy along."),
         CannotRestore::Memory(_) => failure.with_hint("Give --max-memory more, or leave it out."),
         _ => failure,
     }

@@ -13,6 +13,7 @@ use model::restore::plan::CannotRestore;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::places::is_empty;
 use super::{RestoreError, failed};
 
 /// Locked directories; dropped, they are free again.
@@ -46,10 +47,9 @@ fn claim(path: &Path) -> Result<fs::File, RestoreError> {
         Err(Errno::WOULDBLOCK) => return Err(RestoreError::Busy(path.to_path_buf())),
         Err(errno) => return Err(failed("lock", path)(io::Error::from(errno))),
     }
-    let mut entries = fs::read_dir(path).map_err(failed("look into", path))?;
-    match entries.next() {
-        None => Ok(directory),
-        Some(_) => Err(CannotRestore::NotEmpty(path.to_path_buf()).into()),
+    match is_empty(path).map_err(failed("look into", path))? {
+        true => Ok(directory),
+        false => Err(CannotRestore::NotEmpty(path.to_path_buf()).into()),
     }
 }
 

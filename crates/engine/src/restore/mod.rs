@@ -6,9 +6,11 @@
 //! before the plan is known to be possible.
 
 mod claim;
+mod configuration;
 mod direct;
 mod extract;
 mod jobs;
+mod places;
 mod read_ahead;
 mod verify;
 mod write_behind;
@@ -22,16 +24,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::backup::BackupInfo;
+use model::backup::agreement::contradictions;
 use model::cloud::Layout;
 use model::control_file::ControlFile;
+use model::format::backup_label;
 use model::restore::effort::Effort;
 use model::restore::plan::{
-    CannotRestore, DirectoryFact, RestorePlan, RestoreRequest, StoredObject, plan_restore,
-    target_directories,
+    CannotRestore, RestorePlan, RestoreRequest, StoredObject, plan_restore, target_directories,
 };
+use model::wal::lsn::Lsn;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+pub use configuration::{Configuration, Lacking};
 pub use extract::{ExtractError, LinkPolicy};
 pub use verify::{Verified, VerifyError};
 
@@ -42,6 +47,7 @@ use crate::store::{Bucket, StoreError};
 use claim::Claim;
 use extract::HeldControl;
 use jobs::{Extracted, extract_all};
+use places::place_facts;
 
 /// What a restore works with.
 #[derive(Clone)]
@@ -62,6 +68,7 @@ pub struct Restored {
     pub plan: RestorePlan,
     pub file_count: usize,
     pub verified: Verified,
+    pub configuration: Configuration,
 }
 
 /// Why there is no restored data directory.
@@ -79,6 +86,11 @@ pub enum RestoreError {
     },
     #[error("the backup has no usable global/pg_control: {0}")]
     Control(String),
+    #[error(
+        "the archives are those of another backup: their backup_label begins at {label}, the \
+         record at {record}"
+    )]
+    OtherBackup { label: Lsn, record: Lsn },
     #[error(transparent)]
     Verify(#[from] VerifyError),
     #[error("cannot {action} {path}")]
@@ -115,12 +127,17 @@ pub async fn plan(
         })
     };
     let objects: Vec<_> = listed.into_iter().filter_map(stored).collect();
-    let mut directories = BTreeMap::new();
+    let mut places = BTreeMap::new();
     for path in target_directories(request, info)? {
-        let fact = directory_fact(&path)?;
-        directories.insert(path, fact);
+        let facts = place_facts(&path)?;
+        places.insert(path, facts);
     }
-    let plan = plan_restore(request, info, &objects, &directories)?;
+    let plan = plan_restore(request, info, &objects, &places)?;
+    for contradiction in contradictions(info) {
+        let id = request.backup;
+        let text = format!("the record of backup {id} contradicts itself: {contradiction}");
+        world.progress.event(Event::Warning { text: &text });
+    }
     if request.max_memory_bytes.is_some() {
         tell_effort(&plan, &*world.progress);
     }
@@ -134,20 +151,6 @@ fn tell_effort(plan: &RestorePlan, progress: &dyn Progress) {
     let jobs = jobs.min(work.archives);
     let text = format!("jobs: {jobs}, requests of each: {requests}, memory: {peak_mib} MiB");
     progress.event(Event::Step { text: &text });
-}
-
-fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {
-    match fs::read_dir(path) {
-        Ok(mut entries) => Ok(match entries.next() {
-            Some(_) => DirectoryFact::NotEmpty,
-            None => DirectoryFact::Empty,
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(DirectoryFact::Missing),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Ok(DirectoryFact::NotADirectory)
-        }
-        Err(error) => Err(failed("look into", path)(error)),
-    }
 }
 
 /// Carries a plan out.
@@ -200,7 +203,12 @@ fn finish(
     world.progress.event(Event::Step {
         text: "comparing with the backup manifest",
     });
-    let verified = verify::compare(&plan.destination, plan.begin_lsn, &written)?;
+    let begins = begins_of(&plan)?;
+    let verified = verify::compare(&plan.destination, &begins, &written)?;
+    if let Verified::ForeignManifest { begin } = verified {
+        tell_foreign_manifest(begin, &*world.progress);
+    }
+    let configuration = configuration::complete(&plan.destination, &plan.configuration.path)?;
     link_tablespaces(&plan)?;
     for directory in ["pg_wal", "pg_wal/archive_status"] {
         make_inner_directory(&plan.destination, directory)?;
@@ -216,7 +224,38 @@ fn finish(
         plan,
         file_count,
         verified,
+        configuration,
     })
+}
+
+/// Where the restored backup begins: by the label in its archives, which PostgreSQL goes by, or
+/// where there is none, by its record.
+///
+/// # Errors
+/// When the label is not this backup's.
+fn begins_of(plan: &RestorePlan) -> Result<Vec<Lsn>, RestoreError> {
+    let label = fs::read(plan.destination.join("backup_label")).ok();
+    let label = label.and_then(|text| backup_label::parse(&String::from_utf8_lossy(&text)).ok());
+    let Some(label) = label.map(|label| label.start_lsn) else {
+        return Ok(plan.begins.clone());
+    };
+    match plan.begins.first() {
+        Some(record) if !plan.begins.contains(&label) => {
+            let record = *record;
+            Err(RestoreError::OtherBackup { label, record })
+        }
+        _ => Ok(vec![label]),
+    }
+}
+
+/// A standby has the manifest of the pg_basebackup that made it, and Barman archives that.
+fn tell_foreign_manifest(begin: Option<Lsn>, progress: &dyn Progress) {
+    let begin = begin.map_or_else(String::new, |begin| format!(": it begins at {begin}"));
+    let text = format!(
+        "the backup_manifest in the archives is another backup's{begin}; it was removed, and the \
+         files were compared with nothing"
+    );
+    progress.event(Event::Warning { text: &text });
 }
 
 /// Links come from the backup's record, never from an archive.

@@ -22,6 +22,8 @@ pub enum Verified {
     EveryFile { count: usize },
     /// The backup has no manifest.
     NoManifest,
+    /// The manifest was another backup's, and was removed.
+    ForeignManifest { begin: Option<Lsn> },
 }
 
 /// What the comparison found.
@@ -43,13 +45,14 @@ pub enum VerifyError {
     },
 }
 
-/// Compares the written files with `backup_manifest` in the restored directory, if there is one.
+/// Compares the written files with `backup_manifest` in the restored directory, if there is one. It
+/// is this backup's if it begins where one of `begins` is.
 ///
 /// # Errors
 /// When the manifest is damaged or a file of it is missing or differs.
 pub fn compare(
     destination: &Path,
-    begin_lsn: Option<Lsn>,
+    begins: &[Lsn],
     written: &WrittenList,
 ) -> Result<Verified, VerifyError> {
     let path = destination.join("backup_manifest");
@@ -69,11 +72,12 @@ pub fn compare(
         cause: error.to_string(),
     })?;
     let mut ranges = manifest.wal_ranges.iter();
-    if !ranges.any(|range| Some(range.start) == begin_lsn) {
+    if !ranges.any(|range| begins.contains(&range.start)) {
         // pg_basebackup leaves its manifest in the data directory of a new standby, and Barman
         // archives it as any other file: it says nothing about this backup.
         std::fs::remove_file(&path).map_err(|source| unreadable(&path, source))?;
-        return Ok(Verified::NoManifest);
+        let begin = manifest.wal_ranges.first().map(|range| range.start);
+        return Ok(Verified::ForeignManifest { begin });
     }
     match comparison.first {
         None => Ok(Verified::EveryFile {

@@ -14,3 +14,4 @@ pub mod private_folder;
 pub mod receive;
 mod shelf;
 pub mod spool;
+pub mod timelines;

@@ -16,6 +16,7 @@ use model::codec::Codec;
 use model::format::backup_manifest::{self, ManifestTrailer, WalRange};
 use model::postgres::{PgVersion, SystemId};
 use model::restore::plan::RestoreRequest;
+use model::restore::space::SpacePolicy;
 use model::wal::lsn::Lsn;
 use model::wal::timeline::TimelineId;
 use tokio::sync::watch;
@@ -101,18 +102,27 @@ async fn restore(archive: Vec<u8>) -> Attempt {
 }
 
 async fn restore_as(file: &str, archive: Vec<u8>) -> Attempt {
+    let (bucket, layout) = stored(file, archive).await;
+    restore_from(bucket, layout).await
+}
+
+async fn stored(file: &str, archive: Vec<u8>) -> (Bucket, Layout) {
     let (bucket, _) = bucket(Fault::None);
     let layout = Layout::new("", "main").unwrap();
     let key = format!("{}/{file}", layout.base(&ID.parse().unwrap()));
     bucket.write(&key, archive.into()).await.unwrap();
-    restore_from(bucket, layout).await
+    (bucket, layout)
 }
 
 async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
+    restore_recorded(&finished(), (bucket, layout)).await
+}
+
+async fn restore_recorded(info: &BackupInfo, (bucket, layout): (Bucket, Layout)) -> Attempt {
     let directory = tempfile::tempdir().unwrap();
     let (world, _keep) = world(bucket, layout);
     let request = request(directory.path());
-    let outcome = match plan(&request, &finished(), &world).await {
+    let outcome = match plan(&request, info, &world).await {
         Ok(plan) => execute(plan, &world).await,
         Err(error) => Err(error),
     };
@@ -141,6 +151,7 @@ pub fn request(directory: &Path) -> RestoreRequest {
         tablespaces: vec![],
         jobs: NonZeroUsize::new(2).unwrap(),
         max_memory_bytes: None,
+        space: SpacePolicy::Check,
     }
 }
 
@@ -257,8 +268,77 @@ async fn a_manifest_of_another_backup_is_not_believed() {
     });
     let attempt = restore(archive(|tar| add(tar, "backup_manifest", text.as_bytes()))).await;
     let restored = attempt.outcome.as_ref().unwrap();
-    assert_eq!(restored.verified, Verified::NoManifest);
+    let begin = Some(Lsn::new(0x0200_0028));
+    assert_eq!(restored.verified, Verified::ForeignManifest { begin });
     assert!(!attempt.has("data/backup_manifest"));
+}
+
+const LABEL: &str = "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n\
+                     CHECKPOINT LOCATION: 0/2000060\nBACKUP METHOD: streamed\n\
+                     BACKUP FROM: primary\nSTART TIME: 2026-11-21 08:21:28 UTC\nLABEL: x\n\
+                     START TIMELINE: 1\n";
+
+/// A backup that begins at 0/2000028, with a manifest that lists a file of other content.
+fn damaged_with_manifest() -> Vec<u8> {
+    let begun = backup_manifest::ManifestStream::begin(PgVersion::new(150_018), SystemId::new(1));
+    let (mut stream, mut text) = begun;
+    let entry = backup_manifest::FileEntry {
+        path: b"base/1".to_vec(),
+        size: 5,
+        modified: jiff::Timestamp::UNIX_EPOCH,
+        crc32c: 1,
+    };
+    let entry = backup_manifest::render_entry(&entry);
+    let entry = format!("{}{entry}", backup_manifest::FIRST_SEPARATOR);
+    stream.add(entry.as_bytes());
+    text += &entry;
+    text += &stream.finish(&ManifestTrailer {
+        wal_ranges: vec![WalRange {
+            timeline: TimelineId::new(1),
+            start: Lsn::new(0x0200_0028),
+            end: Lsn::new(0x0200_0100),
+        }],
+    });
+    let mut tar = TarWriter::new(Vec::new());
+    add(&mut tar, "PG_VERSION", b"15\n");
+    add(&mut tar, "base/1", b"other");
+    add(&mut tar, "global/pg_control", &control());
+    add(&mut tar, "backup_manifest", text.as_bytes());
+    add(&mut tar, "backup_label", LABEL.as_bytes());
+    tar.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_begin_in_the_record_does_not_switch_the_comparison_off() {
+    let info = BackupInfo {
+        begin_xlog: Some(Lsn::new(0x0900_0028)),
+        backup_label: Some(LABEL.to_owned()),
+        ..finished()
+    };
+    let place = stored("data.tar", damaged_with_manifest()).await;
+    let attempt = restore_recorded(&info, place).await;
+    let error = attempt.outcome.as_ref().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("files differ from the backup manifest"),
+        "{error}"
+    );
+    assert!(!attempt.has("data/global/pg_control"));
+}
+
+#[tokio::test]
+async fn archives_of_another_backup_than_the_recorded_one_are_refused() {
+    let info = BackupInfo {
+        begin_xlog: Some(Lsn::new(0x0900_0028)),
+        ..finished()
+    };
+    let place = stored("data.tar", damaged_with_manifest()).await;
+    let attempt = restore_recorded(&info, place).await;
+    let error = attempt.outcome.as_ref().unwrap_err();
+    let told = "another backup: their backup_label begins at 0/2000028, the record at 0/9000028";
+    assert!(error.to_string().contains(told), "{error}");
+    assert!(!attempt.has("data/global/pg_control"));
 }
 
 /// gzip checks its content only at the end of its stream, behind tar's end mark.

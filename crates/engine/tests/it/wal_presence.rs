@@ -3,11 +3,16 @@
 use bytes::Bytes;
 use engine::store::Bucket;
 use engine::wal::presence::{missing_wal, still_missing};
+use engine::wal::timelines::ways_from;
+use model::backup::BackupInfo;
 use model::cloud::Layout;
 use model::codec::Codec;
 use model::postgres::SegmentSize;
+use model::restore::forks::Way;
+use model::wal::lsn::Lsn;
 use model::wal::name::WalName;
 use model::wal::span::WalRange;
+use model::wal::timeline::TimelineId;
 
 use crate::stores::{Fault, bucket};
 
@@ -97,4 +102,39 @@ async fn a_range_over_two_timelines_is_asked_for_along_the_history() {
     put(&bucket, &layout, "00000002.history", Codec::None, history).await;
     let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
     assert_eq!(missing.to_string(), "1 WAL file, 000000020000000000000004");
+}
+
+/// Somebody promoted a copy without `archive_mode = off`, and the original lives on.
+#[tokio::test]
+async fn a_timeline_that_goes_on_after_it_was_left_is_found() {
+    let info = BackupInfo {
+        timeline: Some(TimelineId::new(1)),
+        end_xlog: Some(Lsn::new(0x0300_0100)),
+        ..BackupInfo::default()
+    };
+    let (bucket, layout) = archive(&["000000010000000000000004"]).await;
+    let ways = || async { ways_from(&bucket, &layout, &info).await.unwrap().unwrap() };
+    assert_eq!(ways().await.way, Way::Straight);
+    let history = b"1\t0/4000098\tno recovery target specified\n";
+    put(&bucket, &layout, "00000002.history", Codec::None, history).await;
+    let found = ways().await;
+    assert!(matches!(&found.way, Way::Over(forks) if forks.len() == 1));
+    assert_eq!(found.went_on, None);
+    put(
+        &bucket,
+        &layout,
+        "000000010000000000000005",
+        Codec::Gzip,
+        b"",
+    )
+    .await;
+    let went_on = ways().await.went_on.unwrap();
+    assert_eq!(
+        (went_on.timeline, went_on.parent),
+        (TimelineId::new(2), TimelineId::new(1))
+    );
+    let history = b"1\t0/2000098\tno recovery target specified\n";
+    put(&bucket, &layout, "00000003.history", Codec::None, history).await;
+    let newest = TimelineId::new(3);
+    assert_eq!(ways().await.way, Way::Astray { newest });
 }

@@ -5,6 +5,7 @@
 //! hold its own id: that is the name of the directory or object prefix it lies in.
 //! Always true: [`BackupStatus::Done`] is written last, so a backup that says so is complete.
 
+pub mod agreement;
 pub mod catalogue;
 pub mod contents;
 pub mod effort;

@@ -5,4 +5,5 @@
 pub mod backup_info;
 pub mod backup_label;
 pub mod backup_manifest;
+pub mod postgresql_conf;
 pub mod python_literal;

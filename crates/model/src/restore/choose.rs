@@ -42,6 +42,68 @@ pub struct NoBackup {
     pub complete: usize,
 }
 
+/// A backup that was named and ended after the target: recovery cannot stop before a backup's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("backup {id} ended {}, after the target {}", ended.at(target), ended.target(target))]
+pub struct EndedTooLate {
+    /// The backup.
+    pub id: BackupId,
+    /// What was asked for.
+    pub target: AutoTarget,
+    /// When and where the backup ended.
+    pub ended: End,
+}
+
+/// When and where a backup ended, as far as it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    time: Option<Timestamp>,
+    lsn: Option<Lsn>,
+}
+
+impl End {
+    fn at(&self, target: &AutoTarget) -> String {
+        match (target, self.time, self.lsn) {
+            (AutoTarget::Lsn(_), _, Some(lsn)) => format!("at {lsn}"),
+            (_, Some(time), _) => format!("at {time}"),
+            _ => "some time".to_owned(),
+        }
+    }
+
+    fn target(&self, target: &AutoTarget) -> String {
+        match target {
+            AutoTarget::Latest => "latest".to_owned(),
+            AutoTarget::Time(time) => time.to_string(),
+            AutoTarget::Lsn(lsn) => lsn.to_string(),
+        }
+    }
+}
+
+/// Whether recovery can reach the target from a backup that was named.
+///
+/// # Errors
+/// When the backup ended after it. One that does not record its end may serve.
+pub fn check_target(
+    id: BackupId,
+    info: &BackupInfo,
+    target: &AutoTarget,
+) -> Result<(), EndedTooLate> {
+    let ended = End {
+        time: info.end_time.map(|end| end.timestamp()),
+        lsn: info.end_xlog,
+    };
+    let is_too_late = match target {
+        AutoTarget::Latest => false,
+        AutoTarget::Time(time) => ended.time.is_some_and(|end| end > *time),
+        AutoTarget::Lsn(lsn) => ended.lsn.is_some_and(|end| end > *lsn),
+    };
+    if is_too_late {
+        let target = *target;
+        return Err(EndedTooLate { id, target, ended });
+    }
+    Ok(())
+}
+
 /// The backup that ended last among those that ended at or before the target.
 ///
 /// One that still waits for WAL counts: whatever WAL is missing, an older backup would need it too.
@@ -210,6 +272,29 @@ mod tests {
         assert_eq!(chosen.unwrap().as_str(), "20261025T021000");
         let latest = catalogue.resolve(&crate::backup::reference::BackupRef::Latest);
         assert_eq!(latest.unwrap().0.as_str(), "20261025T021000");
+    }
+
+    #[test]
+    fn a_backup_that_is_named_must_have_ended_by_the_target() {
+        let catalogue = catalogue();
+        let wanted = crate::backup::reference::BackupRef::Id(id(3));
+        let (_, info) = catalogue.resolve(&wanted).unwrap();
+        let check = |target| check_target(id(3), info, &target).map_err(|error| error.to_string());
+        assert_eq!(check(AutoTarget::Latest), Ok(()));
+        assert_eq!(
+            check(AutoTarget::Time(time("2026-01-03T10:00:00Z"))),
+            Ok(())
+        );
+        assert_eq!(check(AutoTarget::Lsn("0/3000000".parse().unwrap())), Ok(()));
+        let told = "backup 20260103T000000 ended at 2026-01-03T10:00:00Z, after the target \
+                    2026-01-03T09:59:59Z";
+        let early = AutoTarget::Time(time("2026-01-03T09:59:59Z"));
+        assert_eq!(check(early), Err(told.to_owned()));
+        let told = "backup 20260103T000000 ended at 0/3000000, after the target 0/2FFFFFF";
+        let early = AutoTarget::Lsn("0/2FFFFFF".parse().unwrap());
+        assert_eq!(check(early), Err(told.to_owned()));
+        let unknown = BackupInfo::default();
+        assert_eq!(check_target(id(3), &unknown, &early), Ok(()));
     }
 
     #[test]

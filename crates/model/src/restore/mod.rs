@@ -5,7 +5,9 @@
 
 pub mod choose;
 pub mod effort;
+pub mod forks;
 pub mod plan;
+pub mod space;
 pub mod tablespaces;
 pub mod target;
 pub mod time;

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::backup::agreement::begins;
 use crate::backup::effort::TooLittleMemory;
 use crate::backup::id::BackupId;
 use crate::backup::{BackupInfo, BackupStatus, Tablespace};
 use crate::cloud::{ArchiveName, ArchiveSet};
 use crate::codec::Codec;
 use crate::restore::effort::{Effort, Work, fit};
+use crate::restore::space::{FileSystem, NoRoom, SpacePolicy, check_space};
 use crate::restore::tablespaces::{BadTablespaceMapping, TablespaceMapping, relocate};
 use crate::wal::lsn::Lsn;
 
@@ -29,6 +31,8 @@ pub struct RestoreRequest {
     pub jobs: NonZeroUsize,
     /// The most memory that may be used, in bytes.
     pub max_memory_bytes: Option<u64>,
+    /// Whether the room is asked for first.
+    pub space: SpacePolicy,
 }
 
 /// An object under the backup's key.
@@ -45,7 +49,29 @@ pub enum DirectoryFact {
     Missing,
     Empty,
     NotEmpty,
+    /// Files of a data directory, but no `global/pg_control`: a restore ended early there.
+    Interrupted,
     NotADirectory,
+}
+
+/// What there is to know of a path that a restore would write to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceFacts {
+    pub directory: DirectoryFact,
+    /// `None` where it cannot be asked.
+    pub file_system: Option<FileSystem>,
+    /// The data directory that it lies in, if it does.
+    pub inside: Option<PathBuf>,
+}
+
+impl From<DirectoryFact> for PlaceFacts {
+    fn from(directory: DirectoryFact) -> PlaceFacts {
+        PlaceFacts {
+            directory,
+            file_system: None,
+            inside: None,
+        }
+    }
 }
 
 /// One archive to extract.
@@ -70,14 +96,49 @@ pub struct TablespaceLink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestorePlan {
     pub backup: BackupId,
-    /// Where the backup began, by its record: a manifest of another backup begins elsewhere.
-    pub begin_lsn: Option<Lsn>,
+    /// Where the backup began, by each field of its record: a manifest or a label of another
+    /// backup begins elsewhere.
+    pub begins: Vec<Lsn>,
     pub destination: PathBuf,
+    pub configuration: ConfigurationFile,
     pub extractions: Vec<Extraction>,
     pub effort: Effort,
     pub links: Vec<TablespaceLink>,
     /// The sum of the objects' sizes.
     pub download_bytes: u64,
+}
+
+/// Where the restored `postgresql.conf` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationFile {
+    /// Its path in the restored directory.
+    pub path: String,
+    /// Whether the server has its configuration outside of the data directory, as on Debian: then
+    /// the restored copy names places that are not its own.
+    pub came_from_outside: bool,
+}
+
+impl ConfigurationFile {
+    /// What a backup's record says of it.
+    pub fn of(info: &BackupInfo) -> ConfigurationFile {
+        let usual = || "postgresql.conf".to_owned();
+        let (Some(pgdata), Some(file)) = (&info.pgdata, &info.config_file) else {
+            return ConfigurationFile {
+                path: usual(),
+                came_from_outside: false,
+            };
+        };
+        let outside = |path: &String| !Path::new(path).starts_with(pgdata);
+        let files = [&info.config_file, &info.hba_file, &info.ident_file];
+        let file = Path::new(file);
+        let inner = file.strip_prefix(pgdata).ok();
+        let inner = inner.or_else(|| file.file_name().map(Path::new));
+        let path = inner.and_then(Path::to_str).map(str::to_owned);
+        ConfigurationFile {
+            path: path.unwrap_or_else(usual),
+            came_from_outside: files.into_iter().flatten().any(outside),
+        }
+    }
 }
 
 /// Why the backup cannot be restored there.
@@ -93,6 +154,10 @@ pub enum CannotRestore {
     Tablespaces(#[from] BadTablespaceMapping),
     #[error("{0} is not empty")]
     NotEmpty(PathBuf),
+    #[error("{0} is what a restore left that did not end: it has no global/pg_control")]
+    Interrupted(PathBuf),
+    #[error("{inner} lies inside {outer}, which is a data directory of PostgreSQL")]
+    InsideAnother { inner: PathBuf, outer: PathBuf },
     #[error("{0} is not a directory")]
     NotADirectory(PathBuf),
     #[error("{0} is not an absolute path")]
@@ -101,6 +166,8 @@ pub enum CannotRestore {
     Nested { inner: PathBuf, outer: PathBuf },
     #[error(transparent)]
     Memory(#[from] TooLittleMemory),
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
 }
 
 impl RestorePlan {
@@ -137,7 +204,7 @@ pub fn plan_restore(
     request: &RestoreRequest,
     info: &BackupInfo,
     objects: &[StoredObject],
-    directories: &BTreeMap<PathBuf, DirectoryFact>,
+    places: &BTreeMap<PathBuf, PlaceFacts>,
 ) -> Result<RestorePlan, CannotRestore> {
     if info.snapshots_info.is_some() {
         return Err(CannotRestore::Snapshot(request.backup));
@@ -148,7 +215,7 @@ pub fn plan_restore(
     }
     let links = tablespace_links(request, info)?;
     let targets = target_directories(request, info)?;
-    check_targets(&targets, directories)?;
+    check_targets(&targets, places)?;
     let mut extractions = Vec::new();
     for link in &links {
         let set = ArchiveSet::Tablespace(link.oid);
@@ -166,10 +233,18 @@ pub fn plan_restore(
         .sum();
     let limit = request.max_memory_bytes;
     let effort = fit(request.jobs.get(), work(&extractions), limit)?;
+    if request.space == SpacePolicy::Check {
+        let known = places
+            .iter()
+            .filter_map(|(path, facts)| Some((path, facts.file_system?)));
+        let known = known.map(|(path, file_system)| (path.clone(), file_system));
+        check_space(&extractions, info.cluster_size, &known.collect())?;
+    }
     Ok(RestorePlan {
         backup: request.backup,
-        begin_lsn: info.begin_xlog,
+        begins: begins(info).into_iter().map(|begin| begin.lsn).collect(),
         destination: request.destination.clone(),
+        configuration: ConfigurationFile::of(info),
         extractions,
         effort,
         links,
@@ -192,22 +267,14 @@ fn tablespace_links(
 
 fn check_targets(
     targets: &[PathBuf],
-    directories: &BTreeMap<PathBuf, DirectoryFact>,
+    places: &BTreeMap<PathBuf, PlaceFacts>,
 ) -> Result<(), CannotRestore> {
     for (index, target) in targets.iter().enumerate() {
         if !target.is_absolute() {
             return Err(CannotRestore::NotAbsolute(target.clone()));
         }
-        match directories
-            .get(target)
-            .copied()
-            .unwrap_or(DirectoryFact::Missing)
-        {
-            DirectoryFact::Missing | DirectoryFact::Empty => {}
-            DirectoryFact::NotEmpty => return Err(CannotRestore::NotEmpty(target.clone())),
-            DirectoryFact::NotADirectory => {
-                return Err(CannotRestore::NotADirectory(target.clone()));
-            }
+        if let Some(facts) = places.get(target) {
+            check_place(target, facts)?;
         }
         let mut others = targets
             .iter()
@@ -219,6 +286,23 @@ fn check_targets(
         }
     }
     Ok(())
+}
+
+fn check_place(target: &Path, facts: &PlaceFacts) -> Result<(), CannotRestore> {
+    let target = target.to_path_buf();
+    match facts.directory {
+        DirectoryFact::Missing | DirectoryFact::Empty => {}
+        DirectoryFact::NotEmpty => return Err(CannotRestore::NotEmpty(target)),
+        DirectoryFact::Interrupted => return Err(CannotRestore::Interrupted(target)),
+        DirectoryFact::NotADirectory => return Err(CannotRestore::NotADirectory(target)),
+    }
+    match &facts.inside {
+        None => Ok(()),
+        Some(outer) => Err(CannotRestore::InsideAnother {
+            inner: target,
+            outer: outer.clone(),
+        }),
+    }
 }
 
 /// The archives of one set in order; numbers must run from 0 without a gap.
@@ -278,6 +362,7 @@ mod tests {
             tablespaces: Vec::new(),
             jobs: NonZeroUsize::new(8).unwrap(),
             max_memory_bytes: None,
+            space: SpacePolicy::Check,
         }
     }
 
@@ -319,6 +404,45 @@ mod tests {
         ];
         assert_eq!(targets, expected);
         assert_eq!(plan.download_bytes, 30);
+    }
+
+    #[test]
+    fn a_configuration_from_outside_lies_in_the_data_directory() {
+        let of = |config_file: &str, hba_file: &str| {
+            ConfigurationFile::of(&BackupInfo {
+                pgdata: Some("/var/lib/postgresql/15/main".to_owned()),
+                config_file: Some(config_file.to_owned()),
+                hba_file: Some(hba_file.to_owned()),
+                ..BackupInfo::default()
+            })
+        };
+        let (etc, inner) = ("/etc/postgresql/15/main", "/var/lib/postgresql/15/main");
+        let debian = of(
+            &format!("{etc}/postgresql.conf"),
+            &format!("{etc}/pg_hba.conf"),
+        );
+        assert_eq!(
+            (debian.path.as_str(), debian.came_from_outside),
+            ("postgresql.conf", true)
+        );
+        let usual = of(
+            &format!("{inner}/conf/pg.conf"),
+            &format!("{inner}/pg_hba.conf"),
+        );
+        assert_eq!(
+            (usual.path.as_str(), usual.came_from_outside),
+            ("conf/pg.conf", false)
+        );
+        let mixed = of(&format!("{inner}/postgresql.conf"), "/etc/pg_hba.conf");
+        assert_eq!(
+            (mixed.path.as_str(), mixed.came_from_outside),
+            ("postgresql.conf", true)
+        );
+        let unknown = ConfigurationFile::of(&BackupInfo::default());
+        assert_eq!(
+            (unknown.path.as_str(), unknown.came_from_outside),
+            ("postgresql.conf", false)
+        );
     }
 
     #[test]
@@ -372,11 +496,54 @@ mod tests {
     #[test]
     fn a_directory_with_something_in_it_is_refused() {
         for path in ["/new/data", "/srv/ts1"] {
-            let facts = BTreeMap::from([(PathBuf::from(path), DirectoryFact::NotEmpty)]);
-            let files = objects(&["16384.tar", "data.tar"]);
-            let outcome = plan_restore(&request(), &info(), &files, &facts);
+            let outcome = plan_with(path, DirectoryFact::NotEmpty.into());
             assert_eq!(outcome, Err(CannotRestore::NotEmpty(PathBuf::from(path))));
         }
+    }
+
+    fn plan_with(path: &str, facts: PlaceFacts) -> Result<RestorePlan, CannotRestore> {
+        let facts = BTreeMap::from([(PathBuf::from(path), facts)]);
+        let files = objects(&["16384.tar", "data.tar"]);
+        plan_restore(&request(), &info(), &files, &facts)
+    }
+
+    #[test]
+    fn what_an_interrupted_restore_left_is_told_from_anything_else() {
+        let outcome = plan_with("/new/data", DirectoryFact::Interrupted.into());
+        let told = "/new/data is what a restore left that did not end: it has no global/pg_control";
+        assert_eq!(outcome.unwrap_err().to_string(), told);
+    }
+
+    #[test]
+    fn nothing_is_restored_into_a_data_directory() {
+        let facts = PlaceFacts {
+            inside: Some(PathBuf::from("/new")),
+            ..DirectoryFact::Missing.into()
+        };
+        let told = "/new/data lies inside /new, which is a data directory of PostgreSQL";
+        assert_eq!(plan_with("/new/data", facts).unwrap_err().to_string(), told);
+    }
+
+    #[test]
+    fn a_disk_that_is_too_small_is_refused_before_anything_is_fetched() {
+        let full = FileSystem {
+            device: 1,
+            free_bytes: 7,
+            storage: crate::restore::space::Storage::Plain,
+        };
+        let facts = PlaceFacts {
+            file_system: Some(full),
+            ..DirectoryFact::Missing.into()
+        };
+        let facts = BTreeMap::from([(PathBuf::from("/new/data"), facts)]);
+        let files = objects(&["16384.tar", "data.tar.zst"]);
+        let outcome = |space| {
+            let request = RestoreRequest { space, ..request() };
+            plan_restore(&request, &info(), &files, &facts)
+        };
+        let refused = outcome(SpacePolicy::Check);
+        assert!(matches!(refused, Err(CannotRestore::NoRoom(_))));
+        assert!(outcome(SpacePolicy::Ignore).is_ok());
     }
 
     #[test]
