@@ -90,7 +90,8 @@ def settle(server):
     """Vacuum and checkpoint, so that later readers find nothing to do."""
     server.sql("VACUUM (FREEZE)", "CHECKPOINT")
     server.stop()
-    server.start(wal_level="replica")
+    # A server that archives nothing is not backed up; where its WAL goes does not matter here.
+    server.start(wal_level="replica", archive_mode="on", archive_command="true")
     server.sql("CHECKPOINT")
 
 

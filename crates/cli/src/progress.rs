@@ -29,6 +29,9 @@ pub struct Reporter {
     bar: ProgressBar,
     /// When the next line may be written; `None` where there is a bar.
     next_line: Option<Mutex<Instant>>,
+    work: &'static str,
+    /// Which of the lines about a wait was written last.
+    waits_told: Mutex<Option<u64>>,
 }
 
 impl Reporter {
@@ -42,6 +45,8 @@ impl Reporter {
                 log: log.clone(),
                 bar,
                 next_line,
+                work,
+                waits_told: Mutex::default(),
             };
         }
         let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
@@ -52,6 +57,28 @@ impl Reporter {
             log: log.clone(),
             bar,
             next_line: None,
+            work,
+            waits_told: Mutex::default(),
+        }
+    }
+
+    /// Shows what is waited for, in place of the bar; elsewhere as a line now and then.
+    fn wait(&self, waited: Duration, text: &str) {
+        if self.next_line.is_none() {
+            let plain = ProgressStyle::with_template("{wide_msg}");
+            self.bar.set_style(plain.expect("a constant that parses"));
+            self.bar.set_message(text.to_owned());
+            self.bar.tick();
+            return;
+        }
+        let Ok(mut told) = self.waits_told.try_lock() else {
+            return;
+        };
+        // A wait that begins anew is told anew.
+        let number = waited.as_secs() / LINE_INTERVAL.as_secs();
+        if *told != Some(number) {
+            *told = Some(number);
+            self.log.line(Level::Info, text);
         }
     }
 
@@ -82,8 +109,24 @@ impl Reporter {
 impl Progress for Reporter {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Total { bytes } => self.bar.set_length(bytes),
+            Event::Total { bytes } => {
+                self.bar.set_style(style());
+                self.bar.set_message(self.work);
+                self.bar.set_length(bytes);
+            }
             Event::Advance { bytes } => self.advance(bytes),
+            Event::Checkpoint { waited, usual } => {
+                self.wait(waited, &render_checkpoint(waited, usual));
+            }
+            Event::WaitingForWal {
+                next,
+                waited,
+                patience,
+                last_archived,
+            } => self.wait(
+                waited,
+                &render_wal_wait(next, waited, patience, last_archived),
+            ),
             Event::Step { text } => self.log.line(Level::Info, text),
             Event::Warning { text } => self.log.line(Level::Warning, text),
         }
@@ -133,6 +176,38 @@ fn render_progress(done: u64, total: Option<u64>, elapsed: Duration) -> String {
     }
 }
 
+fn render_checkpoint(waited: Duration, usual: Option<Duration>) -> String {
+    let waited = clock(waited);
+    match usual {
+        Some(usual) => format!(
+            "waiting for the server's checkpoint, which usually takes up to {} \
+             (--immediate-checkpoint hurries it): {waited} so far",
+            clock(usual)
+        ),
+        None => format!("waiting for the server's checkpoint: {waited} so far"),
+    }
+}
+
+fn render_wal_wait(
+    next: &str,
+    waited: Duration,
+    patience: Duration,
+    last_archived: Option<&str>,
+) -> String {
+    let archived = last_archived.map(|name| format!("; the server has archived up to {name}"));
+    format!(
+        "waiting for WAL file {next} ({} of {} s){}",
+        waited.as_secs(),
+        patience.as_secs(),
+        archived.unwrap_or_default()
+    )
+}
+
+/// Minutes and seconds: `4:30`.
+fn clock(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
 fn is_set_to(variable: &str, value: &str) -> bool {
     std::env::var_os(variable).is_some_and(|set| set == value)
 }
@@ -155,6 +230,26 @@ mod tests {
         assert_eq!(
             render_progress(2048, None, Duration::from_secs(2)),
             "2.00 KiB done, 1.00 KiB/s"
+        );
+    }
+
+    #[test]
+    fn waits_are_told_with_what_they_are_for_and_how_long() {
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            render_checkpoint(seconds(72), Some(seconds(270))),
+            "waiting for the server's checkpoint, which usually takes up to 4:30 \
+             (--immediate-checkpoint hurries it): 1:12 so far"
+        );
+        assert_eq!(
+            render_wal_wait(
+                "000000010000000000000052",
+                seconds(12),
+                seconds(30),
+                Some("x")
+            ),
+            "waiting for WAL file 000000010000000000000052 (12 of 30 s); the server has archived \
+             up to x"
         );
     }
 

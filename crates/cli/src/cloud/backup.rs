@@ -7,10 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use cloud::Environment;
 use engine::backup::{
-    BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules, TakenBackup, World, send_taken,
-    take_backup,
+    BackupRequest, CheckpointMode, OnDamage, Rules, TakenBackup, World, send_taken, take_backup,
 };
-use model::backup::id::BackupId;
 use model::backup::reference::check_backup_name;
 use model::codec::Codec;
 use model::size::parse_size;
@@ -21,7 +19,7 @@ use super::flags::{Common, Place, jobs};
 use super::providers::AtRestFlags;
 use super::stats::StatsFlag;
 use super::tags::TagFlags;
-use super::{CloudCommand, hook};
+use super::{CloudCommand, backup_report, hook};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
 use crate::log::{Level, Log};
@@ -163,8 +161,9 @@ What happens: PostgreSQL is asked to start a backup, the data directory and ever
 read once while the server goes on working, packed into tar archives, checked, compressed and \
 uploaded. The backup can be restored once the WAL written meanwhile is archived too (see \
 barman-cloud-wal-archive). It is listed as DONE only when everything is in the object store, that \
-WAL included; if the WAL has not come after 30 seconds, as WAITING_FOR_WALS, until a later backup \
-finds that it has.
+WAL included; if no WAL has come for 30 seconds, as WAITING_FOR_WALS, until a later backup finds \
+that it has, and the status is 1. Where no WAL of the server was ever put beside the backups, it \
+goes elsewhere: a warning says so. A server that archives nothing is refused.
 
 Memory: 20 MiB, and for each job 2 MiB, three parts of an archive, and the codec's tables. Parts \
 are of 7 MiB, or on S3 and Google of a 9400th of a file above 64 GB, and then two, not three; \
@@ -187,7 +186,7 @@ Example:
 
 Exit status:
   0  the backup is complete          3  the command line is wrong
-  1  the backup failed               4  something else, such as a bucket that does not exist
+  1  it failed, or its WAL is late   4  something else, such as a bucket that does not exist
   2  the object store is unreachable 63 as a hook: the backup is not DONE
   130, 143  stopped by SIGINT or SIGTERM";
 
@@ -320,7 +319,7 @@ impl Args {
             };
             Ok(send_taken(&taken, request.codec, &request.rules, &world).await?)
         })?;
-        report_damage(&id, damaged.len(), log);
+        backup_report::report_damage(&id, damaged.len(), log);
         log.line(Level::Info, &format!("backup {id} is in the object store"));
         stats.print(log);
         Ok(())
@@ -353,39 +352,6 @@ impl Connection {
             application_name: Some("barman_cloud_backup".to_owned()),
         }
     }
-}
-
-fn report_damage(id: &BackupId, count: usize, log: &Log) {
-    if count == 0 {
-        return;
-    }
-    let text = format!("backup {id} holds {count} damaged pages, as the cluster does");
-    log.line(Level::Warning, &text);
-    log.line(
-        Level::Hint,
-        "Find out what lies there before the last backup from before the damage expires; \
-         barman-cloud-backup-show lists the pages.",
-    );
-}
-
-/// Says what a finished backup should make its owner think about.
-fn report(outcome: &BackupOutcome, log: &Log) {
-    report_damage(&outcome.id, outcome.damaged.len(), log);
-    if !outcome.missing_wal.is_empty() {
-        let text = format!(
-            "backup {} cannot be restored yet: the archive lacks {}; its status is \
-             WAITING_FOR_WALS",
-            outcome.id, outcome.missing_wal
-        );
-        log.line(Level::Warning, &text);
-        log.line(
-            Level::Hint,
-            "Look at archive_command and at the view pg_stat_archiver. The next backup marks this \
-             one DONE if they have come by then.",
-        );
-        return;
-    }
-    log.line(Level::Info, &format!("backup {} is complete", outcome.id));
 }
 
 impl CloudCommand for Args {
@@ -430,9 +396,12 @@ impl CloudCommand for Args {
             };
             Ok(take_backup(request, &postgres, &world).await?)
         })?;
-        report(&outcome, log);
         stats.print(log);
-        Ok(())
+        let here = backup_report::Here {
+            url: &self.destination_url,
+            server: &self.server_name,
+        };
+        backup_report::report(&outcome, &here, log)
     }
 }
 

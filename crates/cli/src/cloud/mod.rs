@@ -7,6 +7,7 @@ pub mod backup;
 pub mod backup_delete;
 pub mod backup_keep;
 pub mod backup_list;
+mod backup_report;
 pub mod backup_show;
 pub mod check_wal_archive;
 pub mod encryption;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{FromArgMatches, Parser};
 use cloud::Environment;
 use engine::wal::archive::{ArchiveRequest, Archived, WalTags, archive_wal};
 use engine::wal::archive_ahead::{Ahead, archive_ahead};
@@ -176,6 +176,21 @@ fn parse_level(codec: Codec, word: &str) -> Result<Option<i32>, Failure> {
     Ok(has_levels.then(|| level.clamp(*range.start(), *range.end())))
 }
 
+/// The URL and the server's name in an `archive_command` that is this command, behind whatever
+/// path and before whatever follows; `None` for any other.
+pub fn place_in(archive_command: &str) -> Option<(String, String)> {
+    let words = shlex::split(archive_command)?;
+    let is_ours = |word: &String| word.rsplit('/').next() == Some("barman-cloud-wal-archive");
+    let start = words.iter().position(is_ours)?;
+    let ends = |word: &&String| !matches!(word.as_str(), "&&" | "||" | ";" | "|" | ">>" | ">");
+    let words = words[start..].iter().take_while(ends);
+    let matches = super::command_line::<Args>("barman-cloud-wal-archive")
+        .try_get_matches_from(words)
+        .ok()?;
+    let args = Args::from_arg_matches(&matches).ok()?;
+    Some((args.destination_url, args.server_name))
+}
+
 impl CloudCommand for Args {
     const LATER: &'static [&'static [Later]] = &[];
 
@@ -275,6 +290,28 @@ fn open_notes(place: &Place, folder: Option<PathBuf>, log: &Log) -> Option<Archi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_is_read_from_an_archive_command() {
+        let place = |command: &str| place_in(command);
+        let expected = Some(("s3://b/p".to_owned(), "shop".to_owned()));
+        for command in [
+            "barman-cloud-wal-archive s3://b/p shop %p",
+            "/usr/local/bin/barman-cloud-wal-archive --zstd -p 4 's3://b/p' shop \"%p\"",
+            "env HOME=/x barman-cloud-wal-archive -P prod s3://b/p shop %p >> /tmp/log 2>&1",
+            "test ! -f /stop && barman-cloud-wal-archive s3://b/p shop %p && true",
+        ] {
+            assert_eq!(place(command), expected, "{command}");
+        }
+        for command in [
+            "",
+            "cp %p /x/%f",
+            "barman-cloud-wal-archive 'half",
+            "barman-cloud-wal-archive",
+        ] {
+            assert_eq!(place(command), None, "{command}");
+        }
+    }
 
     #[test]
     fn levels_are_brought_into_the_range_of_their_codec() {

@@ -269,6 +269,17 @@ impl From<BackupError> for Failure {
                     .to_owned(),
             ),
             BackupError::Session(error) => session_hint(error),
+            BackupError::NotArchived => Some(
+                "Set archive_mode = on and archive_command to barman-cloud-wal-archive, and \
+                 restart the server."
+                    .to_owned(),
+            ),
+            BackupError::ForeignArchive { .. } => Some(
+                "Give this server a SERVER_NAME of its own, in archive_command too: a cluster made \
+                 anew, as by initdb, begins with the names of old WAL."
+                    .to_owned(),
+            ),
+            BackupError::LostTablespace { .. } => Some("Take another backup.".to_owned()),
             // Whether it is full, closed to this account, or not there.
             BackupError::Spool { .. } => Some(
                 "Set TMPDIR to a directory that this account may write to; each file of the \
@@ -284,21 +295,22 @@ impl From<BackupError> for Failure {
     }
 }
 
-/// SQLSTATE `insufficient_privilege` (PostgreSQL manual, "PostgreSQL Error Codes").
-const INSUFFICIENT_PRIVILEGE: &str = "42501";
-
 fn session_hint(error: &SessionError) -> Option<String> {
     match error {
         SessionError::Connect(error) => error.hint(),
-        SessionError::Query { source, .. } => match source.sqlstate() {
-            Some(INSUFFICIENT_PRIVILEGE) => Some(
-                "Back up as a superuser, or as a role that has pg_read_all_settings and may \
-                 execute pg_backup_start, pg_backup_stop (pg_start_backup, pg_stop_backup before \
-                 PostgreSQL 15), pg_switch_wal and pg_create_restore_point."
-                    .to_owned(),
-            ),
-            _ => source.hint(),
-        },
+        SessionError::Denied { grants, .. } => Some(format!(
+            "Back up as a superuser, or have one run this in database {}: {grants}",
+            grants.database
+        )),
+        SessionError::Query { source, .. } => source.hint(),
+        SessionError::Ended(_) => Some(
+            "The server's log says why. The backup is FAILED: take another when the server is well."
+                .to_owned(),
+        ),
+        SessionError::Promoted => Some("Take another backup, of the new primary.".to_owned()),
+        SessionError::Swapped => Some(
+            "Connect to the server itself, or set pool_mode = session for this user.".to_owned(),
+        ),
         SessionError::InPlaceTablespace(_)
         | SessionError::Answer { .. }
         | SessionError::TooOld(_) => None,

@@ -13,11 +13,9 @@ use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::control_file::ControlFile;
 use model::damage::DamagedPage;
-use model::format::backup_label::BackupLabel;
 use model::page::{PAGE_SIZE, PAGES_PER_FILE};
 use model::wal::lsn::Lsn;
-use model::wal::name::SegmentName;
-use model::wal::span::{MissingWal, WalRange};
+use model::wal::span::WalRange;
 use tokio::task::spawn_blocking;
 
 use super::archive::{Shared, SourceSet};
@@ -26,9 +24,9 @@ use super::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
 use super::record::{Copied, Record};
 use super::request::{BackupRequest, OnDamage};
-use super::session::{ServerFacts, Session};
+use super::session::{ServerFacts, Session, StartedOn};
 use super::tail::{external_files, file_name, spool_failed, stop};
-use super::wal_arrival::wait_for_wal;
+use super::wal_wait::WalWait;
 use super::{BackupError, World, cancellable, step};
 use crate::progress::Event;
 use crate::upload::StopFlag;
@@ -37,7 +35,7 @@ use crate::upload::StopFlag;
 pub struct Work<'a> {
     pub request: &'a BackupRequest,
     pub world: &'a World,
-    pub cluster: &'a Cluster,
+    pub cluster: Cluster,
     pub record: &'a mut Record,
 }
 
@@ -77,35 +75,50 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
     };
     let shared = Arc::new(gather(contents, request.codec, world).await?);
     let mut jobs = start_jobs(&request.rules, world, &shared, record.id).await?;
-    let heartbeat = request.keepalive.map(|period| Heartbeat {
+    let heartbeat = Heartbeat {
         session: &mut *session,
-        period,
-    });
-    let files = wait_for_files(world, &mut jobs, heartbeat).await;
+        period: request.keepalive,
+        begun_on: match facts.in_recovery {
+            true => StartedOn::Standby,
+            false => StartedOn::Primary,
+        },
+    };
+    let files = wait_for_files(world, &mut jobs, Some(heartbeat)).await;
     let stopped = match files {
         Ok(()) => cancellable(world, stop(facts, session, record, &shared))
             .await
             .flatten(),
         Err(error) => Err(error),
     };
-    let (stopped, label, tail) = match stopped {
-        Ok(stopped) => stopped,
+    let ended = match stopped {
+        Ok(ended) => ended,
         Err(error) => return Err(give_up(jobs, error).await),
     };
-    jobs.send(tail);
+    jobs.send(ended.tail);
     wait_for_all(world, &mut jobs).await?;
     let copy_seconds = began.elapsed().as_secs_f64();
     let damaged = std::mem::take(&mut *shared.damaged.lock().expect("no thread panicked"));
     judge_damage(request, &damaged)?;
-    let end_wal = last_segment(facts, &label, stopped.lsn);
-    let missing_wal = wait_for_segments(request, world, facts, &label, end_wal).await;
+    let end_wal = ended.span.end_wal(facts.segment_size);
+    step(world, &format!("waiting for WAL up to {end_wal}"));
+    let wait = WalWait {
+        world,
+        facts,
+        range: WalRange {
+            first: ended.label.start_wal,
+            last: end_wal,
+            segment_size: facts.segment_size,
+        },
+        patience: request.wal_patience,
+    };
+    let wal = wait.run(session).await;
     let seconds = jobs.seconds.lock().expect("no thread panicked").clone();
     Ok(Copied {
-        stopped,
-        label,
+        stopped: ended.stopped,
+        label: ended.label,
         end_wal,
         damaged,
-        missing_wal,
+        wal,
         seconds_per_set: seconds.into_iter().collect(),
         copy_seconds,
     })
@@ -207,33 +220,4 @@ fn judge_damage(request: &BackupRequest, damaged: &[DamagedPage]) -> Result<(), 
         }),
         _ => Ok(()),
     }
-}
-
-/// The segment that holds the byte before the backup's end.
-fn last_segment(facts: &ServerFacts, label: &BackupLabel, end: Lsn) -> SegmentName {
-    let last_byte = Lsn::new(end.value().saturating_sub(1));
-    SegmentName::from_lsn(label.start_timeline, last_byte, facts.segment_size)
-}
-
-async fn wait_for_segments(
-    request: &BackupRequest,
-    world: &World,
-    facts: &ServerFacts,
-    label: &BackupLabel,
-    last: SegmentName,
-) -> MissingWal {
-    let range = WalRange {
-        first: label.start_wal,
-        last,
-        segment_size: facts.segment_size,
-    };
-    // A server that archives nothing will not begin to while we wait.
-    let archives = facts.archive_mode != "off";
-    let patience = if archives {
-        request.wal_patience
-    } else {
-        std::time::Duration::ZERO
-    };
-    step(world, &format!("waiting for WAL up to {last}"));
-    wait_for_wal(world, &range, patience).await
 }

@@ -13,12 +13,13 @@ use model::backup::id::BackupId;
 use model::backup::plan::{CuttingRules, PlannedArchive, SetToCut, plan_archives};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::Instant;
 
 use super::archive::{Shared, SourceSet, Tail, TailSlot};
 use super::job::{Job, Seconds};
 use super::request::Rules;
 use super::sample::slowest_first;
-use super::session::Session;
+use super::session::{Session, SessionError, StartedOn};
 use super::tail::spool_failed;
 use super::{BackupError, World, cancellable};
 use crate::store::Bucket;
@@ -138,13 +139,28 @@ pub(super) fn part_rules(bucket: &Bucket) -> PartRules {
     }
 }
 
-/// A session to say something on, and how often.
+/// Longer than any backup takes, and short enough to be added to the time of day.
+const NEVER: Duration = Duration::from_secs(1 << 32);
+
+/// A session that must not end, and how often something is said on it.
 pub struct Heartbeat<'a> {
     pub session: &'a mut Session,
-    pub period: Duration,
+    /// `None` for never.
+    pub period: Option<Duration>,
+    pub begun_on: StartedOn,
 }
 
-/// Waits until every job but the last one has ended, and the last archive has all its files.
+impl Heartbeat<'_> {
+    async fn lost(beat: &mut Option<Heartbeat<'_>>) -> SessionError {
+        match beat {
+            Some(beat) => beat.session.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits until every job but the last one has ended, and the last archive has all its files. With
+/// the session the backup ends: that is told at once.
 pub async fn wait_for_files(
     world: &World,
     jobs: &mut Jobs,
@@ -154,7 +170,9 @@ pub async fn wait_for_files(
     let mut files_done = false;
     let period = heartbeat
         .as_ref()
-        .map_or(Duration::MAX / 4, |beat| beat.period);
+        .and_then(|beat| beat.period)
+        .unwrap_or(NEVER);
+    let mut next_beat = Instant::now() + period;
     while !files_done || jobs.workers.len() > 1 {
         tokio::select! {
             done = &mut jobs.files_done, if !files_done => {
@@ -166,11 +184,13 @@ pub async fn wait_for_files(
                 files_done = true;
             }
             Some(worker) = jobs.workers.join_next() => joined(worker)?,
-            () = tokio::time::sleep(period) => {
+            () = tokio::time::sleep_until(next_beat) => {
                 if let Some(beat) = &mut heartbeat {
-                    cancellable(world, beat.session.keep_alive()).await??;
+                    cancellable(world, beat.session.keep_alive(beat.begun_on)).await??;
                 }
+                next_beat = Instant::now() + period;
             }
+            error = Heartbeat::lost(&mut heartbeat) => return Err(error.into()),
             _ = cancel.wait_for(|stop| *stop) => return Err(BackupError::Cancelled),
         }
     }

@@ -7,8 +7,10 @@
 //! when the session is gone.
 
 mod archive;
+mod archiving;
 mod control;
 mod copy;
+mod earlier;
 mod entries;
 mod gather;
 mod job;
@@ -23,20 +25,26 @@ mod source;
 mod tail;
 mod taken;
 mod wal_arrival;
+mod wal_wait;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::backup::effort::TooLittleMemory;
 use model::cloud::Layout;
+use model::postgres::SystemId;
+use model::wal::name::SegmentName;
 use tokio::sync::watch;
 
 pub use archive::ArchiveError;
+pub use archiving::Archiving;
 pub use control::ControlError;
 pub use gather::WalkError;
 pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules};
-pub use session::SessionError;
+pub use session::{Grants, SessionError};
 pub use taken::{TakenBackup, send_taken};
+pub use wal_wait::{MissingCause, WalFate};
 
 use crate::progress::{Event, Progress};
 use crate::stages::Stages;
@@ -82,6 +90,34 @@ pub enum BackupError {
     },
     #[error("the backup label that PostgreSQL returned is not usable: {0}")]
     Label(String),
+    #[error(
+        "archive_mode is off and nothing receives the server's WAL: a backup could never be \
+         restored"
+    )]
+    NotArchived,
+    #[error(
+        "{archive} has segment {segment} of another system (system identifier {found}), so the \
+         WAL of this server (system identifier {expected}) cannot be archived there"
+    )]
+    ForeignArchive {
+        archive: String,
+        segment: SegmentName,
+        found: SystemId,
+        expected: SystemId,
+    },
+    #[error(
+        "tablespace {name} (OID {oid}) was being made when the backup began, and is in none of \
+         its archives"
+    )]
+    LostTablespace { name: String, oid: u32 },
+    #[error("cannot read {path}, the history of the timeline that the standby is on now")]
+    History {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{path} does not lead back to where the backup began: {cause}")]
+    OtherHistory { path: PathBuf, cause: String },
     #[error("cannot read the configuration file {path}")]
     Configuration {
         path: PathBuf,
@@ -122,24 +158,26 @@ pub async fn take_backup(
     let facts = session.gather_facts().await?;
     let control = control::check_same_cluster(&facts)?;
     tail::check_external_files(&facts)?;
+    earlier::check_place(&request, &facts, &mut session, world).await?;
     let mut record = Record::reserve(&request, &facts, control.redo_lsn, world).await?;
-    let cluster = copy::Cluster { facts, control };
-    let work = copy::Work {
+    let mut work = copy::Work {
         request: &request,
         world,
-        cluster: &cluster,
+        cluster: copy::Cluster { facts, control },
         record: &mut record,
     };
-    match run(work, &mut session).await {
+    match run(&mut work, &mut session).await {
         Ok(copied) => {
-            if copied.missing_wal.is_empty() {
-                wal_arrival::settle_waiting(world, &record.id).await;
+            if copied.wal == WalFate::Arrived {
+                wal_arrival::settle_waiting(world, &work.record.id).await;
             }
+            let archiving = work.cluster.facts.archiving;
             Ok(BackupOutcome {
                 id: record.id,
                 info: record.info,
                 damaged: copied.damaged,
-                missing_wal: copied.missing_wal,
+                wal: copied.wal,
+                archiving,
             })
         }
         Err(error) => {
@@ -154,19 +192,45 @@ pub async fn take_backup(
 }
 
 /// From the reserved record to the finished one.
-async fn run(work: copy::Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
+async fn run(work: &mut copy::Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
     let world = work.world;
     let label = format!("Barman backup cloud {}", work.record.id);
     step(world, &format!("starting backup {}", work.record.id));
-    let started = cancellable(world, session.start(&label, work.request.checkpoint)).await??;
+    let checkpoint = work.request.checkpoint;
+    let usual =
+        (checkpoint == CheckpointMode::Spread).then_some(work.cluster.facts.spread_checkpoint);
+    let starting = telling_of_checkpoint(world, usual, session.start(&label, checkpoint));
+    let started = cancellable(world, starting).await??;
     control::check_same_server(&work.cluster.facts, started.lsn)?;
+    // The checkpoint may have taken long. Whatever came until now is in PostgreSQL's own list.
+    work.cluster.facts.tablespaces = session.gather_tablespaces().await?;
     work.record.begin(&started);
+    work.record.note_tablespaces(&work.cluster.facts);
     work.record.save(world).await?;
-    let copied = copy::copy_and_stop(&work, session).await?;
+    let copied = copy::copy_and_stop(work, session).await?;
     note_damage(world, &work.record.id, &copied.damaged).await?;
     work.record.finish(&copied);
     work.record.save(world).await?;
     Ok(copied)
+}
+
+/// Tells every second how long the server has been at its checkpoint.
+async fn telling_of_checkpoint<T>(
+    world: &World,
+    usual: Option<Duration>,
+    work: impl Future<Output = T>,
+) -> T {
+    let began = Instant::now();
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                let waited = began.elapsed();
+                world.progress.event(Event::Checkpoint { waited, usual });
+            }
+        }
+    }
 }
 
 fn step(world: &World, text: &str) {

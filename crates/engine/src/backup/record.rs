@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Zoned;
 use jiff::tz::Offset;
 use model::backup::id::BackupId;
-use model::backup::{BackupInfo, BackupStatus};
+use model::backup::{BackupInfo, BackupStatus, Tablespace};
 use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::format::backup_label::BackupLabel;
@@ -14,10 +14,10 @@ use model::format::python_literal::Value;
 use model::moment::Moment;
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
-use model::wal::span::MissingWal;
 
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
+use super::wal_wait::WalFate;
 use super::{BackupError, World, cancellable};
 use crate::causes;
 use crate::store::{StoreError, Written};
@@ -29,7 +29,7 @@ pub struct Copied {
     /// The last segment the backup needs.
     pub end_wal: SegmentName,
     pub damaged: Vec<DamagedPage>,
-    pub missing_wal: MissingWal,
+    pub wal: WalFate,
     /// Item name (`data` or a tablespace's OID) and the seconds spent on its archives.
     pub seconds_per_set: Vec<(String, f64)>,
     pub copy_seconds: f64,
@@ -63,9 +63,13 @@ fn started_info(request: &BackupRequest, facts: &ServerFacts) -> BackupInfo {
         data_checksums: Some(facts.data_checksums.clone()),
         summarize_wal: facts.summarize_wal.clone(),
         cluster_size: Some(facts.cluster_size_bytes),
-        tablespaces: Some(facts.tablespaces.clone()).filter(|list| !list.is_empty()),
+        tablespaces: listed(facts),
         ..BackupInfo::default()
     }
+}
+
+fn listed(facts: &ServerFacts) -> Option<Vec<Tablespace>> {
+    Some(facts.tablespaces.clone()).filter(|list| !list.is_empty())
 }
 
 impl Record {
@@ -112,6 +116,11 @@ impl Record {
         self.info.begin_offset = Some(started.lsn.offset(self.info.xlog_segment_size));
     }
 
+    /// Notes which tablespaces there are.
+    pub fn note_tablespaces(&mut self, facts: &ServerFacts) {
+        self.info.tablespaces = listed(facts);
+    }
+
     /// Writes the record for the first time; never over another backup's.
     async fn create(&self, world: &World) -> Result<Written, StoreError> {
         let key = world.layout.backup_info(&self.id);
@@ -147,9 +156,9 @@ impl Record {
     /// Fills in what is known once everything is uploaded.
     pub fn finish(&mut self, copied: &Copied) {
         let segment_size = self.info.xlog_segment_size;
-        self.info.status = match copied.missing_wal.is_empty() {
-            true => BackupStatus::Done,
-            false => BackupStatus::WaitingForWals,
+        self.info.status = match copied.wal {
+            WalFate::Arrived | WalFate::Elsewhere => BackupStatus::Done,
+            WalFate::Missing(..) => BackupStatus::WaitingForWals,
         };
         self.info.timeline = Some(copied.label.start_timeline);
         self.info.begin_wal = Some(copied.label.start_wal.to_string());

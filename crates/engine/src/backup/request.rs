@@ -8,9 +8,10 @@ use model::backup::effort::{self, Effort, TooLittleMemory};
 use model::backup::id::BackupId;
 use model::codec::Codec;
 use model::damage::DamagedPage;
-use model::wal::span::MissingWal;
 
+use super::archiving::Archiving;
 use super::jobs::part_rules;
+use super::wal_wait::WalFate;
 use crate::store::Bucket;
 
 /// How the backup's first checkpoint is made.
@@ -69,7 +70,7 @@ pub struct BackupRequest {
     /// How often the idle session is used, `None` for never.
     pub keepalive: Option<Duration>,
     pub on_damage: OnDamage,
-    /// How long to wait for the backup's WAL to arrive in the bucket.
+    /// How long to wait for the backup's WAL while none of it arrives in the bucket.
     pub wal_patience: Duration,
 }
 
@@ -79,6 +80,8 @@ pub struct BackupOutcome {
     pub id: BackupId,
     pub info: BackupInfo,
     pub damaged: Vec<DamagedPage>,
-    /// WAL files the backup needs that are not in the bucket yet.
-    pub missing_wal: MissingWal,
+    /// Where its WAL is.
+    pub wal: WalFate,
+    /// How the server archives.
+    pub archiving: Archiving,
 }

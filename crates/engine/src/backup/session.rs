@@ -3,6 +3,11 @@
 //! The low-level API of the PostgreSQL manual, "Continuous Archiving", "Making a Base Backup Using
 //! the Low Level API": a non-exclusive backup lives and ends with its connection, so a session
 //! that is dropped has stopped the backup. Up to version 14 the functions have other names.
+//! Nothing but user, database and encoding is asked for when connecting: a connection pooler
+//! refuses other startup parameters.
+
+use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -12,6 +17,7 @@ use model::postgres::{PgVersion, SegmentSize, SystemId};
 use model::wal::lsn::Lsn;
 use postgres::{Client, Config, Row};
 
+use super::archiving::Archiving;
 use super::request::CheckpointMode;
 
 /// What must be known of a server before its backup.
@@ -30,8 +36,10 @@ pub struct ServerFacts {
     pub data_checksums: String,
     /// `on` or `off`; `None` before version 17.
     pub summarize_wal: Option<String>,
-    pub archive_mode: String,
+    pub archiving: Archiving,
     pub in_recovery: bool,
+    /// How long a checkpoint that is spread out usually takes.
+    pub spread_checkpoint: Duration,
     pub tablespaces: Vec<Tablespace>,
     /// The sum of all tablespaces, the default ones included, in bytes.
     pub cluster_size_bytes: u64,
@@ -48,6 +56,22 @@ pub enum SessionError {
         #[source]
         source: postgres::Error,
     },
+    #[error("cannot {action}")]
+    Denied {
+        action: &'static str,
+        grants: Grants,
+        #[source]
+        source: postgres::Error,
+    },
+    #[error("the server ended the session of the backup, and the backup with it")]
+    Ended(#[source] postgres::Error),
+    #[error("the standby was promoted: what was copied until now is of no use")]
+    Promoted,
+    #[error(
+        "the session has got another server process: its connection pooler gives one to each \
+         transaction, and PostgreSQL has ended the backup with the first"
+    )]
+    Swapped,
     #[error("PostgreSQL's answer to {query} has no usable {column}")]
     Answer {
         query: &'static str,
@@ -59,10 +83,42 @@ pub enum SessionError {
     TooOld(PgVersion),
 }
 
+/// What a role needs for a backup that the server has refused it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    pub role: String,
+    /// Rights on functions are given in one database.
+    pub database: String,
+    major: u32,
+}
+
+impl fmt::Display for Grants {
+    /// SQL to be run by a superuser in that database.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = postgres_protocol::escape::escape_identifier(&self.role);
+        let (start, stop) = match self.major {
+            15.. => ("pg_backup_start(text, boolean)", "pg_backup_stop(boolean)"),
+            _ => (
+                "pg_start_backup(text, boolean, boolean)",
+                "pg_stop_backup(boolean, boolean)",
+            ),
+        };
+        write!(
+            f,
+            "GRANT pg_read_all_settings, pg_read_all_stats TO {role}; \
+             GRANT EXECUTE ON FUNCTION {start}, {stop}, pg_switch_wal(), \
+             pg_create_restore_point(text) TO {role};"
+        )
+    }
+}
+
 /// An open session, with or without a backup in progress.
 pub struct Session {
-    client: Client,
+    pub(super) client: Client,
     version: PgVersion,
+    grants: Grants,
+    /// The server's process behind this session.
+    process_id: i32,
 }
 
 /// Where and when a backup began.
@@ -79,6 +135,8 @@ pub struct Stopped {
     pub time: Moment,
     /// The text of the `backup_label` file.
     pub label: String,
+    /// The text of the `tablespace_map` file: the tablespaces there were when the backup began.
+    pub tablespace_map: String,
 }
 
 impl Session {
@@ -87,31 +145,84 @@ impl Session {
     /// # Errors
     /// When the server cannot be reached, refuses, or is older than version 13.
     pub async fn open(config: &Config) -> Result<Session, SessionError> {
-        let mut config = config.clone();
-        config.pin_parameter("search_path", "pg_catalog");
-        let mut client = Client::connect(&config)
+        let client = Client::connect(config)
             .await
             .map_err(SessionError::Connect)?;
-        let sql = "SELECT current_setting('server_version_num') AS version";
-        let row = one_row(&mut client, "ask for the server's version", sql).await?;
+        let mut session = Session {
+            client,
+            version: PgVersion::new(0),
+            grants: Grants {
+                role: config.user().to_owned(),
+                database: config.dbname().to_owned(),
+                major: 0,
+            },
+            process_id: 0,
+        };
+        // Not even the first question may meet a function that somebody else made.
+        session.set("search_path = pg_catalog").await?;
+        let sql = "SELECT current_setting('server_version_num') AS version,
+                          pg_backend_pid() AS process";
+        let row = session.row("ask for the server's version", sql).await?;
         let version = PgVersion::new(field(&row, "the version query", "version")?);
+        session.process_id = field(&row, "the version query", "process")?;
+        (session.version, session.grants.major) = (version, version.major());
         if version.major() < 13 {
             return Err(SessionError::TooOld(version));
         }
         // Waiting for a checkpoint or for files to be copied is no statement gone astray.
-        for setting in ["statement_timeout", "lock_timeout", "transaction_timeout"] {
-            if setting == "transaction_timeout" && version.major() < 17 {
-                continue;
-            }
-            let outcome = client.execute(&format!("SET {setting} = 0")).await;
-            outcome.map_err(query_failed("switch timeouts off"))?;
+        let mut timeouts = vec!["statement_timeout", "lock_timeout"];
+        timeouts.extend((version.major() >= 14).then_some("idle_session_timeout"));
+        timeouts.extend((version.major() >= 17).then_some("transaction_timeout"));
+        for timeout in timeouts {
+            session.set(&format!("{timeout} = 0")).await?;
         }
-        if version.major() >= 14 {
-            let sql = "SET idle_session_timeout = 0";
-            let outcome = client.execute(sql).await;
-            outcome.map_err(query_failed("switch the idle session timeout off"))?;
+        Ok(session)
+    }
+
+    /// Whether something stands between us and the server: its process has another number than
+    /// the one we were greeted with.
+    pub fn is_pooled(&self) -> bool {
+        self.client.process_id() != self.process_id
+    }
+
+    async fn set(&mut self, setting: &str) -> Result<(), SessionError> {
+        let outcome = self.client.execute(&format!("SET {setting}")).await;
+        outcome.map_err(|source| self.failed("set up the session", source))?;
+        Ok(())
+    }
+
+    /// Asks for rows; a refusal for lack of rights says what rights a backup needs.
+    pub(super) async fn rows(
+        &mut self,
+        action: &'static str,
+        sql: &str,
+    ) -> Result<Vec<Row>, SessionError> {
+        let rows = self.client.query(sql).await;
+        rows.map_err(|source| self.failed(action, source))
+    }
+
+    /// The same for one row.
+    pub(super) async fn row(
+        &mut self,
+        action: &'static str,
+        sql: &str,
+    ) -> Result<Row, SessionError> {
+        let rows = self.rows(action, sql).await?;
+        rows.into_iter().next().ok_or(SessionError::Answer {
+            query: action,
+            column: "row",
+        })
+    }
+
+    fn failed(&self, action: &'static str, source: postgres::Error) -> SessionError {
+        match source.sqlstate() {
+            Some(INSUFFICIENT_PRIVILEGE) => SessionError::Denied {
+                action,
+                grants: self.grants.clone(),
+                source,
+            },
+            _ => SessionError::Query { action, source },
         }
-        Ok(Session { client, version })
     }
 
     /// Gathers the facts that the record of a backup holds.
@@ -121,7 +232,7 @@ impl Session {
     pub async fn gather_facts(&mut self) -> Result<ServerFacts, SessionError> {
         const QUERY: &str = "the server facts query";
         self.refuse_in_place_tablespaces().await?;
-        let row = one_row(&mut self.client, "ask for the server's settings", FACTS).await?;
+        let row = self.row("ask for the server's settings", FACTS).await?;
         let text = |column| row.get(column).map(str::to_owned);
         Ok(ServerFacts {
             version: self.version,
@@ -139,8 +250,9 @@ impl Session {
             included_files: self.gather_included_files().await?,
             data_checksums: field(&row, QUERY, "data_checksums")?,
             summarize_wal: text("summarize_wal"),
-            archive_mode: field(&row, QUERY, "archive_mode")?,
+            archiving: Archiving::of(&row),
             in_recovery: row.get("in_recovery") == Some("t"),
+            spread_checkpoint: spread_checkpoint(&row),
             tablespaces: self.gather_tablespaces().await?,
             cluster_size_bytes: field(&row, QUERY, "cluster_size")?,
         })
@@ -151,20 +263,22 @@ impl Session {
         let sql = "SELECT spcname FROM pg_tablespace
                     WHERE pg_tablespace_location(oid) NOT LIKE '/%'
                       AND pg_tablespace_location(oid) <> ''";
-        let rows = self.client.query(sql).await;
-        let rows = rows.map_err(query_failed("ask for in-place tablespaces"))?;
+        let rows = self.rows("ask for in-place tablespaces", sql).await?;
         match rows.first().and_then(|row| row.get("spcname")) {
             Some(name) => Err(SessionError::InPlaceTablespace(name.to_owned())),
             None => Ok(()),
         }
     }
 
-    async fn gather_tablespaces(&mut self) -> Result<Vec<Tablespace>, SessionError> {
+    /// The tablespaces that the server has now, outside of the data directory.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn gather_tablespaces(&mut self) -> Result<Vec<Tablespace>, SessionError> {
         const QUERY: &str = "the tablespaces query";
         let sql = "SELECT spcname, oid, pg_tablespace_location(oid) AS location
                      FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%' ORDER BY oid";
-        let rows = self.client.query(sql).await;
-        let rows = rows.map_err(query_failed("ask for the tablespaces"))?;
+        let rows = self.rows("ask for the tablespaces", sql).await?;
         let tablespace = |row: &Row| {
             Ok(Tablespace {
                 name: field(row, QUERY, "spcname")?,
@@ -181,8 +295,9 @@ impl Session {
                       AND sourcefile <> current_setting('config_file')
                       AND sourcefile <> current_setting('data_directory') || '/postgresql.auto.conf'
                     ORDER BY 1";
-        let rows = self.client.query(sql).await;
-        let rows = rows.map_err(query_failed("ask for included configuration files"))?;
+        let rows = self
+            .rows("ask for included configuration files", sql)
+            .await?;
         Ok(rows
             .iter()
             .filter_map(|row| row.get("sourcefile"))
@@ -207,7 +322,7 @@ impl Session {
             format!("pg_start_backup({label}, {fast}, false)")
         };
         let sql = format!("SELECT {call} AS lsn, {NOW} AS time");
-        let row = one_row(&mut self.client, "start the backup", &sql).await?;
+        let row = self.row("start the backup", &sql).await?;
         Ok(Started {
             lsn: lsn(&row, "lsn")?,
             time: time(&row)?,
@@ -225,12 +340,13 @@ impl Session {
         } else {
             "pg_stop_backup(false, false)"
         };
-        let sql = format!("SELECT lsn, labelfile, {NOW} AS time FROM {call}");
-        let row = one_row(&mut self.client, "stop the backup", &sql).await?;
+        let sql = format!("SELECT lsn, labelfile, spcmapfile, {NOW} AS time FROM {call}");
+        let row = self.row("stop the backup", &sql).await?;
         Ok(Stopped {
             lsn: lsn(&row, "lsn")?,
             time: time(&row)?,
             label: field(&row, "the backup stop", "labelfile")?,
+            tablespace_map: row.get("spcmapfile").unwrap_or_default().to_owned(),
         })
     }
 
@@ -247,21 +363,52 @@ impl Session {
         ] {
             match self.client.query(&sql).await {
                 Ok(_) => {}
-                Err(error) if error.sqlstate() == Some("42501") => {}
-                Err(source) => return Err(query_failed("mark the backup's end")(source)),
+                Err(error) if error.sqlstate() == Some(INSUFFICIENT_PRIVILEGE) => {}
+                Err(source) => return Err(self.failed("mark the backup's end", source)),
             }
         }
         Ok(())
     }
 
-    /// Asks for nothing, so that no middle box closes an idle connection.
+    /// Says something, so that no middle box closes an idle connection, and asks whether the
+    /// backup still goes on. `begun_on` is where it was begun.
     ///
     /// # Errors
-    /// When the connection is gone: the server has then ended the backup.
-    pub async fn keep_alive(&mut self) -> Result<(), SessionError> {
-        let outcome = self.client.check_alive().await;
-        outcome.map_err(query_failed("keep the backup session alive"))
+    /// When the connection is gone, or the backup cannot end well any more.
+    pub async fn keep_alive(&mut self, begun_on: StartedOn) -> Result<(), SessionError> {
+        let sql = "SELECT pg_backend_pid() AS process, pg_is_in_recovery() AS in_recovery";
+        let row = self.row("keep the backup session alive", sql).await?;
+        if field::<i32>(&row, "the question for the process", "process")? != self.process_id {
+            return Err(SessionError::Swapped);
+        }
+        match (begun_on, row.get("in_recovery")) {
+            (StartedOn::Standby, Some("f")) => Err(SessionError::Promoted),
+            _ => Ok(()),
+        }
     }
+
+    /// Waits until the server ends the session, which ends the backup. May be dropped.
+    pub async fn ended(&mut self) -> SessionError {
+        SessionError::Ended(self.client.ended().await)
+    }
+}
+
+/// The kind of server that a backup was begun on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartedOn {
+    Primary,
+    Standby,
+}
+
+/// SQLSTATE `insufficient_privilege` (PostgreSQL manual, "PostgreSQL Error Codes").
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// What PostgreSQL aims at (manual, `checkpoint_completion_target`).
+fn spread_checkpoint(row: &Row) -> Duration {
+    let figure = |column| row.get(column).and_then(|text| text.parse::<f64>().ok());
+    let timeout = figure("checkpoint_timeout").unwrap_or(300.0);
+    let target = figure("checkpoint_completion_target").unwrap_or(0.9);
+    Duration::try_from_secs_f64((timeout * target).round()).unwrap_or_default()
 }
 
 /// The server's clock as text that [`Timestamp`] parses, whatever `DateStyle` is.
@@ -278,28 +425,18 @@ const FACTS: &str =
        current_setting('data_checksums') AS data_checksums,
        current_setting('summarize_wal', true) AS summarize_wal,
        current_setting('archive_mode') AS archive_mode,
+       current_setting('archive_command') AS archive_command,
+       current_setting('archive_library', true) AS archive_library,
+       (SELECT count(*) FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup')
+         + (SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'physical') AS receivers,
+       (SELECT setting FROM pg_settings WHERE name = 'checkpoint_timeout') AS checkpoint_timeout,
+       current_setting('checkpoint_completion_target') AS checkpoint_completion_target,
        pg_is_in_recovery() AS in_recovery,
        (SELECT sum(pg_tablespace_size(oid))::bigint FROM pg_tablespace) AS cluster_size";
-
-async fn one_row(
-    client: &mut Client,
-    action: &'static str,
-    sql: &str,
-) -> Result<Row, SessionError> {
-    let rows = client.query(sql).await.map_err(query_failed(action))?;
-    rows.into_iter().next().ok_or(SessionError::Answer {
-        query: action,
-        column: "row",
-    })
-}
 
 /// A string as an SQL literal.
 fn quoted(text: &str) -> String {
     postgres_protocol::escape::escape_literal(text)
-}
-
-fn query_failed(action: &'static str) -> impl FnOnce(postgres::Error) -> SessionError {
-    move |source| SessionError::Query { action, source }
 }
 
 fn field<T: std::str::FromStr>(
@@ -318,4 +455,74 @@ fn lsn(row: &Row, column: &'static str) -> Result<Lsn, SessionError> {
 fn time(row: &Row) -> Result<Moment, SessionError> {
     let timestamp: Timestamp = field(row, "the server's clock", "time")?;
     Ok(Moment::new(timestamp, Offset::UTC))
+}
+
+#[cfg(test)]
+mod tests {
+    use postgres::Environment;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Startup parameters that PgBouncer takes (its manual, `ignore_startup_parameters`).
+    const POOLED: [&str; 4] = ["user", "database", "client_encoding", "application_name"];
+
+    /// Greets as PgBouncer does, and refuses the first statement so that the test ends.
+    async fn pool(mut socket: TcpStream) {
+        let mut heard = [0; 4096];
+        let count = socket.read(&mut heard).await.unwrap();
+        let text = String::from_utf8_lossy(&heard[8..count]).into_owned();
+        let names = text.split('\0').step_by(2).filter(|name| !name.is_empty());
+        let refused = names.into_iter().find(|name| !POOLED.contains(name));
+        let (fields, fatal) = match refused {
+            Some(name) => (format!("unsupported startup parameter: {name}"), true),
+            None => ("a statement was heard".to_owned(), false),
+        };
+        let error = format!("SFATAL\0VFATAL\0C08P01\0M{fields}\0\0");
+        let error = message(b'E', error.as_bytes());
+        if fatal {
+            socket.write_all(&error).await.unwrap();
+            return;
+        }
+        let greeting = [message(b'R', &[0; 4]), message(b'Z', b"I")].concat();
+        socket.write_all(&greeting).await.unwrap();
+        let _ = socket.read(&mut heard).await;
+        socket.write_all(&error).await.unwrap();
+    }
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    #[tokio::test]
+    async fn a_pooler_that_refuses_startup_parameters_gives_a_session() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            pool(socket).await;
+        });
+        let text =
+            format!("host=127.0.0.1 port={port} user=anna sslmode=disable application_name=backup");
+        let config = Config::from_conninfo(&text, &Environment::empty()).unwrap();
+        let error = Session::open(&config).await.err().expect("it ends there");
+        let text = crate::causes::in_one_line(&error);
+        assert!(text.contains("a statement was heard"), "{text}");
+    }
+
+    #[test]
+    fn grants_are_those_of_the_version_and_name_the_role_safely() {
+        let grants = |major| Grants {
+            role: "a\"b".to_owned(),
+            database: "postgres".to_owned(),
+            major,
+        };
+        let new = grants(15).to_string();
+        assert!(new.contains("pg_backup_start(text, boolean)"), "{new}");
+        assert!(new.ends_with("TO \"a\"\"b\";"), "{new}");
+        let old = grants(14).to_string();
+        assert!(old.contains("pg_stop_backup(boolean, boolean)"), "{old}");
+    }
 }

@@ -9,10 +9,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use model::backup::Tablespace;
+use model::backup::drift::tablespace_drift;
+use model::backup::needed_wal::Span;
 use model::format::backup_label::{self, BackupLabel};
-use model::format::backup_manifest::{FileEntry, ManifestTrailer, WalRange as ManifestRange};
+use model::format::backup_manifest::{FileEntry, ManifestTrailer};
 use model::postgres::{PgVersion, SystemId};
 use model::wal::lsn::Lsn;
+use model::wal::timeline::TimelineHistory;
 
 use super::BackupError;
 use super::archive::{Shared, Tail, TailMember};
@@ -54,13 +58,22 @@ pub fn file_name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
+/// A backup that PostgreSQL has ended.
+pub struct Ended {
+    pub stopped: Stopped,
+    pub label: BackupLabel,
+    /// From where to where, and on which timelines.
+    pub span: Span,
+    pub tail: Tail,
+}
+
 /// Reads `pg_control`, stops the backup, and puts the tail together.
 pub async fn stop(
     facts: &ServerFacts,
     session: &mut Session,
     record: &Record,
     shared: &Shared,
-) -> Result<(Stopped, BackupLabel, Tail), BackupError> {
+) -> Result<Ended, BackupError> {
     let data = Path::new(&facts.data_directory);
     let mut members = vec![control_member(data)?];
     for path in external_files(facts) {
@@ -74,15 +87,88 @@ pub async fn stop(
         let text = causes::in_one_line(&error);
         shared.progress.event(Event::Warning { text: &text });
     }
+    check_tablespaces(facts, session, &stopped, shared).await?;
+    let label = read_label(&stopped.label)?;
+    let span = span_of(facts, &label, stopped.lsn)?;
     let ending = Ending {
         members,
         label: stopped.label.clone(),
-        end: stopped.lsn,
+        span: span.clone(),
         version: facts.version,
         system_id: facts.system_id,
     };
-    let (label, tail) = ending.seal(shared)?;
-    Ok((stopped, label, tail))
+    let tail = ending.seal(shared)?;
+    Ok(Ended {
+        stopped,
+        label,
+        span,
+        tail,
+    })
+}
+
+/// # Errors
+/// When a tablespace that PostgreSQL counts to the backup was not archived. One that came later is
+/// made by recovery and only worth a warning: its directory must be there.
+async fn check_tablespaces(
+    facts: &ServerFacts,
+    session: &mut Session,
+    stopped: &Stopped,
+    shared: &Shared,
+) -> Result<(), BackupError> {
+    let now = session.gather_tablespaces().await?;
+    let drift = tablespace_drift(&facts.tablespaces, &now, &stopped.tablespace_map);
+    for tablespace in &drift.made_meanwhile {
+        let text = format!(
+            "tablespace {} was made while the backup was taken: recovery makes it anew and stops \
+             if the directory {} is not there",
+            tablespace.name, tablespace.location
+        );
+        shared.progress.event(Event::Warning { text: &text });
+    }
+    match drift.lost.into_iter().next() {
+        Some(Tablespace { name, oid, .. }) => Err(BackupError::LostTablespace { name, oid }),
+        None => Ok(()),
+    }
+}
+
+/// Which timelines the backup was taken on. A primary stays on its own; a standby's minimum
+/// recovery point, which is the backup's end, has moved to where its primary is by now.
+fn span_of(facts: &ServerFacts, label: &BackupLabel, end: Lsn) -> Result<Span, BackupError> {
+    let span = Span::on_one_timeline(label.start_timeline, label.start_lsn, end);
+    if !facts.in_recovery {
+        return Ok(span);
+    }
+    let data = Path::new(&facts.data_directory);
+    let (_, control) = read_control(data)?;
+    let timeline = control.min_recovery_timeline;
+    if timeline <= label.start_timeline {
+        return Ok(span);
+    }
+    let path = data.join("pg_wal").join(format!("{timeline}.history"));
+    let text = std::fs::read(&path).map_err(|source| BackupError::History {
+        path: path.clone(),
+        source,
+    })?;
+    let other = |cause: String| BackupError::OtherHistory {
+        path: path.clone(),
+        cause,
+    };
+    let history = TimelineHistory::parse(timeline, &String::from_utf8_lossy(&text));
+    let history = history.map_err(|error| other(error.to_string()))?;
+    let span = Span { history, ..span };
+    match span.ranges() {
+        Some(_) => Ok(span),
+        None => Err(other(format!(
+            "it has no timeline {}",
+            label.start_timeline.number()
+        ))),
+    }
+}
+
+/// # Errors
+/// When it is no label.
+pub fn read_label(text: &str) -> Result<BackupLabel, BackupError> {
+    backup_label::parse(text).map_err(|error| BackupError::Label(error.to_string()))
 }
 
 /// What is known when all files are archived.
@@ -90,8 +176,8 @@ pub struct Ending {
     pub members: Vec<TailMember>,
     /// The text of `backup_label`.
     pub label: String,
-    /// Where the backup ends.
-    pub end: Lsn,
+    /// From where to where.
+    pub span: Span,
     pub version: PgVersion,
     pub system_id: SystemId,
 }
@@ -100,10 +186,8 @@ impl Ending {
     /// Puts the tail together: its members are in the manifest, and the manifest is sealed.
     ///
     /// # Errors
-    /// When the label cannot be read, or the manifest cannot be spooled.
-    pub fn seal(self, shared: &Shared) -> Result<(BackupLabel, Tail), BackupError> {
-        let label = backup_label::parse(&self.label);
-        let label = label.map_err(|error| BackupError::Label(error.to_string()))?;
+    /// When the manifest cannot be spooled.
+    pub fn seal(self, shared: &Shared) -> Result<Tail, BackupError> {
         let label_member = TailMember {
             path: "backup_label".to_owned(),
             mode: 0o644,
@@ -119,23 +203,17 @@ impl Ending {
             };
             shared.manifest.add(&entry).map_err(spool_failed)?;
         }
-        let range = ManifestRange {
-            timeline: label.start_timeline,
-            start: label.start_lsn,
-            end: self.end,
-        };
         let trailer = ManifestTrailer {
-            wal_ranges: vec![range],
+            wal_ranges: self.span.ranges().unwrap_or_default(),
         };
         let manifest = shared
             .manifest
             .finish(self.version, self.system_id, &trailer);
-        let tail = Tail {
+        Ok(Tail {
             members: self.members,
             manifest: manifest.map_err(spool_failed)?,
             label: label_member,
-        };
-        Ok((label, tail))
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use model::backup::id::BackupId;
+use model::backup::needed_wal::Span;
 use model::backup::{BackupInfo, BackupStatus};
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
@@ -24,7 +25,7 @@ use super::gather::Root;
 use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
 use super::record::note_damage;
 use super::request::Rules;
-use super::tail::{Ending, control_member};
+use super::tail::{Ending, control_member, read_label};
 use super::{BackupError, World, step};
 
 /// A finished backup on a Barman server.
@@ -145,14 +146,17 @@ impl TakenBackup {
 
     fn tail(&self, info: &BackupInfo, shared: &Shared) -> Result<Tail, BackupError> {
         let label = self.read(&self.data().join("backup_label"))?;
+        let text = String::from_utf8_lossy(&label).into_owned();
+        let label = read_label(&text)?;
+        let end = self.fact(info.end_xlog, "end_xlog")?;
         let ending = Ending {
             members: vec![control_member(&self.data())?],
-            label: String::from_utf8_lossy(&label).into_owned(),
-            end: self.fact(info.end_xlog, "end_xlog")?,
+            label: text,
+            span: Span::on_one_timeline(label.start_timeline, label.start_lsn, end),
             version: self.fact(info.version, "version")?,
             system_id: self.fact(info.systemid, "systemid")?,
         };
-        ending.seal(shared).map(|(_, tail)| tail)
+        ending.seal(shared)
     }
 
     fn fact<T>(&self, value: Option<T>, key: &str) -> Result<T, BackupError> {

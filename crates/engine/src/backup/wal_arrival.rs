@@ -1,8 +1,6 @@
-//! Waiting for the WAL of a backup, and giving earlier backups that waited in vain their status.
+//! Giving earlier backups that waited for their WAL in vain their status.
 //!
 //! Always true: a backup is DONE only after each of its segments was seen in the bucket.
-
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
@@ -10,43 +8,14 @@ use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
 use model::format::backup_info;
-use model::wal::span::{MissingWal, WalRange};
+use model::postgres::SystemId;
+use model::wal::span::WalRange;
 
 use super::{World, step};
 use crate::catalogue::{backup_ids, read_backup};
 use crate::progress::Event;
 use crate::store::StoreError;
-use crate::wal::presence::{missing_wal, still_missing};
-
-const POLL: Duration = Duration::from_millis(500);
-
-/// Waits until every segment of the range is there, at most `patience`; returns what is missing.
-/// A store that cannot be asked has nothing, as far as anybody knows: the copy is complete, and
-/// a later look decides.
-pub async fn wait_for_wal(world: &World, range: &WalRange, patience: Duration) -> MissingWal {
-    let deadline = Instant::now() + patience;
-    let mut missing = MissingWal {
-        spans: range.spans(None),
-        history: range.history(),
-    };
-    let mut refusal;
-    loop {
-        refusal = None;
-        match still_missing(&world.bucket, &world.layout, (range, &missing)).await {
-            Ok(still) => missing = still,
-            Err(error) => refusal = Some(error),
-        }
-        let is_over = Instant::now() >= deadline || *world.cancel.borrow();
-        if missing.is_empty() || is_over {
-            break;
-        }
-        tokio::time::sleep(POLL).await;
-    }
-    if let Some(error) = refusal {
-        warn(world, &format!("cannot see which WAL has arrived: {error}"));
-    }
-    missing
-}
+use crate::wal::presence::{Header, missing_wal, read_header};
 
 /// How many earlier backups are looked at: a catalogue may hold thousands.
 const LOOK_BACK: usize = 8;
@@ -73,11 +42,27 @@ async fn settle_each(world: &World, but: &BackupId) -> Result<(), StoreError> {
             continue;
         };
         let missing = missing_wal(&world.bucket, &world.layout, &range).await?;
-        if missing.is_empty() && settle(world, id).await? {
+        let is_ours = missing.is_empty() && is_of(world, &range, info.systemid).await?;
+        if is_ours && settle(world, id).await? {
             step(world, &format!("the WAL of backup {id} has arrived"));
         }
     }
     Ok(())
+}
+
+/// Whether both ends of the range are the WAL of this system: names are claims.
+async fn is_of(
+    world: &World,
+    range: &WalRange,
+    system: Option<SystemId>,
+) -> Result<bool, StoreError> {
+    for segment in [range.first, range.last] {
+        let header = read_header(&world.bucket, &world.layout, segment).await?;
+        if !matches!(header, Header::Of(found) if system.is_none_or(|system| system == found)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Rewrites the record if it still is as it was when it was read: somebody may be deleting it.

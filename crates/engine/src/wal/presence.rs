@@ -11,12 +11,18 @@ use std::ops::ControlFlow;
 
 use model::cloud::{Layout, parse_wal_file};
 use model::codec::Codec;
+use model::postgres::SystemId;
 use model::wal::name::{SegmentName, WalName};
+use model::wal::segment::{HEADER_LENGTH, check_segment_head};
 use model::wal::span::{MissingWal, SegmentSpan, WalRange};
 use model::wal::timeline::{TimelineHistory, TimelineId};
+use tokio::task::spawn_blocking;
 
+use super::receive::{Decoded, open_decoded};
+use crate::causes;
 use crate::codec::decoder;
 use crate::store::{Bucket, StoreError};
+use crate::upload::StopFlag;
 
 /// So many directories are listed one by one; instead of more, the archive as a whole.
 const MOST_DIRECTORIES: usize = 64;
@@ -122,4 +128,64 @@ pub async fn read_history(
         return Ok(history.and_then(Result::ok));
     }
     Ok(None)
+}
+
+/// What stands at the beginning of what has a segment's name in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Header {
+    /// The header of a segment of that name, written by this system.
+    Of(SystemId),
+    /// It cannot be decoded, or is no header of a segment of that name.
+    Damaged(String),
+    /// Nothing has the name.
+    Absent,
+}
+
+/// Reads the header of a segment, whatever the codec; no more of the object than that takes.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn read_header(
+    bucket: &Bucket,
+    layout: &Layout,
+    segment: SegmentName,
+) -> Result<Header, StoreError> {
+    let name = WalName::Segment(segment);
+    let mut found = None;
+    let see = |object: object_store::ObjectMeta| match object
+        .location
+        .filename()
+        .and_then(parse_wal_file)
+    {
+        Some((file, codec)) if file == name => {
+            found = Some((object.location.as_ref().to_owned(), codec));
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    };
+    bucket
+        .list_each(&layout.wal(&name, Codec::None), see)
+        .await?;
+    let Some((key, codec)) = found else {
+        return Ok(Header::Absent);
+    };
+    let decoded = match open_decoded(bucket, (&key, codec), &StopFlag::default()).await {
+        Err(error) if error.is_not_found() => return Ok(Header::Absent),
+        decoded => decoded?,
+    };
+    let reading = spawn_blocking(move || judge_header(decoded, &segment)).await;
+    Ok(reading.unwrap_or_else(|error| Header::Damaged(error.to_string())))
+}
+
+fn judge_header(decoded: Decoded, segment: &SegmentName) -> Header {
+    let mut head = Vec::new();
+    let read = decoded.open().and_then(|content| {
+        let mut beginning = content.take(HEADER_LENGTH as u64);
+        beginning.read_to_end(&mut head)
+    });
+    match read.map(|_| check_segment_head(segment, &head)) {
+        Ok(Ok(facts)) => Header::Of(facts.system_id),
+        Ok(Err(error)) => Header::Damaged(error.to_string()),
+        Err(error) => Header::Damaged(causes::in_one_line(&error)),
+    }
 }

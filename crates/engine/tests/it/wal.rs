@@ -15,7 +15,7 @@ use model::wal::segment::BadSegmentCause;
 use crate::stores::{Fault, bucket};
 
 pub const SIZE: u32 = 1024 * 1024;
-const SYSTEM: u64 = 7_710_533_701_824_798_486;
+pub const SYSTEM: u64 = 7_710_533_701_824_798_486;
 
 /// A segment of 1 MiB with the long header of PostgreSQL 15 (`XLogLongPageHeaderData`).
 pub fn segment(number: u64, filler: u8) -> Vec<u8> {

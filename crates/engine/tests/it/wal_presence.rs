@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use engine::store::Bucket;
-use engine::wal::presence::{missing_wal, still_missing};
+use engine::wal::presence::{Header, missing_wal, read_header, still_missing};
 use engine::wal::timelines::ways_from;
 use model::backup::BackupInfo;
 use model::cloud::Layout;
 use model::codec::Codec;
-use model::postgres::SegmentSize;
+use model::postgres::{SegmentSize, SystemId};
 use model::restore::forks::Way;
 use model::wal::lsn::Lsn;
 use model::wal::name::WalName;
@@ -15,6 +15,7 @@ use model::wal::span::WalRange;
 use model::wal::timeline::TimelineId;
 
 use crate::stores::{Fault, bucket};
+use crate::wal::{SYSTEM, place, segment};
 
 async fn archive(names: &[&str]) -> (Bucket, Layout) {
     let (bucket, _) = bucket(Fault::None);
@@ -137,4 +138,27 @@ async fn a_timeline_that_goes_on_after_it_was_left_is_found() {
     put(&bucket, &layout, "00000003.history", Codec::None, history).await;
     let newest = TimelineId::new(3);
     assert_eq!(ways().await.way, Way::Astray { newest });
+}
+
+#[tokio::test]
+async fn a_segments_header_says_whose_it_is_whatever_the_codec() {
+    for codec in Codec::ALL {
+        let place = place();
+        let name = "000000010000000000000003";
+        let path = place.file(name, &segment(3, 1));
+        place.archive(&path, codec).await.unwrap();
+        let header = |name: &str| {
+            let segment = name.parse().unwrap();
+            let (bucket, layout) = (place.bucket.clone(), place.layout.clone());
+            async move { read_header(&bucket, &layout, segment).await.unwrap() }
+        };
+        let found = header(name).await;
+        assert_eq!(found, Header::Of(SystemId::new(SYSTEM)), "{codec:?}");
+        let next = "000000010000000000000004";
+        assert_eq!(header(next).await, Header::Absent, "{codec:?}");
+        // Another segment's content under this name, and no segment at all.
+        put(&place.bucket, &place.layout, next, codec, b"no segment").await;
+        let found = header(next).await;
+        assert!(matches!(found, Header::Damaged(_)), "{codec:?}: {found:?}");
+    }
 }

@@ -8,9 +8,11 @@
 pub mod agreement;
 pub mod catalogue;
 pub mod contents;
+pub mod drift;
 pub mod effort;
 pub mod id;
 mod json;
+pub mod needed_wal;
 pub mod plan;
 pub mod reference;
 

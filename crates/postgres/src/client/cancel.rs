@@ -53,6 +53,7 @@ impl CancelToken {
                     cause,
                 };
                 ConnectError {
+                    role: self.route.config.user.clone(),
                     failures: vec![failure],
                 }
             })

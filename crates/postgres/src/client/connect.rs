@@ -46,12 +46,14 @@ async fn connect(config: &Config) -> Result<Client, ConnectError> {
             }
             if search.ended {
                 return Err(ConnectError {
+                    role: config.user.clone(),
                     failures: search.failures,
                 });
             }
         }
     }
     Err(ConnectError {
+        role: config.user.clone(),
         failures: search.failures,
     })
 }

@@ -110,6 +110,8 @@ impl Error {
 /// No server of the list gave a session: every attempt with its cause.
 #[derive(Debug)]
 pub struct ConnectError {
+    /// The role that the session was for.
+    pub role: String,
     /// The attempts, in order; never empty.
     pub failures: Vec<Failure>,
 }
@@ -218,10 +220,26 @@ impl Cause {
     }
 }
 
+/// SQLSTATE: there is no such role, or `pg_hba.conf` does not let it in from here.
+const INVALID_AUTHORIZATION: &str = "28000";
+
+/// libpq's default for the role is the operating system's user, which `peer` insists on.
+fn authorization_hint(role: &str) -> String {
+    match role {
+        "root" => "Nobody named a role, so it is that of the operating system. Run this as the \
+                   server's own user, as with sudo -u postgres, or name a role (-U)."
+            .to_owned(),
+        role => format!(
+            "Check that the role \"{role}\" exists and what the server's pg_hba.conf asks of it; \
+             its method peer lets in only the operating system's user of that name, as with sudo \
+             -u {role}."
+        ),
+    }
+}
+
 fn sqlstate_hint(error: &ServerError) -> Option<String> {
     let hint = match error.sqlstate.as_str() {
         "28P01" => "Check the password: the connection string, PGPASSWORD, or ~/.pgpass.",
-        "28000" => "Check the user, and the server's pg_hba.conf.",
         "3D000" => "Choose an existing database, such as postgres.",
         "53300" => "Raise max_connections, or close other sessions.",
         "57P03" => "Wait until the server has started.",
@@ -233,9 +251,13 @@ fn sqlstate_hint(error: &ServerError) -> Option<String> {
 impl ConnectError {
     /// What a person can do about the last attempt.
     pub fn hint(&self) -> Option<String> {
-        self.failures
-            .last()
-            .and_then(|failure| failure.cause.hint())
+        let cause = &self.failures.last()?.cause;
+        match cause.server() {
+            Some(error) if error.sqlstate == INVALID_AUTHORIZATION && error.hint.is_none() => {
+                Some(authorization_hint(&self.role))
+            }
+            _ => cause.hint(),
+        }
     }
 }
 
@@ -253,5 +275,45 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.failures.last().map(|failure| &failure.cause as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(role: &str, sqlstate: &str) -> Option<String> {
+        let refusal = ServerError {
+            severity: Severity::Fatal,
+            severity_text: "FATAL".to_owned(),
+            sqlstate: sqlstate.to_owned(),
+            message: format!("role \"{role}\" does not exist"),
+            detail: None,
+            hint: None,
+        };
+        let failure = Failure {
+            place: "socket".to_owned(),
+            cause: Cause::Server(Box::new(refusal)),
+        };
+        let error = ConnectError {
+            role: role.to_owned(),
+            failures: vec![failure],
+        };
+        error.hint()
+    }
+
+    #[test]
+    fn who_runs_this_as_root_by_habit_is_told_as_whom_to_run_it() {
+        let hint = refused("root", "28000").unwrap();
+        assert!(
+            hint.contains("sudo -u postgres") && hint.contains("-U"),
+            "{hint}"
+        );
+        let hint = refused("anna", "28000").unwrap();
+        assert!(
+            hint.contains("\"anna\"") && hint.contains("pg_hba.conf"),
+            "{hint}"
+        );
+        assert!(refused("root", "28P01").unwrap().contains("password"));
     }
 }

@@ -75,6 +75,18 @@ impl Client {
         self.run("").await.map(|_| ())
     }
 
+    /// Waits until the session ends, and says why. For a session that is idle: nobody needs to ask
+    /// the server anything to learn at once that it is gone. The future may be dropped.
+    pub async fn ended(&mut self) -> Error {
+        while !self.broken {
+            if let Err(error) = self.read_answer().await {
+                self.broken = true;
+                return error;
+            }
+        }
+        Error::Closed
+    }
+
     /// Whether the session was not seen to end; to be sure, use [`Client::check_alive`].
     pub fn is_open(&self) -> bool {
         !self.broken
@@ -163,7 +175,7 @@ impl Client {
             };
             match message {
                 Message::ReadyForQuery(_) => {
-                    self.unread_answers -= 1;
+                    self.unread_answers = self.unread_answers.saturating_sub(1);
                     return Ok(answer);
                 }
                 Message::ParameterStatus(body) => {

@@ -105,16 +105,6 @@ impl Config {
         })
     }
 
-    /// Pins a run-time parameter for the session, such as `search_path` to nothing.
-    ///
-    /// It travels in the startup packet, where PostgreSQL applies it after `options`: it wins over
-    /// the user's own options and over `ALTER ROLE`/`ALTER DATABASE ... SET`.
-    pub fn pin_parameter(&mut self, name: &str, value: &str) {
-        self.parameters
-            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        self.parameters.push((name.to_owned(), value.to_owned()));
-    }
-
     /// The servers to try, in order.
     pub fn hosts(&self) -> impl Iterator<Item = &HostTarget> {
         self.hosts.iter().map(|(host, _)| host)

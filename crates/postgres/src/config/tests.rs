@@ -230,19 +230,16 @@ fn system_roots_mean_full_verification() {
 }
 
 #[test]
-fn pinned_parameters_replace_those_of_the_user() {
+fn the_startup_packet_holds_what_the_user_set_and_nothing_more() {
     let environment = environment().with_variable("PGDATESTYLE", "German");
-    let mut config = Config::from_conninfo("options='-c a=b'", &environment).unwrap();
-    config.pin_parameter("search_path", "");
-    config.pin_parameter("DateStyle", "ISO");
+    let config = Config::from_conninfo("options='-c a=b'", &environment).unwrap();
     let sent: Vec<_> = config.startup_parameters().collect();
     let expected = [
         ("user", "osuser"),
         ("database", "osuser"),
         ("client_encoding", "UTF8"),
         ("options", "-c a=b"),
-        ("search_path", ""),
-        ("DateStyle", "ISO"),
+        ("datestyle", "German"),
     ];
     assert_eq!(sent, expected);
 }

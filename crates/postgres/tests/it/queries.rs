@@ -137,7 +137,7 @@ async fn a_session_that_was_terminated_is_closed() {
 }
 
 #[tokio::test]
-async fn pinned_parameters_win_over_every_other_source() {
+async fn a_set_parameter_wins_over_every_other_source() {
     let cluster = Cluster::start().await;
     let mut admin = cluster.connect("user=postgres").await.unwrap();
     admin
@@ -146,17 +146,41 @@ async fn pinned_parameters_win_over_every_other_source() {
         .unwrap();
     let settings = "user=postgres options='-c search_path=worse -c geqo=off'";
     let environment = Environment::empty().with_variable("PGTZ", "Asia/Tokyo");
-    let mut config = cluster.config(settings, &environment);
-    config.pin_parameter("search_path", "");
+    let config = cluster.config(settings, &environment);
     let mut client = postgres::Client::connect(&config).await.unwrap();
+    client
+        .execute("SET search_path = pg_catalog")
+        .await
+        .unwrap();
     let sql = "SELECT current_setting('search_path'), current_setting('geqo'), \
                current_setting('TimeZone'), current_setting('client_encoding')";
     let rows = client.query(sql).await.unwrap();
     let values: Vec<_> = rows[0].values().collect();
     assert_eq!(
         values,
-        [Some(""), Some("off"), Some("Asia/Tokyo"), Some("UTF8")]
+        [
+            Some("pg_catalog"),
+            Some("off"),
+            Some("Asia/Tokyo"),
+            Some("UTF8")
+        ]
     );
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_it_is_idle_says_so_by_itself() {
+    let cluster = Cluster::start().await;
+    let mut other = cluster.connect("user=postgres").await.unwrap();
+    let mut client = cluster.connect("user=postgres").await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(50), client.ended()).await;
+    assert!(early.is_err(), "it is still there: {early:?}");
+    assert_eq!(client.query("SELECT 1").await.unwrap()[0].get(0), Some("1"));
+    let sql = format!("SELECT pg_terminate_backend({})", client.process_id());
+    other.query(&sql).await.unwrap();
+    let error = client.ended().await;
+    assert_eq!(error.sqlstate(), Some("57P01"), "{error}");
+    assert!(!client.is_open());
+    assert!(matches!(client.ended().await, Error::Closed));
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn with_variable(programs: Vec<Program>, name: &str, value: &str) -> Vec<Program
 
 #[test]
 fn a_store_that_cannot_be_used_is_named_by_every_command() {
-    let cluster = Cluster::builder(15).start();
+    let cluster = Cluster::builder(15).archive_command("true").start();
     let store = Store::s3();
     let place = Scratch::new("got");
     let here = place.server_folder("here");
@@ -172,7 +172,7 @@ fn a_server_that_is_down_is_an_error_of_the_backup() {
 #[test]
 fn a_server_that_lets_us_do_nothing_is_an_error_of_the_backup() {
     let store = Store::directory();
-    let cluster = Cluster::builder(15).start();
+    let cluster = Cluster::builder(15).archive_command("true").start();
     cluster.sql("CREATE ROLE guest LOGIN");
     let as_guest = || backup_program(&store, &cluster, &["-U", "guest"]).run();
     refused(as_guest(), 1, &["pg_read_all_settings"]);

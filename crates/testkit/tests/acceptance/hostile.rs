@@ -254,7 +254,7 @@ fn an_archive_that_is_damaged_is_not_restored() {
 #[test]
 fn a_record_that_cannot_be_read_is_said_and_hides_no_other_backup() {
     let store = Store::directory();
-    let cluster = Cluster::builder(15).start();
+    let cluster = Cluster::builder(15).archive_command("true").start();
     let id = store.back_up(&cluster, &[]);
     let Store::Directory(scratch) = &store else {
         panic!("this store is a directory")

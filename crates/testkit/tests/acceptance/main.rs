@@ -28,6 +28,7 @@ mod ownership;
 mod product;
 mod s3;
 mod seen;
+mod server_side;
 mod stats;
 mod waiting;
 mod wal_ahead;

@@ -7,7 +7,7 @@ use testkit::Peer;
 use testkit::scratch::Scratch;
 
 use crate::product::{SERVER, Store};
-use crate::seen::{answer_of_restored, done_backups, records, restore_program};
+use crate::seen::{answer_of_restored, done_backups, records, refused, restore_program};
 
 #[test]
 fn a_backup_waits_for_its_wal_and_the_next_one_finds_that_it_has_come() {
@@ -20,12 +20,13 @@ fn a_backup_waits_for_its_wal_and_the_next_one_finds_that_it_has_come() {
     };
     cluster.sql("CREATE TABLE rows AS SELECT generate_series(1, 1000)");
     set("false");
-    let taken = store.try_back_up(&cluster, &["--zstd"]).success();
-    assert!(
-        taken.stderr.contains("its status is WAITING_FOR_WALS"),
-        "{}",
-        taken.stderr
-    );
+    let taken = store.try_back_up(&cluster, &["--zstd"]);
+    // The backup is kept, and nobody takes it for one that can be restored.
+    let words = [
+        "its status is WAITING_FOR_WALS",
+        "HINT: archive_command fails on",
+    ];
+    refused(taken, 1, &words);
     let waiting = store.latest_id();
     assert_eq!(records(&store)[0].1, "WAITING_FOR_WALS");
     let place = Scratch::new("early");

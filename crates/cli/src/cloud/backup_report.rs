@@ -1,0 +1,125 @@
+//! What is said of a backup that `barman-cloud-backup` has taken, and whether it is a success.
+//!
+//! Always true: a backup that cannot be restored, although its WAL should be there, is no success.
+
+use engine::backup::{Archiving, BackupOutcome, MissingCause, WalFate};
+use model::backup::id::BackupId;
+
+use super::wal_archive;
+use crate::failure::{Exit, Failure};
+use crate::log::{Level, Log};
+
+/// Says that a backup holds damaged pages.
+pub fn report_damage(id: &BackupId, count: usize, log: &Log) {
+    if count == 0 {
+        return;
+    }
+    let text = format!("backup {id} holds {count} damaged pages, as the cluster does");
+    log.line(Level::Warning, &text);
+    log.line(
+        Level::Hint,
+        "Find out what lies there before the last backup from before the damage expires; \
+         barman-cloud-backup-show lists the pages.",
+    );
+}
+
+/// Says what a finished backup should make its owner think about. One that cannot be restored
+/// yet, although its WAL should be there, is a failure.
+pub fn report(outcome: &BackupOutcome, here: &Here<'_>, log: &Log) -> Result<(), Failure> {
+    report_damage(&outcome.id, outcome.damaged.len(), log);
+    let id = outcome.id;
+    match &outcome.wal {
+        WalFate::Arrived => {
+            log.line(Level::Info, &format!("backup {id} is complete"));
+            Ok(())
+        }
+        WalFate::Elsewhere => {
+            let Here { url, server } = here;
+            let text = format!(
+                "backup {id} is complete, but no WAL of {server} was ever in {url}: it can be \
+                 restored only with the WAL from where that goes"
+            );
+            log.line(Level::Warning, &text);
+            if let Some(other) = here.other_place(&outcome.archiving) {
+                log.line(Level::Hint, &other);
+            }
+            Ok(())
+        }
+        WalFate::Missing(missing, cause) => {
+            let what = format!(
+                "backup {id} cannot be restored yet: the archive lacks {missing}; its status is \
+                 WAITING_FOR_WALS"
+            );
+            let hint = missing_wal_hint(outcome, cause, here);
+            if *cause == MissingCause::Unfinished {
+                log.line(Level::Warning, &what);
+                log.line(Level::Hint, &hint);
+                return Ok(());
+            }
+            Err(Failure::new(Exit::Failed, what).with_hint(hint))
+        }
+    }
+}
+
+/// Where this backup is, to be compared with where its WAL goes.
+pub struct Here<'a> {
+    pub url: &'a str,
+    pub server: &'a str,
+}
+
+impl Here<'_> {
+    /// What to say if `archive_command` is ours and writes somewhere else.
+    fn other_place(&self, archiving: &Archiving) -> Option<String> {
+        let (url, server) = wal_archive::place_in(&archiving.command)?;
+        let same_url = url.trim_end_matches('/') == self.url.trim_end_matches('/');
+        (!same_url || server != self.server).then(|| {
+            format!(
+                "archive_command writes to {url} {server}, this backup is of {} {}.",
+                self.url, self.server
+            )
+        })
+    }
+}
+
+/// The cause, what to do about it, and how the backup becomes DONE.
+fn missing_wal_hint(outcome: &BackupOutcome, cause: &MissingCause, here: &Here<'_>) -> String {
+    let advice = match cause {
+        MissingCause::Unfinished => {
+            "The server has not filled that segment. It is archived when it is full, when \
+             archive_timeout ends it, or after SELECT pg_switch_wal() on the primary."
+                .to_owned()
+        }
+        MissingCause::Foreign(found) => format!(
+            "The segment of that name there was written by another system (system identifier \
+             {found}): this server needs a SERVER_NAME of its own, in archive_command too."
+        ),
+        MissingCause::Damaged(cause) => format!("What has the name is of no use: {cause}."),
+        MissingCause::Off => {
+            "archive_mode is off: set it to on, set archive_command, and restart the server."
+                .to_owned()
+        }
+        MissingCause::NoCommand => {
+            "archive_command is empty: set it to barman-cloud-wal-archive with this URL and \
+             SERVER_NAME, and reload the server."
+                .to_owned()
+        }
+        MissingCause::Failing(file) => format!(
+            "archive_command fails on {file}, as the view pg_stat_archiver says: the server's log \
+             has its words."
+        ),
+        MissingCause::Sent => "archive_command has archived it, and not here.".to_owned(),
+        MissingCause::Behind(Some(file)) => {
+            format!("The last file that archive_command archived is {file}: it is behind.")
+        }
+        MissingCause::Behind(None) => {
+            "archive_command has not archived anything yet, as the view pg_stat_archiver says."
+                .to_owned()
+        }
+        MissingCause::Unknown => "Look at archive_command and at the view pg_stat_archiver of the \
+                                  server that archives."
+            .to_owned(),
+    };
+    let other = here.other_place(&outcome.archiving);
+    let other = other.map(|text| format!(" {text}")).unwrap_or_default();
+    format!("{advice}{other} A later backup marks this one DONE once its WAL has come.")
+}

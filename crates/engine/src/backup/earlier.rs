@@ -1,0 +1,99 @@
+//! What is in the bucket before a backup begins: is this the place of this server?
+//!
+//! Hours of copying are for nothing if the server's WAL cannot be archived beside the backup.
+
+use model::backup::catalogue::Entry;
+use model::wal::name::SegmentName;
+
+use super::session::{ServerFacts, Session};
+use super::{BackupError, BackupRequest, World};
+use crate::catalogue::{backup_ids, read_backup, read_catalogue};
+use crate::progress::Event;
+use crate::store::StoreError;
+use crate::wal::presence::{Header, read_header};
+
+/// Looks at what is there.
+///
+/// # Errors
+/// When the server's WAL goes nowhere, or another system's WAL is in its way. What is only odd is
+/// a warning event.
+pub async fn check_place(
+    request: &BackupRequest,
+    facts: &ServerFacts,
+    session: &mut Session,
+    world: &World,
+) -> Result<(), BackupError> {
+    if facts.wal_goes_nowhere() {
+        return Err(BackupError::NotArchived);
+    }
+    if !facts.in_recovery
+        && let Some(segment) = session.current_segment().await?
+    {
+        check_current_segment(segment, facts, world).await?;
+    }
+    if session.is_pooled() {
+        let text = "the session goes through a connection pooler, which must leave it one server \
+                    process for the whole backup (pool_mode = session)";
+        world.progress.event(Event::Warning { text });
+    }
+    warn_of_other_system(facts, world).await?;
+    if let Some(name) = &request.name {
+        warn_of_same_name(name, world).await?;
+    }
+    Ok(())
+}
+
+/// A segment that is being written is in no archive yet. If its name is taken by another system,
+/// this server's WAL will be refused there, or has replaced the other's.
+async fn check_current_segment(
+    segment: SegmentName,
+    facts: &ServerFacts,
+    world: &World,
+) -> Result<(), BackupError> {
+    match read_header(&world.bucket, &world.layout, segment).await? {
+        Header::Of(found) if found != facts.system_id => Err(BackupError::ForeignArchive {
+            archive: world.bucket.address(&world.layout.wals()),
+            segment,
+            found,
+            expected: facts.system_id,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// How many of the newest records are looked at for one that can be read.
+const LOOK_BACK: usize = 4;
+
+async fn warn_of_other_system(facts: &ServerFacts, world: &World) -> Result<(), StoreError> {
+    let ids = backup_ids(&world.bucket, &world.layout).await?;
+    for id in ids.iter().rev().take(LOOK_BACK) {
+        let Some(Entry::Readable(info)) = read_backup(&world.bucket, &world.layout, id).await?
+        else {
+            continue;
+        };
+        if let Some(other) = info.systemid.filter(|other| *other != facts.system_id) {
+            let text = format!(
+                "backup {id} is of another system (system identifier {other}) than the server \
+                 (system identifier {}): a cluster made anew, as by initdb or pg_upgrade, should \
+                 have a name of its own",
+                facts.system_id
+            );
+            world.progress.event(Event::Warning { text: &text });
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
+async fn warn_of_same_name(name: &str, world: &World) -> Result<(), StoreError> {
+    let catalogue = read_catalogue(&world.bucket, &world.layout).await?.backups;
+    let has_it = |info: &model::backup::BackupInfo| info.backup_name.as_deref() == Some(name);
+    if let Some((id, _)) = catalogue.readable().rev().find(|(_, info)| has_it(info)) {
+        let text = format!(
+            "backup {id} has the name {name:?} already: the name will lead to neither, only their \
+             ids will"
+        );
+        world.progress.event(Event::Warning { text: &text });
+    }
+    Ok(())
+}
