@@ -17,6 +17,7 @@ use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::keep::KeepTarget;
 
+use crate::causes;
 use crate::store::{Bucket, StoreError};
 
 /// A server's backups and what is kept of them beyond retention.
@@ -48,15 +49,31 @@ pub async fn read_catalogue(
     let reads = keys.filter_map(|key| interesting(&key, &prefix).map(|found| (key, found)));
     let reads = stream::iter(reads.map(|(key, found)| async move {
         match bucket.read(&key).await {
-            Ok(content) => Ok(Some((found, content))),
+            Ok(content) => Ok(Some((found, Ok(content)))),
             // Deleted since it was listed, or so the store says: whoever deletes looks again.
             Err(error) if error.is_not_found() => Ok(None),
+            // Whatever it is, it must not hide the others.
+            Err(error) if error.is_too_large() => {
+                Ok(Some((found, Err(causes::in_one_line(&error)))))
+            }
             Err(error) => Err(error),
         }
     }));
     let contents: Vec<_> = reads.buffered(PARALLEL_READS).try_collect().await?;
     let mut catalogue = BucketCatalogue::default();
     for (found, content) in contents.into_iter().flatten() {
+        let content = match (content, &found) {
+            (Ok(content), _) => content,
+            (Err(reason), Found::Record(id)) => {
+                catalogue.backups.insert(*id, Entry::Unreadable { reason });
+                continue;
+            }
+            (Err(reason), Found::Keep(id)) => {
+                catalogue.unreadable_keeps.insert(*id, reason);
+                continue;
+            }
+            (Err(_), Found::Damage(_)) => continue,
+        };
         let text = String::from_utf8_lossy(&content);
         match found {
             Found::Record(id) => catalogue.backups.insert(id, parse(&text)),

@@ -5,6 +5,7 @@
 //! every error names the object. Always true: nothing is acknowledged before the store has said
 //! that it has it.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -19,6 +20,12 @@ use object_store::{
 
 /// What an object is tagged with, as the storage trait takes it.
 pub use object_store::TagSet;
+
+/// What is read into memory whole, such as a backup's record, is of some KiB.
+const LARGEST_READ_BYTES: u64 = 16 * 1024 * 1024;
+/// Pages of a listing in a row that may be empty although it goes on: some stores leave out of a
+/// page what was deleted.
+const MOST_EMPTY_PAGES: usize = 1000;
 
 /// One bucket, open. Cheap to clone.
 #[derive(Clone)]
@@ -66,7 +73,36 @@ pub struct StoreError {
     pub source: object_store::Error,
 }
 
+/// An object that nobody wrote who writes such objects.
+#[derive(Debug, thiserror::Error)]
+#[error("it is of {size_bytes} bytes, and no such object is of more than {LARGEST_READ_BYTES}")]
+struct TooLarge {
+    size_bytes: u64,
+}
+
+/// A listing that does not come to its end.
+#[derive(Debug, thiserror::Error)]
+enum Endless {
+    #[error("the store goes on with a page that it has sent before")]
+    Repeats,
+    #[error("the store goes on after {MOST_EMPTY_PAGES} empty pages")]
+    Empty,
+}
+
+fn of_engine(source: impl std::error::Error + Send + Sync + 'static) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "store",
+        source: Box::new(source),
+    }
+}
+
 impl StoreError {
+    /// Whether the object is larger than any that is read whole.
+    pub fn is_too_large(&self) -> bool {
+        let source = std::error::Error::source(&self.source);
+        source.is_some_and(|source| source.is::<TooLarge>())
+    }
+
     /// Whether the object does not exist (as opposed to: could not be asked for).
     pub fn is_not_found(&self) -> bool {
         matches!(self.source, object_store::Error::NotFound { .. })
@@ -115,12 +151,7 @@ impl Bucket {
     /// # Errors
     /// When it does not exist ([`StoreError::is_not_found`]) or cannot be read.
     pub async fn read(&self, key: &str) -> Result<Bytes, StoreError> {
-        let got = self
-            .objects
-            .get(&self.path(key)?)
-            .await
-            .map_err(self.error("read", key))?;
-        got.bytes().await.map_err(self.error("read", key))
+        Ok(self.read_version(key).await?.0)
     }
 
     /// Writes a whole small object without tags, replacing what was there.
@@ -184,8 +215,12 @@ impl Bucket {
             e_tag: got.meta.e_tag.clone(),
             version: got.meta.version.clone(),
         };
-        let content = got.bytes().await.map_err(self.error("read", key))?;
-        Ok((content, version))
+        let size_bytes = got.meta.size;
+        let content = match size_bytes <= LARGEST_READ_BYTES {
+            true => got.bytes().await,
+            false => Err(of_engine(TooLarge { size_bytes })),
+        };
+        Ok((content.map_err(self.error("read", key))?, version))
     }
 
     /// Writes an object in place of the version that was read; returns false if another one is
@@ -256,19 +291,43 @@ impl Bucket {
         prefix: &str,
         mut see: impl FnMut(ObjectMeta) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.list_pages(prefix, None, &mut see).await
+    }
+
+    async fn list_pages(
+        &self,
+        prefix: &str,
+        max_keys: Option<usize>,
+        see: &mut impl FnMut(ObjectMeta) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let (mut seen, mut empty_pages) = (HashSet::new(), 0);
         let mut page_token = None;
         loop {
             let options = PaginatedListOptions {
                 page_token,
+                max_keys,
                 ..Default::default()
             };
             let page = self.lister.list_paginated(Some(prefix), options).await;
             let page = page.map_err(self.error("list", prefix))?;
             page_token = page.page_token;
+            empty_pages = match page.result.objects.is_empty() {
+                true => empty_pages + 1,
+                false => 0,
+            };
             let mut objects = page.result.objects.into_iter();
-            if objects.try_for_each(&mut see).is_break() || page_token.is_none() {
+            if objects.try_for_each(&mut *see).is_break() {
                 return Ok(());
             }
+            let Some(token) = &page_token else {
+                return Ok(());
+            };
+            let endless = match () {
+                () if !seen.insert(token.clone()) => Endless::Repeats,
+                () if empty_pages >= MOST_EMPTY_PAGES => Endless::Empty,
+                () => continue,
+            };
+            return Err(self.error("list", prefix)(of_engine(endless)));
         }
     }
 
@@ -288,12 +347,12 @@ impl Bucket {
     /// # Errors
     /// When the listing cannot be had.
     pub async fn any(&self, prefix: &str) -> Result<bool, StoreError> {
-        let options = PaginatedListOptions {
-            max_keys: Some(1),
-            ..Default::default()
+        let mut found = false;
+        let mut see = |_| {
+            found = true;
+            ControlFlow::Break(())
         };
-        let page = self.lister.list_paginated(Some(prefix), options).await;
-        let page = page.map_err(self.error("list", prefix))?;
-        Ok(!page.result.objects.is_empty())
+        self.list_pages(prefix, Some(1), &mut see).await?;
+        Ok(found)
     }
 }

@@ -9,6 +9,7 @@ mod deletion;
 mod downloads;
 mod jobs;
 mod keep;
+mod listings;
 mod restore;
 mod restore_effort;
 mod stores;
