@@ -63,7 +63,12 @@ pub async fn open_in_ranges(
         key: key.to_owned(),
         watch: watch.clone(),
     };
-    let first = source.get(Some(0..range_bytes)).await?;
+    let first = match source.get(Some(0..range_bytes)).await {
+        Ok(first) => first,
+        Err(error) if error.is_not_found() => return Err(error),
+        // Not every store knows ranges; what else it was shows again.
+        Err(_) => return open_download(bucket, key, watch).await,
+    };
     let is_file = matches!(first.payload, GetResultPayload::File(..));
     // Without a tag, answers of two objects could not be told apart.
     if is_file || first.meta.e_tag.is_none() {

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use object_store::{MultipartUpload, PutMultipartOptions, TagSet};
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStoreExt, PutMultipartOptions, TagSet};
 use tokio::sync::watch;
 
 pub use wire::{PartQueue, PartWriter, Wire};
@@ -24,6 +25,9 @@ use wire::Part;
 
 /// How long the store may take to begin an upload that is to be aborted, and to abort it.
 const ABORT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the store may take to say whether an object is there after all.
+const LOOK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How an upload ended when no store error was in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +75,7 @@ pub async fn upload(
     let outcome = tokio::select! {
         biased;
         () = stop.raised() => Ok(Uploaded::Abandoned),
-        outcome = send_all(upload.as_mut(), &mut queue) => outcome,
+        outcome = send_all(upload.as_mut(), &mut queue, Whole { bucket, path: &path }) => outcome,
     };
     // The writer must not wait for a queue that nobody empties any more.
     drop(queue);
@@ -82,18 +86,37 @@ pub async fn upload(
     outcome.map_err(bucket.error("upload", key))
 }
 
+/// Where the object will be.
+struct Whole<'a> {
+    bucket: &'a Bucket,
+    path: &'a Path,
+}
+
 async fn send_all(
     upload: &mut dyn MultipartUpload,
     queue: &mut PartQueue,
+    whole: Whole<'_>,
 ) -> object_store::Result<Uploaded> {
-    match send_parts(upload, queue).await? {
-        Some(bytes) => {
-            let began = Instant::now();
-            upload.complete().await?;
-            queue.stages.worked(Stage::Upload, began);
-            Ok(Uploaded::Complete { bytes })
-        }
-        None => Ok(Uploaded::Abandoned),
+    let Some(bytes) = send_parts(upload, queue).await? else {
+        return Ok(Uploaded::Abandoned);
+    };
+    let began = Instant::now();
+    if let Err(error) = upload.complete().await
+        && !whole.is_there_with(bytes).await
+    {
+        return Err(error);
+    }
+    queue.stages.worked(Stage::Upload, began);
+    Ok(Uploaded::Complete { bytes })
+}
+
+impl Whole<'_> {
+    /// A completion may be done although its answer says otherwise: the first answer was lost, and
+    /// the second one knows no such upload any more. An object appears whole or not at all.
+    async fn is_there_with(&self, bytes: u64) -> bool {
+        let head = self.bucket.objects.head(self.path);
+        let head = tokio::time::timeout(LOOK_PATIENCE, head).await;
+        matches!(head, Ok(Ok(found)) if found.size == bytes)
     }
 }
 

@@ -199,3 +199,13 @@ async fn what_came_is_counted() {
     read_to_end(download.unwrap()).await.unwrap();
     assert_eq!(watch.stages.of(Stage::Download).bytes, LARGE as u64);
 }
+
+#[tokio::test]
+async fn a_large_object_of_a_store_without_ranges_comes_in_one_request() {
+    let (bucket, faulty) = bucket(Fault::Ranges);
+    store(&bucket, content(LARGE)).await;
+    let found = read_to_end(open(&bucket, LARGE).await).await.unwrap();
+    assert!(found == content(LARGE));
+    let calls = faulty.calls.lock().unwrap().clone();
+    assert_eq!(calls, ["put k", "get k", "get k"]);
+}

@@ -28,6 +28,8 @@ pub enum Fault {
     Complete,
     /// Parts are never answered.
     SilentPart,
+    /// The completion of an upload is done, and its answer lost.
+    LostComplete,
     /// The completion of an upload is never answered.
     SilentComplete,
     /// The completion of an upload whose key ends like this.
@@ -52,6 +54,8 @@ pub enum Fault {
     ReadsAfter(usize),
     /// Reading an object whose key ends like this is never answered.
     SilentReadOf(&'static str),
+    /// Every read of a part of an object.
+    Ranges,
     /// Every read ends one byte early.
     ShortAnswers,
     /// Every answer's bytes come half a second later: 32 MiB at less than 100 MB/s.
@@ -172,6 +176,7 @@ impl ObjectStore for FaultyStore {
         let before = self.reads.fetch_add(1, Ordering::Relaxed);
         match self.fault {
             Fault::ReadsAfter(most) if before >= most => return broken(),
+            Fault::Ranges if options.range.is_some() => return broken(),
             Fault::Withheld(ending) if location.as_ref().ends_with(ending) => {
                 return Err(object_store::Error::NotFound {
                     path: location.to_string(),
@@ -286,6 +291,10 @@ impl MultipartUpload for FaultyUpload {
     async fn complete(&mut self) -> Result<PutResult> {
         match self.fault {
             Fault::Complete => broken(),
+            Fault::LostComplete => {
+                self.inner.complete().await?;
+                broken()
+            }
             Fault::SilentComplete => std::future::pending().await,
             Fault::CompleteOf(ending) if self.key.ends_with(ending) => broken(),
             Fault::SilentCompleteOf(ending)

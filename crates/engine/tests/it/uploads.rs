@@ -54,6 +54,15 @@ async fn a_writer_that_goes_away_leaves_nothing() {
     assert!(calls.contains(&"abort".to_owned()));
 }
 
+// scylladb#19533: the second completion is told that there is no such upload.
+#[tokio::test]
+async fn an_upload_whose_last_answer_was_lost_is_complete_when_the_object_is_there() {
+    let (complete, keys, calls) = upload_bytes(Fault::LostComplete, 2 * PART, true).await;
+    assert!(complete);
+    assert_eq!(keys, ["k"]);
+    assert!(!calls.contains(&"abort".to_owned()), "{calls:?}");
+}
+
 #[tokio::test]
 async fn a_store_that_fails_in_the_middle_leaves_nothing() {
     for fault in [Fault::Part(1), Fault::Part(7), Fault::Complete] {
