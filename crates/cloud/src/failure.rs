@@ -15,8 +15,10 @@ use http::StatusCode;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::list::PaginatedListOptions;
 
+use crate::answer::StoreAnswer;
 use crate::hint;
 use crate::location::Provider;
+use crate::persistence::GaveUp;
 use crate::s3::IdentityError;
 
 /// The kinds of failure that a caller branches on.
@@ -57,11 +59,14 @@ pub fn diagnose(error: &(dyn StdError + 'static)) -> Diagnosis {
     let mut found = Found::default();
     found.read(error);
     let kind = found.kind();
-    let cause = match &found.answer {
+    let mut cause = match &found.answer {
         Some(answer) if answer.message.is_empty() => answer.code.clone(),
         Some(answer) => format!("{}: {}", answer.code, answer.message),
         None => found.cause.clone(),
     };
+    if let Some(effort) = &found.effort {
+        cause = format!("{cause} ({effort})");
+    }
     let code = found.answer.map(|answer| answer.code);
     let by_words = || hint::for_failure(kind, code.as_deref(), &found.text);
     let hint = found.hint.or_else(by_words);
@@ -167,6 +172,8 @@ struct Found {
     denied: bool,
     not_found: bool,
     cause: String,
+    /// How often and how long it was tried.
+    effort: Option<String>,
     /// The hint of an error that has its own.
     hint: Option<&'static str>,
     /// Every layer's text, for hints that go by words.
@@ -192,6 +199,11 @@ impl Found {
     fn read_layer(&mut self, error: &(dyn StdError + 'static)) {
         let text = error.to_string();
         self.answer = self.answer.take().or_else(|| read_answer(&text));
+        if let Some(said) = error.downcast_ref::<StoreAnswer>() {
+            self.read_said(said);
+        } else if error.is::<GaveUp>() {
+            self.effort = Some(text.clone());
+        }
         if let Some(store) = error.downcast_ref::<object_store::Error>() {
             use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
             self.denied |= matches!(store, PermissionDenied { .. } | Unauthenticated { .. });
@@ -229,6 +241,16 @@ impl Found {
         self.note_cause(error, &text);
         self.text.push_str(&text);
         self.text.push('\n');
+    }
+
+    fn read_said(&mut self, said: &StoreAnswer) {
+        self.denied |= matches!(said.status.as_u16(), 401 | 403);
+        if let Some(code) = &said.code {
+            self.answer = Some(Answer {
+                code: code.clone(),
+                message: said.message.clone(),
+            });
+        }
     }
 
     /// The innermost text wins, behind the one of ours that names the endpoint or the file.

@@ -31,6 +31,9 @@ fn for_code(code: &str) -> Option<&'static str> {
         | "IllegalLocationConstraintException" => {
             "The bucket is in another region: set AWS_REGION or the profile's region."
         }
+        "SecondLevelDomainForbidden" => {
+            "This store wants the bucket in the host name: give --addressing-style virtual."
+        }
         "NoSuchBucket" => {
             "Create the bucket first, or check its name, the region and the endpoint."
         }
@@ -104,6 +107,12 @@ fn for_text(text: &str) -> Option<&'static str> {
     }
     if says(&["redirect without LOCATION"]) {
         return Some("The bucket is in another region: set AWS_REGION or the profile's region.");
+    }
+    if says(&["a redirect to "]) {
+        return Some(
+            "Credentials do not follow redirects: if that is the store, give its address as the \
+             endpoint.",
+        );
     }
     if says(&["No space left on device", "no storage space", "os error 28"]) {
         return Some("Free space on that file system, or use another directory.");

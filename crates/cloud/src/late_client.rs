@@ -7,24 +7,74 @@
 //! what is trusted in the end is exactly what `rustls-native-certs` finds, or the bundle that was
 //! chosen; a request is sent again only if nobody got it, for the certificate comes first.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use object_store::ClientOptions;
 use object_store::client::{
-    ClientConfigKey, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest,
-    HttpResponse, HttpService, ReqwestConnector,
+    ClientConfigKey, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
-use object_store::{Certificate, ClientOptions};
+use reqwest::Certificate;
+use reqwest::redirect::Policy;
 
-use crate::failure::diagnose;
+use crate::addresses::Shuffled;
+use crate::proxies::NoProxyPorts;
+use crate::transport::{CONNECT_TIMEOUT, read_certificates};
 
-/// A client for these options, made late.
+/// What all clients of one store have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    allows_http: bool,
+    connect_timeout: Duration,
+    /// For all of a request, where there is such a limit.
+    timeout: Option<Duration>,
+    /// How long sent bytes may stay unread: the kernel's limit for a connection.
+    unread_timeout: Duration,
+    /// Certificates that are trusted instead of the system's.
+    ca_bundle: Option<PathBuf>,
+}
+
+impl Manner {
+    /// As the storage client's options have it, with what they cannot say.
+    pub(crate) fn new(
+        options: &ClientOptions,
+        read_timeout: Duration,
+        ca_bundle: Option<PathBuf>,
+    ) -> Manner {
+        let value = |key| options.get_config_value(&key).unwrap_or_default();
+        let duration = |key| {
+            let parsed = value(key).parse::<jiff::SignedDuration>().ok();
+            parsed.and_then(|it| Duration::try_from(it).ok())
+        };
+        Manner {
+            allows_http: value(ClientConfigKey::AllowHttp) == "true",
+            connect_timeout: duration(ClientConfigKey::ConnectTimeout).unwrap_or(CONNECT_TIMEOUT),
+            timeout: duration(ClientConfigKey::Timeout),
+            unread_timeout: read_timeout.max(CONNECT_TIMEOUT),
+            ca_bundle,
+        }
+    }
+}
+
+/// The clients of a store, made late.
 #[derive(Debug)]
 pub(crate) struct LateClient {
-    options: ClientOptions,
+    exempt: NoProxyPorts,
+    /// As the proxy variables say.
+    usual_way: Clients,
+    /// Past every proxy.
+    direct: Clients,
+}
+
+/// Clients that trust little, or all that there is to trust.
+#[derive(Debug)]
+struct Clients {
+    manner: Manner,
+    is_direct: bool,
     /// The client that trusts the little that usually suffices.
     usual: OnceLock<Option<HttpClient>>,
-    /// The client that trusts all that there is to trust.
     full: OnceLock<Result<HttpClient, Unusable>>,
 }
 
@@ -37,16 +87,39 @@ pub(crate) struct Unusable {
 
 impl LateClient {
     /// Reads nothing and connects to nothing yet.
-    pub(crate) fn new(options: ClientOptions) -> LateClient {
+    pub(crate) fn new(manner: Manner) -> LateClient {
         LateClient {
-            options,
+            exempt: NoProxyPorts::gather(),
+            usual_way: Clients::new(manner.clone(), false),
+            direct: Clients::new(manner, true),
+        }
+    }
+}
+
+impl Clients {
+    fn new(manner: Manner, is_direct: bool) -> Clients {
+        Clients {
+            manner,
+            is_direct,
             usual: OnceLock::new(),
             full: OnceLock::new(),
         }
     }
 
     fn full(&self) -> Result<&HttpClient, HttpError> {
-        let make = || make(&self.options);
+        let make = || {
+            let trusted = match &self.manner.ca_bundle {
+                None => None,
+                Some(path) => {
+                    let read = read_certificates(path);
+                    let unusable = |error: crate::transport::BadCaBundle| Unusable {
+                        cause: error.to_string(),
+                    };
+                    Some(read.map_err(unusable)?)
+                }
+            };
+            self.make(trusted)
+        };
         let made = self.full.get_or_init(make).as_ref();
         made.map_err(|unusable| HttpError::new(HttpErrorKind::Unknown, unusable.clone()))
     }
@@ -60,25 +133,52 @@ impl LateClient {
     }
 
     fn make_usual(&self, is_plain: bool) -> Option<HttpClient> {
-        let chosen = ClientConfigKey::NoSystemCertificates;
-        if self.options.get_config_value(&chosen).as_deref() == Some("true") {
+        if self.manner.ca_bundle.is_some() {
             return None;
         }
-        let mut options = self.options.clone().with_no_system_certificates(true);
-        if !is_plain {
-            for certificate in system_file()? {
-                options = options.with_root_certificate(certificate);
-            }
+        let trusted = match is_plain {
+            true => Vec::new(),
+            false => system_file()?,
+        };
+        self.make(Some(trusted)).ok()
+    }
+
+    /// A client that trusts these certificates only, or what the system trusts. It follows no
+    /// redirect: what a request carries is for the host that it was made for.
+    fn make(&self, trusted: Option<Vec<Certificate>>) -> Result<HttpClient, Unusable> {
+        let Manner {
+            allows_http,
+            connect_timeout,
+            timeout,
+            unread_timeout,
+            ..
+        } = self.manner;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("barman-rs/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .dns_resolver(Shuffled)
+            .http1_only()
+            .connect_timeout(connect_timeout)
+            .tcp_user_timeout(unread_timeout)
+            .https_only(!allows_http);
+        if let Some(trusted) = trusted {
+            builder = builder.tls_certs_only(trusted);
         }
-        make(&options).ok()
+        if let Some(timeout) = timeout {
+            builder = builder.timeout(timeout);
+        }
+        if self.is_direct {
+            builder = builder.no_proxy();
+        }
+        let made = builder.build().map(HttpClient::new);
+        made.map_err(|error| Unusable {
+            cause: innermost(&error),
+        })
     }
 }
 
-fn make(options: &ClientOptions) -> Result<HttpClient, Unusable> {
-    let made = ReqwestConnector::default().connect(options);
-    made.map_err(|error| Unusable {
-        cause: diagnose(&error).cause,
-    })
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// The authorities in the system's file; `None` without one, when not all of it can be read, or
@@ -95,14 +195,18 @@ fn system_file() -> Option<Vec<Certificate>> {
 #[async_trait]
 impl HttpService for LateClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let Some(usual) = self.usual(&request) else {
-            return self.full()?.execute(request).await;
+        let clients = match self.exempt.names(request.uri()) {
+            true => &self.direct,
+            false => &self.usual_way,
         };
-        if self.full.get().is_some() {
-            return self.full()?.execute(request).await;
+        let Some(usual) = clients.usual(&request) else {
+            return clients.full()?.execute(request).await;
+        };
+        if clients.full.get().is_some() {
+            return clients.full()?.execute(request).await;
         }
         match usual.execute(request.clone()).await {
-            Err(error) if is_about_certificates(&error) => self.full()?.execute(request).await,
+            Err(error) if is_about_certificates(&error) => clients.full()?.execute(request).await,
             result => result,
         }
     }
@@ -124,4 +228,31 @@ pub(crate) fn is_about_certificates(error: &HttpError) -> bool {
         };
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_read_is_lost_after_the_read_timeout() {
+        let options = ClientOptions::new().with_allow_http(true);
+        for (read_timeout, expected) in [(1, 5), (60, 60), (600, 600)] {
+            let manner = Manner::new(&options, Duration::from_secs(read_timeout), None);
+            assert_eq!(manner.unread_timeout, Duration::from_secs(expected));
+        }
+    }
+
+    #[test]
+    fn the_limits_of_the_storage_clients_hold() {
+        let options = ClientOptions::new()
+            .with_timeout(Duration::from_secs(7))
+            .with_connect_timeout(Duration::from_millis(1500));
+        let manner = Manner::new(&options, Duration::from_secs(60), None);
+        assert!(!manner.allows_http);
+        assert_eq!(manner.timeout, Some(Duration::from_secs(7)));
+        assert_eq!(manner.connect_timeout, Duration::from_millis(1500));
+        let manner = Manner::new(&options.with_timeout_disabled(), Duration::ZERO, None);
+        assert_eq!(manner.timeout, None);
+    }
 }

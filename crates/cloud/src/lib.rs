@@ -7,6 +7,8 @@
 
 mod absent;
 mod address;
+mod addresses;
+mod answer;
 pub mod azure;
 mod bandwidth;
 mod create;
@@ -16,14 +18,20 @@ mod environment;
 mod failure;
 pub mod gcs;
 mod hint;
+mod judgement;
 mod late_client;
+mod listing;
 mod location;
 mod options;
+mod persistence;
+mod proxies;
 pub mod s3;
+mod s3_like;
 mod secret;
 mod silence;
 mod tags;
 mod transport;
+mod xml;
 
 use engine::store::Bucket;
 
@@ -37,6 +45,7 @@ pub use failure::{
 };
 pub use location::{BadLocation, Location, Provider};
 pub use options::{AzureOptions, DEFAULT_READ_TIMEOUT, StoreOptions};
+pub use persistence::{Persistence, Voice};
 pub use s3::AddressingStyle;
 pub use tags::{BadTag, Tag, tag_set};
 
@@ -141,7 +150,7 @@ fn open_as_it_is(
                 source,
             };
             let settings = read_s3_settings(options, environment).map_err(failed)?;
-            s3::open(bucket, url, &settings).map_err(failed)
+            s3::open(bucket, url, &settings, &options.persistence).map_err(failed)
         }
         _ if options.encryption != Encryption::OfBucket => Err(OpenError::NoEncryption { url }),
         Location::Azure {
@@ -153,7 +162,7 @@ fn open_as_it_is(
             };
             let settings = azure::AzureSettings::resolve(account, options, environment)
                 .map_err(|error| failed(error.into()))?;
-            azure::open(container, url, &settings).map_err(failed)
+            azure::open(container, url, &settings, &options.persistence).map_err(failed)
         }
         Location::Google { bucket, .. } => {
             let failed = |source| OpenError::Google {
@@ -162,7 +171,7 @@ fn open_as_it_is(
             };
             let settings = gcs::GcsSettings::gather(options, environment)
                 .map_err(|error| failed(error.into()))?;
-            gcs::open(bucket, url, &settings).map_err(failed)
+            gcs::open(bucket, url, &settings, &options.persistence).map_err(failed)
         }
         Location::Directory { path } => Ok(directory::open(path, url)?),
     }

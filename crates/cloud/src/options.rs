@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::azure::CredentialKind;
 use crate::encryption::Encryption;
+use crate::persistence::Persistence;
 use crate::s3::AddressingStyle;
 
 /// boto3's default, which Barman's `--read-timeout` changes.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the user typed; every field has its option in Barman.
+/// What the user typed, and how patient the command is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
     /// `--endpoint-url`.
@@ -31,6 +32,8 @@ pub struct StoreOptions {
     pub min_part_size: u64,
     /// `--max-bandwidth`: bytes uploaded in a second, over all uploads together.
     pub max_bandwidth: Option<NonZeroU64>,
+    /// How long requests are tried again, and who is told.
+    pub persistence: Persistence,
 }
 
 /// The options that only Azure knows. The sizes are those of Barman's `barman-cloud-wal-archive`.
@@ -72,6 +75,7 @@ impl Default for StoreOptions {
             encryption: Encryption::OfBucket,
             min_part_size: 0,
             max_bandwidth: None,
+            persistence: Persistence::default(),
         }
     }
 }

@@ -3,40 +3,34 @@
 //!
 //! Downloads and small requests have a limit on silence (`--read-timeout`). A long upload on a slow
 //! line would hit it while bytes still flow: requests with a body have a deadline by their size
-//! instead, and the kernel's 30 s limit on unacknowledged data. The limits of the HTTP client
-//! itself, which would be the same for all requests, are off, so that all share its connections:
-//! an upload goes out on the one that a listing has opened.
+//! instead, and the kernel's limit on data that is not read, which is the read timeout, too. The
+//! limits of the HTTP client itself, which would be the same for all requests, are off, so that all
+//! share its connections: an upload goes out on the one that a listing has opened.
 //!
-//! An endpoint that never answered in this process is given up after some seconds; one that did
-//! answer gets the whole of the retries, because then the trouble is probably passing.
-//!
-//! Retries: at most 8, none begun more than 180 s after the request's first attempt, waits growing
-//! from 0.2 s to at most 10 s; 5xx, 429, lost connections and time limits are tried again, refusals
-//! are not.
+//! An endpoint that never answered in this process is given up sooner; one that did answer gets the
+//! whole of the patience, because then the trouble is probably passing (`persistence`).
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
-use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use reqwest::Certificate;
 
 use crate::failure::{NeverAnswered, NoMetadataService};
-use crate::late_client::{LateClient, Unusable, is_about_certificates};
+use crate::late_client::{LateClient, Manner, Unusable, is_about_certificates};
+use crate::persistence::{Dialect, Persistence, Persistent};
 use crate::silence::{Silent, limited};
 
 /// How long a connection may take to open, TLS included.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An upload may be as slow as this before it counts as stuck: 32 KiB/s.
 const SLOWEST_UPLOAD: u64 = 32 * 1024;
-/// An endpoint that never answered is given up at the second failure after this time ...
-const GIVE_UP_AFTER: Duration = Duration::from_secs(4);
-/// ... and at any failure after this one.
-const GIVE_UP_AT_ONCE_AFTER: Duration = Duration::from_secs(8);
 
 /// Whether the store's address begins with `https://`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,39 +47,46 @@ pub struct BadCaBundle {
     cause: String,
 }
 
-/// The options of a client for a store at such an address; with a bundle, its certificates are
-/// trusted instead of the system's.
+/// The options of a client for a store at such an address; a bundle must be one that can be used.
 pub(crate) fn client_options(
     scheme: Scheme,
     ca_bundle: Option<&Path>,
 ) -> Result<ClientOptions, BadCaBundle> {
-    let mut client = ClientOptions::new()
+    if let Some(path) = ca_bundle {
+        read_certificates(path)?;
+    }
+    Ok(ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_allow_http(scheme == Scheme::Http);
-    if let Some(path) = ca_bundle {
-        client = client.with_no_system_certificates(true);
-        for certificate in read_certificates(path)? {
-            client = client.with_root_certificate(certificate);
-        }
-    }
-    Ok(client)
+        .with_allow_http(scheme == Scheme::Http))
 }
 
-pub(crate) fn retries() -> RetryConfig {
+/// How often an answer is resumed that breaks off. Requests that fail are not the storage client's
+/// to try again: see `persistence`.
+pub(crate) fn resumptions() -> RetryConfig {
+    RetryConfig {
+        max_retries: 8,
+        retry_timeout: Duration::from_secs(24 * 3600),
+        ..requests_for_tokens(&Persistence::default())
+    }
+}
+
+/// How requests for credentials are tried again, which the storage client sends itself: by time.
+pub(crate) fn requests_for_tokens(persistence: &Persistence) -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(200),
             max_backoff: Duration::from_secs(10),
             base: 2.0,
         },
-        max_retries: 8,
+        max_retries: 1000,
         // Below the 15 minutes that a signature is good for.
-        retry_timeout: Duration::from_secs(180),
+        retry_timeout: persistence.passing.min(Duration::from_secs(600)),
     }
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, BadCaBundle> {
+/// The certificates in a file in PEM form, at least one.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Certificate>, BadCaBundle> {
     let bad = |cause: String| BadCaBundle {
         path: path.into(),
         cause,
@@ -114,15 +115,37 @@ pub(crate) fn authority_of(url: &str) -> Option<String> {
 pub(crate) struct Connector {
     pub(crate) read_timeout: Duration,
     pub(crate) metadata_host: Option<String>,
+    /// Certificates that are trusted instead of the system's.
+    pub(crate) ca_bundle: Option<PathBuf>,
+    pub(crate) persistence: Persistence,
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let options = options.clone().with_read_timeout_disabled();
+        let manner = Manner::new(options, self.read_timeout, self.ca_bundle.clone());
         Ok(HttpClient::new(Transport {
             connector: self.clone(),
-            client: LateClient::new(options),
+            client: LateClient::new(manner),
             contact: Arc::default(),
+        }))
+    }
+}
+
+/// Makes the clients of a store: those that try again what its dialect says will pass.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreConnector {
+    pub(crate) plain: Connector,
+    pub(crate) dialect: Arc<dyn Dialect>,
+}
+
+impl HttpConnector for StoreConnector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Persistent {
+            client: self.plain.connect(options)?,
+            dialect: Arc::clone(&self.dialect),
+            persistence: self.plain.persistence.clone(),
+            told: Mutex::default(),
+            is_spent: AtomicBool::default(),
         }))
     }
 }
@@ -187,9 +210,10 @@ impl Transport {
             return HttpError::new(HttpErrorKind::Unknown, source);
         }
         // A certificate that is wrong now is wrong a second later too.
+        let patience = self.connector.persistence.first_contact;
         let hopeless = is_about_certificates(&error)
-            || elapsed >= GIVE_UP_AT_ONCE_AFTER
-            || (elapsed >= GIVE_UP_AFTER && attempts > 1);
+            || elapsed >= patience
+            || (elapsed >= patience / 2 && attempts > 1);
         let kind = if hopeless {
             HttpErrorKind::Unknown
         } else {

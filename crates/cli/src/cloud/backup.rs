@@ -15,7 +15,7 @@ use model::size::parse_size;
 use postgres::ConnectOptions;
 
 use super::encryption::EncryptionFlags;
-use super::flags::{Common, Place, jobs};
+use super::flags::{Common, Patience, Place, jobs};
 use super::providers::AtRestFlags;
 use super::stats::StatsFlag;
 use super::tags::TagFlags;
@@ -365,6 +365,7 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
+            .awaited(Patience::OfBackups, log)?
             .encrypted_at_rest(&self.at_rest)?
             .encrypted(self.encryption.read()?)
             .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);

@@ -14,7 +14,7 @@ use model::retention::Policy;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common};
+use super::flags::{self, Common, Patience};
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -78,6 +78,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.awaited(Patience::OfPeople, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         let wish = self.wish()?;
         if self.common.test {

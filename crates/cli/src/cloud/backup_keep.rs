@@ -10,7 +10,7 @@ use model::keep::KeepTarget;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common};
+use super::flags::{self, Common, Patience};
 use crate::failure::{Exit, Failure};
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -105,6 +105,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.awaited(Patience::OfPeople, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();

@@ -5,7 +5,7 @@ use engine::catalogue::read_catalogue;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common, Format};
+use super::flags::{self, Common, Format, Patience};
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -49,6 +49,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.awaited(Patience::OfPeople, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();

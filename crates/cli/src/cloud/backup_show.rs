@@ -6,7 +6,7 @@ use model::backup::reference::BackupRef;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common, Format};
+use super::flags::{self, Common, Format, Patience};
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -50,6 +50,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.awaited(Patience::OfPeople, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test();

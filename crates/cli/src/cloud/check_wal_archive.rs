@@ -6,7 +6,7 @@ use engine::wal::check::find_wal;
 use model::wal::timeline::TimelineId;
 
 use super::CloudCommand;
-use super::flags::Common;
+use super::flags::{Common, Patience};
 use crate::failure::{Exit, Failure};
 use crate::later::Later;
 use crate::log::{Level, Log};
@@ -48,7 +48,8 @@ impl CloudCommand for Args {
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self
             .common
-            .place(&self.destination_url, &self.server_name)?;
+            .place(&self.destination_url, &self.server_name)?
+            .awaited(Patience::OfPeople, log)?;
         if self.common.test {
             return place.test_connection();
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use cloud::{Creation, DEFAULT_READ_TIMEOUT, Encryption, Environment, ErrorKind};
-use cloud::{Location, Provider, StoreOptions};
+use cloud::{Location, Persistence, Provider, StoreOptions, Voice};
 use engine::store::Bucket;
 use model::backup::catalogue::{BackupRef, Catalogue};
 use model::cloud::Layout;
@@ -97,6 +97,48 @@ pub struct Place {
     layout: Layout,
 }
 
+/// How long a command waits for a store that is away.
+#[derive(Debug, Clone, Copy)]
+pub enum Patience {
+    /// Somebody waits for the answer: a wrong address should show at once.
+    OfPeople,
+    /// PostgreSQL waits, and will ask again.
+    OfServers,
+    /// Hours of work would be lost.
+    OfBackups,
+}
+
+impl Patience {
+    /// For an endpoint that never answered, of which half is sure; and for one that did.
+    fn times(self) -> (Duration, Duration) {
+        let (first_contact, passing) = match self {
+            Patience::OfPeople => (8, 180),
+            Patience::OfServers => (60, 60),
+            Patience::OfBackups => (60, 300),
+        };
+        (
+            Duration::from_secs(first_contact),
+            Duration::from_secs(passing),
+        )
+    }
+}
+
+/// How long a store is waited for, when the user has an opinion on it.
+const PATIENCE_VARIABLE: &str = "BARMAN_STORE_PATIENCE";
+
+fn patience_of(environment: &Environment) -> Result<Option<Duration>, Failure> {
+    let Some(text) = environment.get(PATIENCE_VARIABLE) else {
+        return Ok(None);
+    };
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
+        Err(_) => Err(Failure::new(
+            Exit::Usage,
+            format!("{PATIENCE_VARIABLE} must be whole seconds, and is {text:?}"),
+        )),
+    }
+}
+
 impl Common {
     /// The log with the verbosity that was asked for.
     pub fn log(&self) -> Log {
@@ -176,6 +218,22 @@ impl Place {
         Ok(self)
     }
 
+    /// The same place, waited for as long as that, or as the environment says, with words in the
+    /// log.
+    pub fn awaited(mut self, patience: Patience, log: &Log) -> Result<Place, Failure> {
+        let (first_contact, passing) = match patience_of(&Environment::gather())? {
+            Some(chosen) => (chosen, chosen),
+            None => patience.times(),
+        };
+        let log = log.clone();
+        self.options.persistence = Persistence {
+            first_contact,
+            passing,
+            voice: Voice::new(move |text| log.line(Level::Warning, text)),
+        };
+        Ok(self)
+    }
+
     /// The same place, where objects are encrypted like this.
     pub fn encrypted(mut self, encryption: Encryption) -> Place {
         self.options.encryption = encryption;
@@ -221,8 +279,11 @@ impl Place {
 
     /// What `--test` does: one request, and the bucket must exist, else the status is 1.
     pub fn test(&self) -> Result<(), Failure> {
+        let mut options = self.options.clone();
+        let quick = Patience::OfPeople.times().0;
+        options.persistence.first_contact = options.persistence.first_contact.min(quick);
         runtime::run_or_drop(async {
-            let opened = cloud::open(&self.location, &self.options, &Environment::gather()).await;
+            let opened = cloud::open(&self.location, &options, &Environment::gather()).await;
             let bucket = opened.map_err(|error| match error.kind() {
                 ErrorKind::MissingBucket => Failure {
                     exit: Exit::Failed,

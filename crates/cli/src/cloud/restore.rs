@@ -29,7 +29,7 @@ use model::wal::span::{MissingWal, WalRange};
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::{Common, jobs};
+use super::flags::{Common, Patience, jobs};
 use super::next_steps::{Steps, Wanted, path_of};
 use super::stats::StatsFlag;
 use crate::failure::{Exit, Failure};
@@ -429,6 +429,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.awaited(Patience::OfBackups, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         let choice = self.choice(log)?;
         let request = self.request()?;

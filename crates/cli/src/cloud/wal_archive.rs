@@ -13,7 +13,7 @@ use model::wal::ahead::fingerprint;
 
 use super::CloudCommand;
 use super::encryption::EncryptionFlags;
-use super::flags::{Common, Place};
+use super::flags::{Common, Patience, Place};
 use super::hook;
 use super::providers::{AtRestFlags, BlockFlags};
 use super::tags::{HistoryTagFlags, TagFlags};
@@ -202,6 +202,7 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
+            .awaited(Patience::OfServers, log)?
             .encrypted_at_rest(&self.at_rest)?
             .in_blocks(&self.blocks)?
             .encrypted(self.encryption.read()?);

@@ -11,7 +11,7 @@ use model::wal::name::WalName;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
-use super::flags::{Common, Place};
+use super::flags::{Common, Patience, Place};
 use super::wal_prefetch::{self, Choice, Prefetcher};
 use crate::failure::{Exit, Failure};
 use crate::later::Later;
@@ -87,6 +87,7 @@ impl Args {
 
     fn fetch(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
+        let place = place.awaited(Patience::OfServers, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         let request = self.request()?;
         if self.common.test {

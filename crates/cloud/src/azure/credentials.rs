@@ -296,7 +296,7 @@ fn fetching(
         .with_account("none")
         .with_container_name("none")
         .with_client_options(client.clone().with_allow_http(true))
-        .with_retry(transport::retries())
+        .with_retry(transport::requests_for_tokens(&connector.persistence))
         .with_http_connector(connector)
         .with_config(AzureConfigKey::CredentialType, kind);
     for (key, value) in settings {

@@ -7,6 +7,7 @@ mod connection_string;
 mod container;
 mod credentials;
 mod endpoint;
+mod listing;
 mod settings;
 #[cfg(test)]
 mod settings_tests;
@@ -18,7 +19,8 @@ use engine::store::Bucket;
 use http::HeaderValue;
 use object_store::azure::{AzureAccessKey, AzureCredential, MicrosoftAzureBuilder};
 
-use crate::transport::{self as http_transport, BadCaBundle, Connector, Scheme};
+use crate::persistence::Persistence;
+use crate::transport::{self as http_transport, BadCaBundle, Connector, Scheme, StoreConnector};
 
 use container::Container;
 pub use credentials::{CredentialKind, CredentialSource};
@@ -53,6 +55,7 @@ pub(crate) fn open(
     container: &str,
     url: String,
     settings: &AzureSettings,
+    persistence: &Persistence,
 ) -> Result<Bucket, AzureOpenError> {
     let failed = |source| AzureOpenError::Client {
         container: container.into(),
@@ -66,12 +69,17 @@ pub(crate) fn open(
     let connector = Connector {
         read_timeout: settings.read_timeout,
         metadata_host: None,
+        ca_bundle: settings.ca_bundle.clone(),
+        persistence: persistence.clone(),
     };
     let provider = credentials::provider(&settings.credentials, &client, &connector);
-    let dialect = transport::Dialect {
-        connector,
+    let dialect = transport::Blobs {
         encryption_scope: encryption_scope(settings)?,
         key: signing_key(settings).map_err(failed)?,
+    };
+    let connector = StoreConnector {
+        plain: connector,
+        dialect: Arc::new(dialect),
     };
     let builder = MicrosoftAzureBuilder::new()
         .with_account(settings.account.account())
@@ -79,8 +87,8 @@ pub(crate) fn open(
         .with_container_name(container)
         .with_credentials(provider.map_err(failed)?)
         .with_client_options(client)
-        .with_retry(http_transport::retries())
-        .with_http_connector(dialect);
+        .with_retry(http_transport::resumptions())
+        .with_http_connector(connector);
     let store = builder.build().map_err(failed)?;
     let container = Arc::new(Container {
         store,

@@ -1,5 +1,6 @@
 //! What `object_store` cannot say to Azure itself: the encryption scope, a condition on the last
-//! step of an upload in blocks, the creation of a container, and the prefix of a listing.
+//! step of an upload in blocks, the creation of a container, and the prefix of a listing; and what
+//! Azure's answers mean.
 //!
 //! Each is a header or a word in the address of a request that exists anyway, added on its way
 //! out. A request that is signed with the account's key covers both, so it is signed again.
@@ -9,15 +10,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{Method, Uri};
-use object_store::ClientOptions;
 use object_store::azure::{AzureAuthorizer, AzureCredential};
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-};
-
+use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 use url::form_urlencoded;
 
-use crate::transport::Connector;
+use super::listing;
+use crate::answer::{Asked, LONGEST_DOCUMENT, StoreAnswer, read_error, read_whole, with_body};
+use crate::judgement;
+use crate::persistence::{Again, Dialect, Verdict};
 
 /// Microsoft, "Put Blob", "Request headers".
 const ENCRYPTION_SCOPE: HeaderName = HeaderName::from_static("x-ms-encryption-scope");
@@ -33,41 +33,52 @@ pub(crate) enum Intent {
     ListPrefix(String),
 }
 
-/// Makes clients that know the dialect.
+/// What blob storage wants and says.
 #[derive(Clone, Debug)]
-pub(super) struct Dialect {
-    pub(super) connector: Connector,
+pub(super) struct Blobs {
     pub(super) encryption_scope: Option<HeaderValue>,
     /// The account and its key, where requests are signed with it.
     pub(super) key: Option<(String, Arc<AzureCredential>)>,
 }
 
-impl HttpConnector for Dialect {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Speaker {
-            dialect: self.clone(),
-            client: self.connector.connect(options)?,
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct Speaker {
-    dialect: Dialect,
-    client: HttpClient,
-}
-
 #[async_trait]
-impl HttpService for Speaker {
-    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        if self.dialect.adapt(&mut request) {
-            self.dialect.sign_again(&mut request)?;
+impl Dialect for Blobs {
+    async fn prepare(&self, request: &mut HttpRequest, again: Again) -> Result<(), HttpError> {
+        match self.adapt(request) || again == Again::Anew {
+            true => self.sign_again(request),
+            false => Ok(()),
         }
-        self.client.execute(request).await
+    }
+
+    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Verdict, HttpError> {
+        let status = answer.status();
+        if !status.is_success() {
+            let (parts, body) = read_error(answer).await;
+            let said = StoreAnswer::parse(status, &parts.headers, &body);
+            return Ok(judgement::of_error(asked, said, parts, body));
+        }
+        if matches!(asked.method, Method::GET | Method::HEAD) && !asked.has("comp") {
+            return judgement::of_object(asked, answer).await;
+        }
+        if let Some(unfit) = judgement::from_between(&answer) {
+            return Ok(Verdict::Passing(unfit));
+        }
+        if asked.method != Method::GET || !asked.has("restype") {
+            return Ok(Verdict::Answer(answer));
+        }
+        let (parts, body) = read_whole(answer, LONGEST_DOCUMENT).await?;
+        Ok(match listing::rewrite(&body) {
+            Ok(page) => Verdict::Answer(with_body(parts, page.into())),
+            Err(cause) => {
+                let mut said = StoreAnswer::parse(status, &parts.headers, &body);
+                said.message = format!("to a listing, but {cause}");
+                Verdict::Passing(said)
+            }
+        })
     }
 }
 
-impl Dialect {
+impl Blobs {
     /// Whether anything that a signature covers was changed.
     fn adapt(&self, request: &mut HttpRequest) -> bool {
         let intent = request.extensions().get::<Intent>().cloned();

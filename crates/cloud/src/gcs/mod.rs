@@ -19,7 +19,8 @@ use engine::store::Bucket;
 use http::HeaderValue;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
-use crate::transport::{self as http_transport, BadCaBundle, Connector, Scheme};
+use crate::persistence::Persistence;
+use crate::transport::{self as http_transport, BadCaBundle, Connector, Scheme, StoreConnector};
 
 pub use credentials::CredentialSource;
 pub use endpoint::Endpoint;
@@ -55,6 +56,7 @@ pub(crate) fn open(
     bucket: &str,
     url: String,
     settings: &GcsSettings,
+    persistence: &Persistence,
 ) -> Result<Bucket, GcsOpenError> {
     let failed = |source| GcsOpenError::Client {
         bucket: bucket.into(),
@@ -68,16 +70,21 @@ pub(crate) fn open(
     let connector = Connector {
         read_timeout: settings.read_timeout,
         metadata_host: None,
+        ca_bundle: settings.ca_bundle.clone(),
+        persistence: persistence.clone(),
+    };
+    let dialect = transport::Speaker {
+        kms_key_name: kms_key_name(settings)?,
+        is_anonymous: settings.credentials == CredentialSource::Anonymous,
     };
     let builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(bucket)
         .with_base_url(settings.endpoint.url())
         .with_client_options(client.clone())
-        .with_retry(http_transport::retries())
-        .with_http_connector(transport::Dialect {
-            connector: connector.clone(),
-            kms_key_name: kms_key_name(settings)?,
-            is_anonymous: settings.credentials == CredentialSource::Anonymous,
+        .with_retry(http_transport::resumptions())
+        .with_http_connector(StoreConnector {
+            plain: connector.clone(),
+            dialect: Arc::new(dialect),
         });
     let builder = match &settings.credentials {
         CredentialSource::ServiceAccount(key) => builder.with_service_account_key(key.reveal()),

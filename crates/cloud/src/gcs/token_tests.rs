@@ -81,7 +81,8 @@ fn bucket_at(server: &Server, key_file: &str) -> engine::store::Bucket {
         read_timeout: Duration::from_secs(5),
         kms_key_name: None,
     };
-    super::open("backups", "gs://backups".into(), &settings).unwrap()
+    let persistence = crate::Persistence::default();
+    super::open("backups", "gs://backups".into(), &settings, &persistence).unwrap()
 }
 
 fn source(key_file: &str) -> (CredentialSource, tempfile::TempDir) {
@@ -101,6 +102,8 @@ fn provider(source: &CredentialSource) -> tokens::Provider {
     let connector = Connector {
         read_timeout: Duration::from_secs(5),
         metadata_host: None,
+        ca_bundle: None,
+        persistence: crate::Persistence::default(),
     };
     tokens::provider(source, &client, &connector).unwrap()
 }

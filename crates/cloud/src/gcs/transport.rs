@@ -4,12 +4,11 @@
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, Uri};
-use object_store::ClientOptions;
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-};
+use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 
-use crate::transport::Connector;
+use crate::answer::Asked;
+use crate::persistence::{Again, Dialect, Verdict};
+use crate::s3_like::{self, rewritten_token};
 
 /// Google Cloud, "HTTP headers for XML API".
 const KMS_KEY_NAME: HeaderName = HeaderName::from_static("x-goog-encryption-kms-key-name");
@@ -22,38 +21,26 @@ pub(crate) enum Intent {
     CreateBucket { project: String },
 }
 
-/// Makes clients that know the dialect.
+/// What Google's XML interface wants and says.
 #[derive(Clone, Debug)]
-pub(super) struct Dialect {
-    pub(super) connector: Connector,
+pub(super) struct Speaker {
     pub(super) kms_key_name: Option<HeaderValue>,
     pub(super) is_anonymous: bool,
 }
 
-impl HttpConnector for Dialect {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Speaker {
-            dialect: self.clone(),
-            client: self.connector.connect(options)?,
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct Speaker {
-    dialect: Dialect,
-    client: HttpClient,
-}
-
 #[async_trait]
-impl HttpService for Speaker {
-    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.dialect.adapt(&mut request)?;
-        self.client.execute(request).await
+impl Dialect for Speaker {
+    async fn prepare(&self, request: &mut HttpRequest, _: Again) -> Result<(), HttpError> {
+        rewritten_token(request);
+        self.adapt(request)
+    }
+
+    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Verdict, HttpError> {
+        s3_like::judge(asked, answer).await
     }
 }
 
-impl Dialect {
+impl Speaker {
     fn adapt(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
         if self.is_anonymous {
             request.headers_mut().remove(AUTHORIZATION);

@@ -1,9 +1,12 @@
-//! Deleting many objects with one request, and one by one where a store cannot do that.
+//! Deleting many objects with one request, and one by one where that does not do it.
 //!
-//! Google's S3 interface has no such request, and some stores want a header that newer clients do
-//! not send. Always true: a store that refused it once is not asked for it again.
+//! Some stores have no such request (Google's S3 interface, riak_cs), some want another header with
+//! it, and some let nobody send it who may well delete. Whatever a request for many did not delete
+//! is deleted singly, and what the store says to that counts. Always true: a store that refused it
+//! once is not asked for it again; a single object never is.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -15,37 +18,35 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::failure::diagnose;
+use super::conditions::Conditions;
+use crate::answer::said_in;
+use crate::failure::{ErrorKind, diagnose};
 
 /// AWS, "Amazon S3 API Reference", `DeleteObjects`.
 const MOST_AT_ONCE: usize = 1000;
-/// What stores answer that do not know the request, or want another header with it.
-const REFUSALS: [&str; 4] = [
-    "MissingContentMD5",
-    "NotImplemented",
-    "MethodNotAllowed",
-    "InvalidRequest",
-];
-
 /// One bucket through two clients: one that deletes many at once, and one that does not.
 #[derive(Debug)]
 pub(super) struct Deleting {
     pub(super) many: Arc<AmazonS3>,
     pub(super) single: Arc<SingleDeletions>,
+    pub(super) conditions: Conditions,
 }
 
 /// The client that deletes one by one: made only for a store that needs it.
 #[derive(Debug)]
 pub(super) struct SingleDeletions {
     builder: AmazonS3Builder,
-    refused: OnceLock<std::result::Result<AmazonS3, String>>,
+    client: OnceLock<std::result::Result<AmazonS3, String>>,
+    /// Whether the store refused to delete many at once.
+    needed: AtomicBool,
 }
 
 impl SingleDeletions {
     pub(super) fn new(builder: AmazonS3Builder) -> SingleDeletions {
         SingleDeletions {
             builder: builder.with_disable_bulk_delete(true),
-            refused: OnceLock::new(),
+            client: OnceLock::new(),
+            needed: AtomicBool::new(false),
         }
     }
 
@@ -56,11 +57,19 @@ impl SingleDeletions {
                 .build()
                 .map_err(|error| error.to_string())
         };
-        let made = self.refused.get_or_init(make).as_ref();
+        let made = self.client.get_or_init(make).as_ref();
         made.map_err(|cause| object_store::Error::Generic {
             store: "S3",
             source: cause.clone().into(),
         })
+    }
+
+    async fn delete(&self, paths: Vec<Path>) -> Vec<Result<Path>> {
+        let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
+        match self.client() {
+            Ok(client) => client.delete_stream(paths).collect().await,
+            Err(error) => vec![Err(error)],
+        }
     }
 }
 
@@ -76,24 +85,35 @@ async fn delete(
     paths: Vec<Result<Path>>,
 ) -> Vec<Result<Path>> {
     let known: Vec<Path> = paths.iter().flatten().cloned().collect();
-    if single.refused.get().is_none() {
-        let answers: Vec<_> = many
-            .delete_stream(stream::iter(paths).boxed())
-            .collect()
-            .await;
-        let is_refusal = |error: &object_store::Error| {
-            let code = diagnose(error).code;
-            code.is_some_and(|code| REFUSALS.contains(&code.as_str()))
-        };
-        if !answers.iter().any(|it| it.as_ref().is_err_and(is_refusal)) {
-            return answers;
-        }
+    if known.len() < 2 || single.needed.load(Ordering::Relaxed) {
+        return single.delete(known).await;
     }
-    let known = stream::iter(known.into_iter().map(Ok)).boxed();
-    match single.client() {
-        Ok(client) => client.delete_stream(known).collect().await,
-        Err(error) => vec![Err(error)],
+    let stream = many.delete_stream(stream::iter(paths).boxed());
+    let answers: Vec<_> = stream.collect().await;
+    let failure = answers.iter().find_map(|answer| answer.as_ref().err());
+    let Some(failure) = failure else {
+        return answers;
+    };
+    if diagnose(failure).kind == ErrorKind::Unreachable {
+        return answers;
     }
+    // A refusal of each object comes with a status that says that all is well.
+    let is_refused = said_in(failure).is_none_or(|said| !said.status.is_success());
+    // Who may delete nothing at all is told so after one request, not after a thousand.
+    let mut known = known.into_iter();
+    let mut deleted = single.delete(known.by_ref().take(1).collect()).await;
+    if deleted.iter().all(is_done) {
+        deleted.extend(single.delete(known.collect()).await);
+        let all_done = deleted.iter().all(is_done);
+        single
+            .needed
+            .fetch_or(is_refused && all_done, Ordering::Relaxed);
+    }
+    deleted
+}
+
+fn is_done(answer: &Result<Path>) -> bool {
+    matches!(answer, Ok(_) | Err(object_store::Error::NotFound { .. }))
 }
 
 #[async_trait]
@@ -119,7 +139,8 @@ impl ObjectStore for Deleting {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.many.put_opts(location, payload, options).await
+        let (store, conditions) = (&self.many, &self.conditions);
+        conditions.put(store, location, payload, options).await
     }
 
     async fn put_multipart_opts(

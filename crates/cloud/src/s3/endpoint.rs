@@ -148,6 +148,19 @@ impl Endpoint {
         Ok(url.as_str().trim_end_matches('/').to_owned())
     }
 
+    /// The same endpoint in another region; `None` where the address has no region of AWS's in it.
+    pub(super) fn in_region(&self, region: &str) -> Option<Endpoint> {
+        let host = self.url.host_str().filter(|_| self.is_aws())?;
+        let moved = match region_of_host(host) {
+            Some(old) => host.replacen(&old, region, 1),
+            None => host.replacen("s3.", &format!("s3.{region}."), 1),
+        };
+        let mut url = self.url.clone();
+        url.set_host(Some(&moved)).ok()?;
+        let style = self.style;
+        Some(Endpoint { url, style })
+    }
+
     fn is_aws(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();
         host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
@@ -158,6 +171,19 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str().trim_end_matches('/'))
     }
+}
+
+/// The region in a host name of AWS's: the label before the domain, unless that is the service.
+pub(super) fn region_of_host(host: &str) -> Option<String> {
+    let host = host
+        .trim_end_matches(".cn")
+        .strip_suffix(".amazonaws.com")?;
+    let label = host.rsplit('.').next()?;
+    // The oldest form has service and region in one label.
+    let region = label.strip_prefix("s3-").unwrap_or(label);
+    let is_region = region.bytes().filter(|byte| *byte == b'-').count() >= 2
+        && region.ends_with(|c: char| c.is_ascii_digit());
+    is_region.then(|| region.to_owned())
 }
 
 /// A DNS label of AWS's rules for buckets; a dot would break the certificate's wildcard.
@@ -242,6 +268,38 @@ mod tests {
             AddressingStyle::Auto,
         );
         assert!(bad.is_err());
+    }
+
+    #[test]
+    fn only_an_endpoint_of_aws_moves_with_the_region() {
+        for (endpoint, expected) in [
+            (
+                "https://s3.us-east-1.amazonaws.com",
+                Some("https://s3.eu-west-1.amazonaws.com"),
+            ),
+            (
+                "https://s3.amazonaws.com",
+                Some("https://s3.eu-west-1.amazonaws.com"),
+            ),
+            (
+                "https://s3-fips.dualstack.us-west-2.amazonaws.com",
+                Some("https://s3-fips.dualstack.eu-west-1.amazonaws.com"),
+            ),
+            ("http://minio.example:9000", None),
+            ("https://s3.us-east-1.amazonaws.com.evil.example", None),
+        ] {
+            let endpoint = Endpoint::parse(endpoint, "a test", AddressingStyle::Auto).unwrap();
+            let moved = endpoint.in_region("eu-west-1").map(|it| it.to_string());
+            assert_eq!(moved.as_deref(), expected);
+        }
+        for (host, expected) in [
+            ("bucket.s3-us-west-2.amazonaws.com", Some("us-west-2")),
+            ("bucket.s3.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
+            ("bucket.s3.amazonaws.com", None),
+            ("us-west-2.example", None),
+        ] {
+            assert_eq!(region_of_host(host).as_deref(), expected, "{host}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! CPU time); over plain HTTP they are. Checksum headers are off: not every store takes them.
 
 mod aws_file;
+mod conditions;
 mod credentials;
 mod deletion;
 mod endpoint;
@@ -15,7 +16,8 @@ mod settings;
 mod settings_tests;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use engine::store::Bucket;
 use object_store::ClientOptions;
@@ -24,6 +26,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvide
 use crate::transport::{self, BadCaBundle, Scheme};
 
 use crate::encryption::Encryption;
+use crate::persistence::Persistence;
 
 pub use aws_file::{AwsFile, BadAwsFile};
 pub use credentials::{Authorization, CredentialSource, Role, Secret, SsoLogin};
@@ -58,6 +61,7 @@ pub(crate) fn open(
     bucket: &str,
     url: String,
     settings: &S3Settings,
+    persistence: &Persistence,
 ) -> Result<Bucket, S3OpenError> {
     let scheme = match settings.endpoint.is_tls() {
         true => Scheme::Https,
@@ -67,16 +71,25 @@ pub(crate) fn open(
     let plain = transport::Connector {
         read_timeout: settings.read_timeout,
         metadata_host: metadata_host(&settings.credentials),
+        ca_bundle: settings.ca_bundle.clone(),
+        persistence: persistence.clone(),
     };
     let failed = |source| S3OpenError::Client {
         bucket: bucket.into(),
         source,
     };
     let credentials = credentials_of(settings, &client, &plain).map_err(failed)?;
-    let connector = wire::WireConnector {
-        plain,
+    let wire = wire::Wire {
         credentials: Arc::clone(&credentials),
+        bucket: bucket.into(),
         region: settings.region.clone(),
+        endpoint: settings.endpoint.clone(),
+        moved: Mutex::default(),
+        wants_digests: AtomicBool::default(),
+    };
+    let connector = transport::StoreConnector {
+        plain,
+        dialect: Arc::new(wire),
     };
     let builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
@@ -85,7 +98,7 @@ pub(crate) fn open(
         .with_virtual_hosted_style_request(settings.endpoint.is_virtual_hosted(bucket))
         .with_unsigned_payload(settings.endpoint.is_tls())
         .with_client_options(client)
-        .with_retry(transport::retries())
+        .with_retry(transport::resumptions())
         .with_http_connector(connector)
         .with_credentials(credentials);
     let builder = with_encryption(builder, &settings.encryption);
@@ -94,6 +107,7 @@ pub(crate) fn open(
     let objects = deletion::Deleting {
         many: Arc::clone(&many),
         single: Arc::new(single),
+        conditions: conditions::Conditions::new(persistence.voice.clone()),
     };
     Ok(Bucket {
         objects: Arc::new(objects),
@@ -116,13 +130,14 @@ fn credentials_of(
         sts_endpoint: settings.sts_endpoint.clone(),
         sso_endpoint: settings.sso_endpoint.clone(),
         client: client.clone(),
+        ca_bundle: settings.ca_bundle.clone(),
     };
     let machine = |endpoint: Option<&str>| {
         let builder = AmazonS3Builder::new()
             .with_bucket_name("none")
             .with_region(&settings.region)
             .with_client_options(client.clone())
-            .with_retry(transport::retries())
+            .with_retry(transport::requests_for_tokens(&plain.persistence))
             .with_http_connector(plain.clone());
         match endpoint {
             Some(endpoint) => builder.with_metadata_endpoint(endpoint.trim_end_matches('/')),

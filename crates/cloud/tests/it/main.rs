@@ -9,10 +9,12 @@
 mod azure;
 mod conformance;
 mod connections;
+mod dialects;
 mod directory;
 mod fake_endpoint;
 mod gcs;
 mod identity;
 mod memory;
+mod other_clouds;
 mod s3;
 mod seaweed;

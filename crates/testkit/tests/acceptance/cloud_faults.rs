@@ -8,7 +8,7 @@ use testkit::proxy::{Fault, FaultProxy, Rule};
 use testkit::scratch::Scratch;
 use testkit::{Azurite, GcsEmulator};
 
-use crate::faults::{QUESTION, ROWS, large_cluster};
+use crate::faults::{PATIENCE, QUESTION, ROWS, large_cluster};
 use crate::product::{SERVER, Store};
 use crate::seen::{answer_of_restored, comes_back_whole, done_backups, latest_status};
 
@@ -47,6 +47,7 @@ impl BadDay {
         let environment = self.store.environment().into_iter();
         Program::new(barman_program(name))
             .as_server_user()
+            .env("BARMAN_STORE_PATIENCE", PATIENCE)
             .envs(environment.map(|(name, value)| (name, self.through(&value))))
             .args(self.store.provider())
             .args([&self.through(&self.store.url()), SERVER])

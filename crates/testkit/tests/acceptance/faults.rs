@@ -16,6 +16,9 @@ use crate::seen::{
     refused, restore_program,
 };
 
+/// How long a store that fails for good is waited for, in seconds.
+pub const PATIENCE: &str = "20";
+
 /// A bucket, and a proxy that some commands reach it through.
 pub struct Spoilt {
     pub store: Store,
@@ -32,7 +35,9 @@ impl Spoilt {
 
     /// Sends a command through the proxy.
     pub fn through(&self, program: Program) -> Program {
-        program.env("AWS_ENDPOINT_URL", self.proxy.endpoint())
+        program
+            .env("AWS_ENDPOINT_URL", self.proxy.endpoint())
+            .env("BARMAN_STORE_PATIENCE", PATIENCE)
     }
 
     /// A backup through the proxy.

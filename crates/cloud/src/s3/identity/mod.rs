@@ -11,6 +11,7 @@ mod process;
 mod sso;
 mod sts;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use tokio::sync::Mutex;
 pub use error::IdentityError;
 
 use super::credentials::CredentialSource;
-use crate::late_client::LateClient;
+use crate::late_client::{LateClient, Manner};
 
 /// Credentials are replaced when they hold no longer than this.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
@@ -39,6 +40,8 @@ pub(super) struct Surroundings {
     pub(super) sso_endpoint: Option<String>,
     /// Certificates and the like, as for S3 itself.
     pub(super) client: ClientOptions,
+    /// Certificates that are trusted instead of the system's.
+    pub(super) ca_bundle: Option<PathBuf>,
 }
 
 /// Credentials, and until when they hold.
@@ -119,7 +122,8 @@ fn client(surroundings: &Surroundings) -> HttpClient {
     let options = surroundings.client.clone();
     // An agent on this machine speaks no TLS; who may is judged with the settings.
     let options = options.with_allow_http(true).with_timeout(PATIENCE);
-    HttpClient::new(LateClient::new(options))
+    let manner = Manner::new(&options, PATIENCE, surroundings.ca_bundle.clone());
+    HttpClient::new(LateClient::new(manner))
 }
 
 /// Credentials that are replaced before they expire.

@@ -35,8 +35,8 @@ fn a_wrong_clock_is_told_at_once_with_its_remedy() {
     );
     assert_eq!(
         spoilt.proxy.requests().len(),
-        1,
-        "asking again would not help"
+        2,
+        "once more with a fresh signature; asking again would not help"
     );
 }
 
