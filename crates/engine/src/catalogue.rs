@@ -1,8 +1,8 @@
 //! Reading the catalogue of one server from its bucket.
 //!
 //! One listing finds every record and every keep annotation; then the records are read, several at
-//! a time. Always true: a record that cannot be parsed is in the catalogue as unreadable, it is
-//! never left out silently.
+//! a time. Always true: a record that cannot be parsed, that nobody may read or that is far too
+//! large is in the catalogue as unreadable: it is never left out silently, and never hides others.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,8 +16,10 @@ use model::cloud::Layout;
 use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::keep::KeepTarget;
+use object_store::list::PaginatedListOptions;
 
 use crate::causes;
+use crate::settling::{Settle, settle};
 use crate::store::{Bucket, StoreError};
 
 /// A server's backups and what is kept of them beyond retention.
@@ -42,18 +44,20 @@ pub async fn read_catalogue(
     layout: &Layout,
 ) -> Result<BucketCatalogue, StoreError> {
     let prefix = format!("{}/", layout.backups());
-    let objects = bucket.list(&prefix).await?;
-    let keys = objects
-        .iter()
-        .map(|object| object.location.as_ref().to_owned());
-    let reads = keys.filter_map(|key| interesting(&key, &prefix).map(|found| (key, found)));
-    let reads = stream::iter(reads.map(|(key, found)| async move {
+    let mut wanted = Vec::new();
+    let see = |object: object_store::ObjectMeta| {
+        let key = object.location.as_ref();
+        wanted.extend(interesting(key, &prefix).map(|found| (key.to_owned(), found)));
+        ControlFlow::Continue(())
+    };
+    bucket.list_each(&prefix, see).await?;
+    let reads = stream::iter(wanted.into_iter().map(|(key, found)| async move {
         match bucket.read(&key).await {
             Ok(content) => Ok(Some((found, Ok(content)))),
             // Deleted since it was listed, or so the store says: whoever deletes looks again.
             Err(error) if error.is_not_found() => Ok(None),
             // Whatever it is, it must not hide the others.
-            Err(error) if error.is_too_large() => {
+            Err(error) if error.is_too_large() || error.is_refusal() => {
                 Ok(Some((found, Err(causes::in_one_line(&error)))))
             }
             Err(error) => Err(error),
@@ -62,37 +66,73 @@ pub async fn read_catalogue(
     let contents: Vec<_> = reads.buffered(PARALLEL_READS).try_collect().await?;
     let mut catalogue = BucketCatalogue::default();
     for (found, content) in contents.into_iter().flatten() {
-        let content = match (content, &found) {
-            (Ok(content), _) => content,
-            (Err(reason), Found::Record(id)) => {
-                catalogue.backups.insert(*id, Entry::Unreadable { reason });
-                continue;
+        let text = content.map(|content| String::from_utf8_lossy(&content).into_owned());
+        catalogue.add(found, text);
+    }
+    Ok(catalogue)
+}
+
+/// The same, where backups that wait for WAL have the status that is true by now; nothing is
+/// written.
+///
+/// # Errors
+/// When the store cannot be listed or an object that was listed cannot be read.
+pub async fn read_settled(bucket: &Bucket, layout: &Layout) -> Result<BucketCatalogue, StoreError> {
+    let mut found = read_catalogue(bucket, layout).await?;
+    settle(bucket, layout, &mut found.backups, Settle::Show).await?;
+    Ok(found)
+}
+
+/// How many names are looked at to find servers.
+const MOST_NAMES: usize = 100;
+
+/// The servers that have backups or WAL below the same path, by name: for whoever mistyped one.
+///
+/// # Errors
+/// When the store cannot be listed.
+pub async fn servers_beside(bucket: &Bucket, layout: &Layout) -> Result<Vec<String>, StoreError> {
+    let path = layout.path();
+    let options = PaginatedListOptions {
+        delimiter: Some("/".into()),
+        ..PaginatedListOptions::default()
+    };
+    let page = bucket.lister.list_paginated(Some(path), options).await;
+    let page = page.map_err(bucket.error("list", path))?;
+    let names = page.result.common_prefixes.into_iter();
+    let names = names.filter_map(|found| found.filename().map(str::to_owned));
+    let mut servers = Vec::new();
+    for name in names.take(MOST_NAMES) {
+        let has = |folder: &str| format!("{path}{name}/{folder}/");
+        if bucket.any(&has("base")).await? || bucket.any(&has("wals")).await? {
+            servers.push(name);
+        }
+    }
+    Ok(servers)
+}
+
+impl BucketCatalogue {
+    /// Adds an object's text, or why there is none.
+    fn add(&mut self, found: Found, text: Result<String, String>) {
+        match (found, text) {
+            (Found::Record(id), Ok(text)) => self.backups.insert(id, parse(&text)),
+            (Found::Record(id), Err(reason)) => {
+                self.backups.insert(id, Entry::Unreadable { reason });
             }
-            (Err(reason), Found::Keep(id)) => {
-                catalogue.unreadable_keeps.insert(*id, reason);
-                continue;
+            (Found::Keep(id), text) => {
+                let target = text
+                    .and_then(|text| KeepTarget::parse(&text).map_err(|error| error.to_string()));
+                match target {
+                    Ok(target) => drop(self.kept.insert(id, target)),
+                    Err(reason) => drop(self.unreadable_keeps.insert(id, reason)),
+                }
             }
-            (Err(_), Found::Damage(_)) => continue,
-        };
-        let text = String::from_utf8_lossy(&content);
-        match found {
-            Found::Record(id) => catalogue.backups.insert(id, parse(&text)),
-            Found::Keep(id) => match KeepTarget::parse(&text) {
-                Ok(target) => {
-                    catalogue.kept.insert(id, target);
-                }
-                Err(error) => {
-                    catalogue.unreadable_keeps.insert(id, error.to_string());
-                }
-            },
-            Found::Damage(id) => {
-                if let Ok(pages) = damage::parse(&text) {
-                    catalogue.damaged.insert(id, pages);
+            (Found::Damage(id), text) => {
+                if let Some(Ok(pages)) = text.ok().map(|text| damage::parse(&text)) {
+                    self.damaged.insert(id, pages);
                 }
             }
         }
     }
-    Ok(catalogue)
 }
 
 /// The ids of all backups that have a record, oldest first.
@@ -124,11 +164,15 @@ pub async fn read_backup(
 ) -> Result<Option<Entry>, StoreError> {
     match bucket.read(&layout.backup_info(id)).await {
         Ok(content) => Ok(Some(parse(&String::from_utf8_lossy(&content)))),
+        Err(error) if error.is_too_large() => Ok(Some(Entry::Unreadable {
+            reason: causes::in_one_line(&error),
+        })),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+#[derive(Debug, Clone, Copy)]
 enum Found {
     Record(BackupId),
     Keep(BackupId),

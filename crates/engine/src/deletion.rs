@@ -2,24 +2,26 @@
 //!
 //! What goes and in which order is `model::deletion`'s plan; here the facts for it are gathered and
 //! it is carried out. Always true: a record or an annotation that the store lists but does not give
-//! is unreadable, and then the planner deletes nothing; a group of objects is touched only when the
-//! store has confirmed that the one before it is gone; and a plan that was interrupted is finished
-//! by planning and executing again.
+//! is unreadable, and then the planner deletes nothing; a record is changed only from what was
+//! planned with; a group of objects is touched only when the store has confirmed that the one
+//! before it is gone; and a plan that was interrupted is finished by planning and executing again.
+
+mod marks;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use model::backup::BackupInfo;
+use jiff::Timestamp;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
 use model::cloud::Layout;
-use model::deletion::{DeletionPlan, Facts, Going, Target, is_being_deleted, mark};
-use model::format::backup_info;
+use model::deletion::{DeletionPlan, Facts, Going, Target};
 
-use crate::catalogue::read_catalogue;
+use crate::catalogue::{BucketCatalogue, read_catalogue};
+use crate::settling::{Settle, Settled, settle};
 use crate::store::{Bucket, Lock, StoreError};
+use marks::Marks;
 
 /// Why a deletion was not finished.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,9 @@ pub enum DeletionError {
         object: String,
         lock: Lock,
     },
+    /// The plan is no longer that of this catalogue.
+    #[error("nothing is deleted: the record of backup {0} has changed since it was read")]
+    ChangedMeanwhile(BackupId),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -52,21 +57,44 @@ pub struct Deleted {
 
 /// Looks at everything a plan depends on.
 ///
-/// Records and annotations are listed and read first, then everything is listed afresh: what that
-/// second listing has and the reading did not find is there and unreadable.
-///
 /// # Errors
 /// When the store cannot be listed or a record cannot be fetched.
 pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreError> {
     let found = read_catalogue(bucket, layout).await?;
+    look_afresh(bucket, layout, found).await
+}
+
+/// The same, after backups that wait for WAL were given the status that is true by now.
+///
+/// # Errors
+/// When the store cannot be listed, a record cannot be fetched, or one cannot be written.
+pub async fn gather_settled(
+    bucket: &Bucket,
+    layout: &Layout,
+    how: Settle,
+) -> Result<(Facts, Vec<Settled>), StoreError> {
+    let mut found = read_catalogue(bucket, layout).await?;
+    let settled = settle(bucket, layout, &mut found.backups, how).await?;
+    Ok((look_afresh(bucket, layout, found).await?, settled))
+}
+
+/// Records and annotations were listed and read first; now everything is listed afresh: what that
+/// second listing has and the reading did not find is there and unreadable.
+async fn look_afresh(
+    bucket: &Bucket,
+    layout: &Layout,
+    found: BucketCatalogue,
+) -> Result<Facts, StoreError> {
     let mut facts = Facts {
         backups: found.backups,
         kept: found.kept,
         unreadable_keeps: found.unreadable_keeps,
         ..Facts::default()
     };
+    let mut newest = None;
     let see_object = |object: object_store::ObjectMeta| {
         if let Some((id, name)) = layout.backup_of(object.location.as_ref()) {
+            newest = newest.max(Some(object.last_modified));
             facts.objects.entry(id).or_default().push(name.to_owned());
         }
         ControlFlow::Continue(())
@@ -74,11 +102,16 @@ pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreErro
     let backups = format!("{}/", layout.backups());
     bucket.list_each(&backups, see_object).await?;
     let see_wal = |object: object_store::ObjectMeta| {
-        facts.wal.extend(layout.wal_of(object.location.as_ref()));
+        if let Some(wal) = layout.wal_of(object.location.as_ref()) {
+            newest = newest.max(Some(object.last_modified));
+            facts.wal.push(wal);
+        }
         ControlFlow::Continue(())
     };
     let wal = format!("{}/", layout.wals());
     bucket.list_each(&wal, see_wal).await?;
+    let newest = newest.map(|newest| Timestamp::from_second(newest.timestamp()));
+    facts.newest_object = newest.and_then(Result::ok);
     note_withheld(&mut facts);
     Ok(facts)
 }
@@ -137,8 +170,9 @@ pub async fn check_locks(
 /// Carries a plan out, with at most `batch` objects in one request to the store.
 ///
 /// # Errors
-/// When the store refuses; what was planned and is left is then marked, and the next run, by id or
-/// by policy, goes on with it.
+/// When somebody else keeps one of the backups or has changed its record since it was read: then
+/// nothing is deleted. When the store refuses; what was planned and is left is then marked, and the
+/// next run, by id or by policy, goes on with it.
 pub async fn execute(
     plan: &DeletionPlan,
     bucket: &Bucket,
@@ -146,12 +180,14 @@ pub async fn execute(
     batch: NonZeroUsize,
 ) -> Result<Deleted, DeletionError> {
     let going: Vec<(&BackupId, &Going)> = plan.going().collect();
+    let mut marks = Marks::new(bucket, layout);
     for (id, going) in &going {
-        if !is_being_deleted(&going.record) {
-            write_record(bucket, layout, id, &mark(&going.record)).await?;
-        }
+        marks.take(id, &going.record).await?;
     }
-    yield_to_keeps(bucket, layout, &going).await?;
+    if let Some(id) = newly_kept(bucket, layout, &marks).await? {
+        marks.give_back().await?;
+        return Err(DeletionError::KeptMeanwhile(id));
+    }
     let mut wal_file_count = 0;
     for group in plan.groups() {
         for targets in group.chunks(batch.get()) {
@@ -175,35 +211,17 @@ fn key(layout: &Layout, target: &Target) -> String {
 
 /// Whoever keeps a backup looks at its record after writing the annotation; here it is the other
 /// way round. So at least one of two that meet sees the other.
-async fn yield_to_keeps(
+async fn newly_kept(
     bucket: &Bucket,
     layout: &Layout,
-    going: &[(&BackupId, &Going)],
-) -> Result<(), DeletionError> {
-    for (id, planned) in going {
-        let known = planned
-            .annotations
-            .iter()
-            .any(|name| name == "annotations/keep");
-        if known || !bucket.exists(&layout.annotation_keep(id)).await? {
-            continue;
+    marks: &Marks<'_>,
+) -> Result<Option<BackupId>, StoreError> {
+    for id in marks.fresh() {
+        if bucket.exists(&layout.annotation_keep(id)).await? {
+            return Ok(Some(*id));
         }
-        for (id, going) in going {
-            write_record(bucket, layout, id, &going.record).await?;
-        }
-        return Err(DeletionError::KeptMeanwhile(**id));
     }
-    Ok(())
-}
-
-async fn write_record(
-    bucket: &Bucket,
-    layout: &Layout,
-    id: &BackupId,
-    record: &BackupInfo,
-) -> Result<(), StoreError> {
-    let text = Bytes::from(backup_info::render(record));
-    bucket.write(&layout.backup_info(id), text).await
+    Ok(None)
 }
 
 /// Deletes objects in no particular order; those that are not there are no error.

@@ -14,6 +14,7 @@ pub mod durable;
 pub mod keep;
 pub mod progress;
 pub mod restore;
+pub mod settling;
 pub mod stages;
 pub mod store;
 pub mod tarball;

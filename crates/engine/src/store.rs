@@ -103,6 +103,15 @@ impl StoreError {
         source.is_some_and(|source| source.is::<TooLarge>())
     }
 
+    /// Whether the store answered that this may not be done.
+    pub fn is_refusal(&self) -> bool {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        matches!(
+            self.source,
+            PermissionDenied { .. } | Unauthenticated { .. }
+        )
+    }
+
     /// Whether the object does not exist (as opposed to: could not be asked for).
     pub fn is_not_found(&self) -> bool {
         matches!(self.source, object_store::Error::NotFound { .. })
@@ -243,7 +252,13 @@ impl Bucket {
             .put_opts(&path, content.clone().into(), options);
         match put.await {
             Ok(_) => Ok(true),
-            Err(Precondition { .. } | NotFound { .. }) => Ok(false),
+            // The answer to our own first attempt may have been lost.
+            Err(Precondition { .. }) => match self.read(key).await {
+                Ok(now) => Ok(now == content),
+                Err(error) if error.is_not_found() => Ok(false),
+                Err(error) => Err(error),
+            },
+            Err(NotFound { .. }) => Ok(false),
             Err(NotImplemented { .. }) => match self.objects.head(&path).await {
                 Ok(now) if now.e_tag == version.e_tag => {
                     self.write(key, content).await.map(|()| true)

@@ -17,6 +17,8 @@ pub use archive::{ArchiveName, ArchiveSet};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     root: String,
+    /// How much of it is in front of the server's name.
+    path_length: usize,
 }
 
 /// A prefix or server name that cannot be part of a key.
@@ -78,6 +80,7 @@ impl Layout {
         if path.is_empty() {
             return Ok(Layout {
                 root: server.to_owned(),
+                path_length: 0,
             });
         }
         for segment in path.split('/') {
@@ -88,7 +91,13 @@ impl Layout {
         }
         Ok(Layout {
             root: format!("{path}/{server}"),
+            path_length: path.len() + 1,
         })
+    }
+
+    /// What stands in front of the server's name, with its slash: other servers may be beside it.
+    pub fn path(&self) -> &str {
+        &self.root[..self.path_length]
     }
 
     /// `<prefix>/<server>`: everything of the server lies below it.

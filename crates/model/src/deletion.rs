@@ -15,7 +15,9 @@
 //! Always true: after any part of this, each record that says DONE has all its objects and all the
 //! WAL it needs, and the marks that are left lead the next run, by id or by policy, to the rest.
 
+mod begin;
 mod catalogue;
+mod notes;
 mod render;
 mod wal;
 
@@ -31,6 +33,7 @@ use crate::keep::KeepTarget;
 use crate::retention::{Policy, Reason};
 use crate::wal::name::WalName;
 
+pub use notes::Note;
 pub use wal::{WalFate, WalRun};
 
 /// How the error of a record begins whose backup is being deleted.
@@ -70,12 +73,16 @@ pub struct Facts {
     pub objects: BTreeMap<BackupId, Vec<String>>,
     /// Every WAL file, in any order.
     pub wal: Vec<(WalName, Codec)>,
+    /// When the newest object was stored, by the store's clock.
+    pub newest_object: Option<Timestamp>,
 }
 
 /// What goes and what stays, each with its reason.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeletionPlan {
-    /// Every backup, oldest first.
+    /// What whoever deletes should know.
+    pub notes: Vec<Note>,
+    /// Every backup, in the order in which they happened.
     pub backups: Vec<BackupFate>,
     /// All WAL, in runs of the same fate.
     pub wal: Vec<WalRun>,
@@ -152,6 +159,12 @@ pub enum CannotDelete {
     /// Another backup could not be restored without it.
     #[error("backup {id} is not deleted: backup {child} builds on it")]
     HasChild { id: BackupId, child: BackupId },
+    /// The clock, not the policy, would decide.
+    #[error(
+        "nothing is deleted: by the clock it is {now:.0}, but the newest backup and WAL are of \
+         {newest:.0}"
+    )]
+    ClockFarAhead { now: Timestamp, newest: Timestamp },
     /// Disk snapshots would be left behind.
     #[error("backup {id} is not deleted: deleting disk snapshots is not there yet")]
     Snapshots { id: BackupId },
@@ -163,11 +176,12 @@ pub fn is_being_deleted(info: &BackupInfo) -> bool {
     info.status == BackupStatus::Failed && info.error.as_ref().is_some_and(marked)
 }
 
-/// The record that says that the backup is being deleted.
-pub fn mark(info: &BackupInfo) -> BackupInfo {
+/// The record that says that the backup is being deleted, and by which run: two runs that mean the
+/// same backup can tell their marks apart.
+pub fn mark(info: &BackupInfo, run: &str) -> BackupInfo {
     BackupInfo {
         status: BackupStatus::Failed,
-        error: Some(BEING_DELETED.to_owned()),
+        error: Some(format!("{BEING_DELETED} ({run})")),
         ..info.clone()
     }
 }
@@ -178,9 +192,19 @@ pub fn mark(info: &BackupInfo) -> BackupInfo {
 /// When anything in the catalogue is unclear, or what was asked for must not be done.
 pub fn plan_delete(request: &DeletionRequest, facts: &Facts) -> Result<DeletionPlan, CannotDelete> {
     refuse_unclear(facts)?;
-    let fates = catalogue::choose(request, facts)?;
+    let mut notes = notes::of_clock(request, facts)?;
+    let mut fates = catalogue::choose(request, facts)?;
+    let order = Order::of(&facts.backups);
+    fates.sort_by_key(|fate| order.position(&fate.id));
     let (going, staying): (Vec<_>, Vec<_>) = fates.iter().partition(|fate| fate.goes);
-    let needs = wal::Needs::gather(facts, &request.choice, &ids(&staying), &ids(&going));
+    notes.extend(notes::of_records(request, facts, &ids(&going)));
+    let chosen = wal::Chosen {
+        choice: &request.choice,
+        order: &order,
+        staying: &ids(&staying),
+        going: &ids(&going),
+    };
+    let needs = wal::Needs::gather(facts, &chosen);
     let backups = fates.iter().map(|fate| BackupFate {
         id: fate.id,
         reason: fate.reason.clone(),
@@ -191,12 +215,33 @@ pub fn plan_delete(request: &DeletionRequest, facts: &Facts) -> Result<DeletionP
     match snapshots {
         Some(fate) => Err(CannotDelete::Snapshots { id: fate.id }),
         None => Ok(DeletionPlan {
+            notes,
             wal: match going.is_empty() {
                 true => Vec::new(),
                 false => needs.judge_all(&facts.wal),
             },
             backups,
         }),
+    }
+}
+
+/// The places of backups in the order in which they happened.
+#[derive(Debug)]
+struct Order(BTreeMap<BackupId, usize>);
+
+impl Order {
+    fn of(backups: &Catalogue) -> Order {
+        let in_order = backups.in_order();
+        let places = in_order.iter().enumerate();
+        Order(places.map(|(place, (id, _))| (**id, place)).collect())
+    }
+
+    fn position(&self, id: &BackupId) -> usize {
+        self.0.get(id).copied().unwrap_or(usize::MAX)
+    }
+
+    fn is_before(&self, one: &BackupId, other: &BackupId) -> bool {
+        self.position(one) < self.position(other)
     }
 }
 
@@ -242,7 +287,7 @@ fn going_of(facts: &Facts, id: &BackupId) -> Going {
 const RECORD: &str = "backup.info";
 
 impl DeletionPlan {
-    /// The backups that go, oldest first.
+    /// The backups that go, in the order in which they happened.
     pub fn going(&self) -> impl Iterator<Item = (&BackupId, &Going)> {
         let fates = self.backups.iter();
         fates.filter_map(|fate| Some((&fate.id, fate.goes.as_ref()?)))

@@ -2,10 +2,13 @@
 //!
 //! [`judge`] is a pure function of the policy, the backups and the time; what follows from its
 //! verdicts is planned in [`crate::deletion`]. The rules are those of Barman's documentation
-//! ("Retention policies"). Always true: there is exactly one verdict for every backup, a backup
-//! that is not DONE counts for nothing, and a kept one is never obsolete.
+//! ("Retention policies"). What can never be restored is swept once a complete backup is newer
+//! (`sweep`). Always true: there is exactly one verdict for every backup, a backup that is not DONE
+//! counts for nothing, a kept one is never obsolete, and backups of one system are not given up for
+//! those of another.
 
 mod policy;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,16 +16,18 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::backup::id::BackupId;
-use crate::backup::{BackupInfo, BackupStatus};
+use crate::backup::{BackupInfo, BackupStatus, order};
 use crate::deletion::is_being_deleted;
 use crate::keep::KeepTarget;
+use crate::postgres::SystemId;
+use sweep::Sweep;
 
 pub use policy::{BadPolicy, Policy, Window, WindowUnit};
 
 /// A backup as retention sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged<'a> {
-    /// Which one it is; newer backups have greater ids.
+    /// Which one it is.
     pub id: &'a BackupId,
     /// Its record.
     pub info: &'a BackupInfo,
@@ -61,7 +66,7 @@ pub enum Standing {
     PotentiallyObsolete,
     /// Somebody keeps it.
     Kept(KeepTarget),
-    /// Retention does not deal with it: it is not DONE.
+    /// Retention does not deal with it: it is not DONE, and may still become so.
     NotJudged,
 }
 
@@ -88,27 +93,43 @@ pub enum Reason {
     LikeRoot { root: BackupId },
     /// Its status is not DONE.
     Status(BackupStatus),
+    /// Nobody will ever restore it: its status is not DONE, and this complete backup is newer.
+    Useless {
+        status: BackupStatus,
+        newer: BackupId,
+    },
     /// A deletion of it was begun and not finished.
     DeletionBegun,
 }
 
-/// Judges all backups of a server, oldest first in the result as in their ids.
+/// Judges all backups of a server; the result is in the order of their ids.
 ///
 /// Going from the newest to the oldest, REDUNDANCY n leaves the first n complete backups valid; a
 /// recovery window leaves those that ended within it valid, and the newest one before it, without
 /// which its first moment could not be restored. Kept backups count like others. A backup that
-/// builds on another shares that one's lot.
+/// builds on another shares that one's lot. Each system's backups are judged by themselves: a
+/// server that was set up anew under an old name says nothing about the old one's backups.
 pub fn judge(rules: &Rules, backups: &[Judged<'_>], now: Timestamp) -> Vec<Verdict> {
     let known: BTreeMap<&BackupId, &Judged<'_>> = backups.iter().map(|b| (b.id, b)).collect();
-    let mut walk = Walk::new(rules, now);
+    let mut in_order: Vec<_> = known.values().map(|b| (b.id, b.info)).collect();
+    order::sort(&mut in_order);
+    let sweep = Sweep::new(&in_order, now);
+    let newest_system = in_order.iter().rev().find_map(|(_, info)| info.systemid);
+    let mut walks: BTreeMap<Option<SystemId>, Walk<'_>> = BTreeMap::new();
     let mut verdicts: BTreeMap<BackupId, Verdict> = BTreeMap::new();
-    for backup in known.values().rev().filter(|b| root_of(b, &known) == *b.id) {
-        verdicts.insert(*backup.id, walk.next(backup));
+    for (id, info) in in_order.iter().rev() {
+        let backup = known[id];
+        if root_of(backup, &known) == **id {
+            // A record that does not name its system is counted with the newest one's.
+            let system = info.systemid.or(newest_system);
+            let walk = walks.entry(system).or_insert_with(|| Walk::new(rules, now));
+            verdicts.insert(**id, walk.next(backup, &sweep));
+        }
     }
     for backup in known.values() {
         let root = root_of(backup, &known);
         if root != *backup.id {
-            let verdict = like_root(backup, &verdicts[&root]);
+            let verdict = like_root(backup, &verdicts[&root], &sweep);
             verdicts.insert(*backup.id, verdict);
         }
     }
@@ -129,12 +150,10 @@ fn root_of(backup: &Judged<'_>, known: &BTreeMap<&BackupId, &Judged<'_>>) -> Bac
     *backup.id
 }
 
-fn like_root(backup: &Judged<'_>, root: &Verdict) -> Verdict {
+fn like_root(backup: &Judged<'_>, root: &Verdict, sweep: &Sweep<'_>) -> Verdict {
     let standing = match (backup.info.status, backup.kept, root.standing) {
         _ if is_being_deleted(backup.info) => return being_deleted(backup),
-        (status, _, _) if status != BackupStatus::Done => {
-            return verdict(backup, Standing::NotJudged, Reason::Status(status));
-        }
+        (status, _, _) if status != BackupStatus::Done => return sweep.judge(backup),
         (_, Some(target), _) => {
             return verdict(backup, Standing::Kept(target), Reason::Annotated { target });
         }
@@ -153,8 +172,13 @@ fn verdict(backup: &Judged<'_>, standing: Standing, reason: Reason) -> Verdict {
     }
 }
 
+/// Where somebody keeps it nevertheless, one of the two is about to give way, or was killed before
+/// it could: then people decide.
 fn being_deleted(backup: &Judged<'_>) -> Verdict {
-    verdict(backup, Standing::Obsolete, Reason::DeletionBegun)
+    match backup.kept {
+        Some(target) => verdict(backup, Standing::Kept(target), Reason::Annotated { target }),
+        None => verdict(backup, Standing::Obsolete, Reason::DeletionBegun),
+    }
 }
 
 /// The way from the newest backup to the oldest.
@@ -185,13 +209,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn next(&mut self, backup: &Judged<'_>) -> Verdict {
+    fn next(&mut self, backup: &Judged<'_>, sweep: &Sweep<'_>) -> Verdict {
         if is_being_deleted(backup.info) {
             return being_deleted(backup);
         }
         if backup.info.status != BackupStatus::Done {
-            let reason = Reason::Status(backup.info.status);
-            return verdict(backup, Standing::NotJudged, reason);
+            return sweep.judge(backup);
         }
         self.complete = self.complete.saturating_add(1);
         let (standing, reason) = match (self.rules.policy, self.since) {
@@ -289,6 +312,10 @@ impl fmt::Display for Reason {
             Reason::Annotated { target } => write!(f, "it is kept ({target})"),
             Reason::LikeRoot { root } => write!(f, "it builds on backup {root}"),
             Reason::Status(status) => write!(f, "its status is {status}, not DONE"),
+            Reason::Useless { status, newer } => write!(
+                f,
+                "its status is {status}, nobody can restore it, and backup {newer} is newer"
+            ),
             Reason::DeletionBegun => f.write_str("its deletion was begun and not finished"),
         }
     }

@@ -3,9 +3,11 @@
 use std::num::NonZeroUsize;
 
 use clap::{ArgGroup, Parser};
-use engine::deletion::{check_locks, execute, gather};
-use engine::store::Bucket;
+use engine::deletion::{DeletionError, check_locks, execute, gather_settled};
+use engine::settling::Settle;
+use engine::store::{Bucket, StoreError};
 use jiff::Timestamp;
+use model::backup::BackupStatus;
 use model::backup::catalogue::ResolveError;
 use model::backup::reference::BackupRef;
 use model::cloud::Layout;
@@ -57,8 +59,9 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 A POLICY is REDUNDANCY n, or RECOVERY WINDOW OF n DAYS (or WEEKS, or MONTHS of 31 days). Kept \
-backups never go; see barman-cloud-backup-keep. A deletion that was interrupted is finished by \
-running the command again.
+backups never go; see barman-cloud-backup-keep. A policy also sweeps what nobody can restore once \
+a newer backup is complete: FAILED ones, those that wait for WAL for a day, and those that say \
+STARTED for a week. A deletion that was interrupted is finished by running the command again.
 
 Examples:
   barman-cloud-backup-delete -r 'RECOVERY WINDOW OF 7 DAYS' --dry-run s3://backups/pg main
@@ -86,22 +89,58 @@ impl CloudCommand for Args {
         }
         let plan = runtime::run_or_drop(async {
             let (bucket, layout) = (place.open().await?, place.layout());
-            let facts = gather(&bucket, layout).await?;
-            let Some(plan) = self.plan(&wish, &facts, log)? else {
-                return Ok(None);
-            };
-            if self.check_object_lock {
-                warn_without_locks(&bucket, log);
-                check_locks(&plan, &bucket, layout).await?;
+            for left in (0..TRIES).rev() {
+                match self.attempt(&wish, &bucket, layout, log).await {
+                    Err(Stopped::Deletion(
+                        DeletionError::ChangedMeanwhile(id) | DeletionError::KeptMeanwhile(id),
+                    )) if left > 0 => {
+                        let text = format!("backup {id} has changed meanwhile: planning again");
+                        log.line(Level::Info, &text);
+                    }
+                    ended => return Ok(ended?),
+                }
             }
-            if !self.dry_run {
-                self.carry_out(&plan, &bucket, layout, log).await?;
-            }
-            Ok(Some(plan))
+            Ok(None)
         })?;
         match plan {
             Some(plan) if self.dry_run => flags::print(&plan.to_string()),
             _ => Ok(()),
+        }
+    }
+}
+
+/// How often a plan is made anew that others have overtaken.
+const TRIES: usize = 4;
+
+/// Why an attempt was not finished.
+enum Stopped {
+    Deletion(DeletionError),
+    Otherwise(Failure),
+}
+
+impl From<DeletionError> for Stopped {
+    fn from(error: DeletionError) -> Stopped {
+        Stopped::Deletion(error)
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Stopped {
+        Stopped::Otherwise(error.into())
+    }
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Stopped {
+        Stopped::Otherwise(failure)
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Failure {
+        match stopped {
+            Stopped::Deletion(error) => error.into(),
+            Stopped::Otherwise(failure) => failure,
         }
     }
 }
@@ -123,6 +162,31 @@ fn warn_of_held(plan: &DeletionPlan, log: &Log) {
         );
         log.line(Level::Hint, &text);
     }
+}
+
+/// What went, and what is left, in one line.
+fn sum(plan: &DeletionPlan, facts: &Facts) -> String {
+    let backups = plan.going().count();
+    let wal: usize = plan.wal.iter().map(|run| run.goes.len()).sum();
+    if backups == 0 {
+        return "nothing to delete".to_owned();
+    }
+    let goes: Vec<_> = plan.going().map(|(id, _)| id).collect();
+    let mut stays = facts.backups.by_end().into_iter();
+    let first = stays.find(|(id, info)| info.status == BackupStatus::Done && !goes.contains(id));
+    let left = match first.and_then(|(_, info)| info.end_time) {
+        Some(end) => format!("restorable from {:.0} on", end.timestamp()),
+        None => "no complete backup is left".to_owned(),
+    };
+    let plural = |count: usize, noun: &str| match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    };
+    format!(
+        "deleted: {} and {}; {left}",
+        plural(backups, "backup"),
+        plural(wal, "WAL file")
+    )
 }
 
 fn warn_without_locks(bucket: &Bucket, log: &Log) {
@@ -172,7 +236,38 @@ impl Args {
             now: Timestamp::now(),
         };
         let plan = plan_delete(&request, facts)?;
+        for note in &plan.notes {
+            log.line(Level::Warning, &note.to_string());
+        }
         warn_of_held(&plan, log);
+        Ok(Some(plan))
+    }
+
+    /// From a look at the bucket to the end; the plan, if there is one.
+    async fn attempt(
+        &self,
+        wish: &Wish,
+        bucket: &Bucket,
+        layout: &Layout,
+        log: &Log,
+    ) -> Result<Option<DeletionPlan>, Stopped> {
+        let how = match self.dry_run {
+            true => Settle::Show,
+            false => Settle::Write,
+        };
+        let (facts, settled) = gather_settled(bucket, layout, how).await?;
+        flags::report_settled(&settled, log);
+        let Some(plan) = self.plan(wish, &facts, log)? else {
+            return Ok(None);
+        };
+        if self.check_object_lock {
+            warn_without_locks(bucket, log);
+            check_locks(&plan, bucket, layout).await?;
+        }
+        if !self.dry_run {
+            self.carry_out(&plan, bucket, layout, log).await?;
+            log.done(&sum(&plan, &facts));
+        }
         Ok(Some(plan))
     }
 
@@ -182,14 +277,11 @@ impl Args {
         bucket: &Bucket,
         layout: &Layout,
         log: &Log,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DeletionError> {
         for line in plan.to_string().lines() {
             log.line(Level::Info, line);
         }
-        let deleted = execute(plan, bucket, layout, self.batch_size).await?;
-        let (backups, wal) = (deleted.backup_count, deleted.wal_file_count);
-        let text = format!("deleted: {backups} backup(s), {wal} WAL file(s)");
-        log.line(Level::Info, &text);
+        execute(plan, bucket, layout, self.batch_size).await?;
         Ok(())
     }
 }

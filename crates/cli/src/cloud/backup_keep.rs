@@ -3,6 +3,7 @@
 use clap::{ArgGroup, Parser};
 use engine::catalogue::read_catalogue;
 use engine::keep;
+use engine::settling::{Settle, settle};
 use model::backup::catalogue::{Catalogue, ResolveError};
 use model::backup::id::BackupId;
 use model::backup::reference::BackupRef;
@@ -44,7 +45,8 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 full: the backup and all WAL from its beginning stay, every later moment can be restored.
-standalone: the backup and its own WAL stay; only the moment of its end can be restored.
+standalone: the backup and its own WAL stay; only the moment of its end can be restored. Once the
+server is on another timeline, all WAL of the backup's timeline stays with it: that is not cheap.
 
 Examples:
   barman-cloud-backup-keep --target standalone s3://backups/pg main 20261121T081044
@@ -113,7 +115,12 @@ impl CloudCommand for Args {
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         let said = runtime::run_or_drop(async {
             let (bucket, layout) = (place.open().await?, place.layout());
-            let found = read_catalogue(&bucket, layout).await?;
+            let mut found = read_catalogue(&bucket, layout).await?;
+            if matches!(self.wish(), Wish::Keep(_)) {
+                // Only what is DONE can be kept, and it may be so by now.
+                let settled = settle(&bucket, layout, &mut found.backups, Settle::Write).await?;
+                flags::report_settled(&settled, log);
+            }
             flags::warn_of_unreadable(&found.backups, &wanted, log);
             let wish = self.wish();
             let id = &find(&found.backups, &wanted, &wish, log)?;

@@ -1,7 +1,7 @@
 //! `barman-cloud-backup-list`: which backups a bucket holds.
 
 use clap::Parser;
-use engine::catalogue::read_catalogue;
+use engine::catalogue::{read_settled, servers_beside};
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
@@ -40,6 +40,18 @@ Exit status:
   0  listed, even if there are none  3  the command line is wrong
   2  the object store is unreachable 4  something else, such as a bucket that does not exist";
 
+impl Args {
+    /// A server's name is easily mistyped, and an empty list looks like one that is right.
+    fn none_there(&self, (place, servers): &(String, Vec<String>)) -> String {
+        let place = place.trim_end_matches('/');
+        let others = match servers.as_slice() {
+            [] => String::new(),
+            names => format!("; servers there: {}", names.join(", ")),
+        };
+        format!("no backups of {} in {place}{others}", self.server_name)
+    }
+}
+
 impl CloudCommand for Args {
     const LATER: &'static [&'static [Later]] = &[];
 
@@ -54,10 +66,19 @@ impl CloudCommand for Args {
         if self.common.test {
             return place.test();
         }
-        let found = runtime::run_or_drop(async {
-            let bucket = place.open().await?;
-            Ok(read_catalogue(&bucket, place.layout()).await?)
+        let (found, servers) = runtime::run_or_drop(async {
+            let (bucket, layout) = (place.open().await?, place.layout());
+            let found = read_settled(&bucket, layout).await?;
+            let servers = match found.backups.is_empty() {
+                // Only a help: that nothing is there is known.
+                true => servers_beside(&bucket, layout).await.unwrap_or_default(),
+                false => Vec::new(),
+            };
+            Ok((found, (bucket.address(layout.path()), servers)))
         })?;
+        if found.backups.is_empty() {
+            log.line(Level::Warning, &self.none_there(&servers));
+        }
         for (id, reason) in found.backups.unreadable() {
             log.line(
                 Level::Warning,

@@ -1,7 +1,7 @@
 //! `barman-cloud-backup-show`: everything that is recorded about one backup.
 
 use clap::Parser;
-use engine::catalogue::read_catalogue;
+use engine::catalogue::read_settled;
 use model::backup::reference::BackupRef;
 
 use super::CloudCommand;
@@ -58,10 +58,11 @@ impl CloudCommand for Args {
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         let found = runtime::run_or_drop(async {
             let bucket = place.open().await?;
-            Ok(read_catalogue(&bucket, place.layout()).await?)
+            Ok(read_settled(&bucket, place.layout()).await?)
         })?;
         flags::warn_of_unreadable(&found.backups, &wanted, log);
         let (id, info) = found.backups.resolve(&wanted)?;
+        flags::warn_of_waiting(&wanted, (id, info), log);
         // Not in the sheet: its form is Barman's.
         for page in found.damaged.get(id).into_iter().flatten() {
             log.line(Level::Warning, &page.to_string());

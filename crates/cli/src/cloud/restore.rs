@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use engine::catalogue::read_catalogue;
+use engine::catalogue::read_settled;
 use engine::progress::{Event, Progress};
 use engine::restore::{LinkPolicy, Restored, Verified, World};
 use engine::wal::presence;
@@ -448,7 +448,7 @@ impl CloudCommand for Args {
         let (restored, facts) = runtime::run_until_done(threads, log, |cancel| async move {
             let bucket = place.open().await?;
             let layout = place.layout().clone();
-            let found = read_catalogue(&bucket, &layout).await?;
+            let found = read_settled(&bucket, &layout).await?;
             let (backup, info) = choice.choose(&found.backups)?;
             progress.event(Event::Step {
                 text: &format!("restoring backup {backup}"),

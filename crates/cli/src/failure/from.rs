@@ -165,6 +165,10 @@ impl From<CannotDelete> for Failure {
             CannotDelete::UnreadableKeep { .. } => {
                 "Set or release it anew with barman-cloud-backup-keep."
             }
+            CannotDelete::ClockFarAhead { .. } => {
+                "Set the clock of this host. If it is right, delete backups by their ids: \
+                 barman-cloud-backup-delete -b."
+            }
             _ => return Failure::new(Exit::Failed, error.to_string()),
         };
         Failure::new(Exit::Failed, error.to_string()).with_hint(hint)
@@ -175,7 +179,9 @@ impl From<DeletionError> for Failure {
     fn from(error: DeletionError) -> Failure {
         match error {
             DeletionError::Store(error) => of_store(&error),
-            DeletionError::KeptMeanwhile(_) => Failure::new(Exit::Failed, error.to_string()),
+            DeletionError::KeptMeanwhile(_) | DeletionError::ChangedMeanwhile(_) => {
+                Failure::new(Exit::Failed, error.to_string())
+            }
             DeletionError::Locked { .. } => Failure::new(Exit::Failed, error.to_string())
                 .with_hint(
                     "Wait until the lock ends, or have somebody who may take the legal hold away.",

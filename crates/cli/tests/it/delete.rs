@@ -60,7 +60,10 @@ fn a_policy_deletes_what_it_does_not_need() {
     let store = archive();
     let said = ask(DELETE, &store, "-v -r REDUNDANCY\u{a0}1 --batch-size 1");
     assert_eq!(said.status, 0, "{}", said.stderr);
-    assert!(said.stderr.contains("deleted: 2 backup(s), 5 WAL file(s)"));
+    assert!(
+        said.stderr
+            .contains("deleted: 2 backups and 5 WAL files; restorable from")
+    );
     assert_eq!(left(&store), (1, 1));
     let said = ask(
         DELETE,
@@ -72,10 +75,28 @@ fn a_policy_deletes_what_it_does_not_need() {
 }
 
 #[test]
-fn a_backup_that_never_ended_holds_wal_with_a_warning() {
+fn a_backup_that_never_ended_holds_wal_with_a_warning_for_a_week() {
     let store = archive();
-    let record = "begin_wal=000000010000000000000003\nserver_name=cloud\nstatus=STARTED\n";
-    put(&store, "20261105T000000/backup.info", record);
+    let hours_ago = |hours: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+    let started = |hours| {
+        let time = hours_ago(hours).strftime("%Y-%m-%d %H:%M:%S+00:00");
+        let record = format!(
+            "begin_time={time}\nbegin_wal=000000010000000000000003\nserver_name=cloud\n\
+             status=STARTED\n"
+        );
+        put(&store, "20261105T000000/backup.info", &record);
+    };
+    // Its id is older than that of the newest backup, whose end lies in the future then.
+    let newest = hours_ago(-1)
+        .strftime("%Y-%m-%d %H:%M:%S+00:00")
+        .to_string();
+    let wal = "000000010000000000000006";
+    let record = format!(
+        "begin_wal={wal}\nend_wal={wal}\nstatus=DONE\ntimeline=1\nend_time={newest}\n\
+         server_name=cloud\n"
+    );
+    put(&store, "20261115T000000/backup.info", &record);
+    started(24 * 6);
     let said = ask(DELETE, &store, "-r REDUNDANCY\u{a0}1");
     assert_eq!(said.status, 0, "{}", said.stderr);
     assert_eq!(left(&store), (2, 4));
@@ -83,8 +104,13 @@ fn a_backup_that_never_ended_holds_wal_with_a_warning() {
     for words in [warning, "HINT", "with -b 20261105T000000"] {
         assert!(said.stderr.contains(words), "{}", said.stderr);
     }
-    let said = ask(DELETE, &store, "-b 20261105T000000");
-    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    let said = ask(DELETE, &store, "-b 20261105T000000 --dry-run");
+    let warning = "backup 20261105T000000 is STARTED: if it is still being taken, it will fail";
+    assert!(said.stderr.contains(warning), "{}", said.stderr);
+    started(24 * 8);
+    let said = ask(DELETE, &store, "-r REDUNDANCY\u{a0}1");
+    let warning = "backup 20261105T000000 goes, too: its status is STARTED, and a newer one is";
+    assert!(said.stderr.contains(warning), "{}", said.stderr);
     assert_eq!(left(&store), (1, 1));
 }
 

@@ -8,6 +8,7 @@
 //! deleting what is not there succeeds, as it does on S3.
 
 mod list;
+mod lock;
 
 use std::fmt;
 use std::fs;
@@ -23,8 +24,8 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-    UploadPart,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result, UpdateVersion, UploadPart,
 };
 
 use crate::failure::MissingDirectory;
@@ -92,7 +93,37 @@ impl Directory {
         named(verb, self.file(key), error)
     }
 
+    /// Writes a file in place of the version that was read, and of no other. Whoever replaces or
+    /// deletes a file holds the lock of its folder meanwhile.
+    async fn replace(
+        &self,
+        key: &Path,
+        payload: PutPayload,
+        (version, options): (UpdateVersion, PutOptions),
+    ) -> Result<PutResult> {
+        let file = self.file(key);
+        let lock = on_blocking_thread(move || lock::of_folder(&file)).await?;
+        // Without a lock the caller compares by itself, as well as it can.
+        let _lock = lock.ok_or_else(|| Error::NotImplemented {
+            operation: "a write in place of a version".into(),
+            implementer: STORE.into(),
+        })?;
+        if self.files.head(key).await?.e_tag != version.e_tag {
+            return Err(Error::Precondition {
+                path: key.to_string(),
+                source: "it has changed since it was read".into(),
+            });
+        }
+        let options = PutOptions {
+            mode: PutMode::Overwrite,
+            ..options
+        };
+        self.files.put_opts(key, payload, options).await
+    }
+
     async fn remove(&self, key: Path) -> Result<Path> {
+        let file = self.file(&key);
+        let _lock = on_blocking_thread(move || lock::of_folder(&file)).await?;
         match self.files.delete(&key).await {
             Ok(()) => {}
             Err(Error::NotFound { .. }) => return Ok(key),
@@ -157,7 +188,10 @@ impl ObjectStore for Directory {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
-        let put = self.files.put_opts(location, payload, opts).await;
+        let put = match opts.mode.clone() {
+            PutMode::Update(version) => self.replace(location, payload, (version, opts)).await,
+            _ => self.files.put_opts(location, payload, opts).await,
+        };
         put.map_err(|error| self.named("write", location, error))
     }
 

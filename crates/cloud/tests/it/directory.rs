@@ -129,3 +129,38 @@ async fn write_past_the_limit() {
     upload.abort().await.unwrap();
     assert!(names(&root.path().join("main/base")).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_several_who_replace_one_file_one_does_and_what_is_gone_stays_gone() {
+    let root = tempfile::tempdir().unwrap();
+    for round in 0..40 {
+        let key = format!("main/base/{round}/backup.info");
+        let bucket = try_open(root.path()).await.unwrap();
+        bucket.write(&key, "first".into()).await.unwrap();
+        let (_, version) = bucket.read_version(&key).await.unwrap();
+        let rivals = (0..4).map(|rival| {
+            let (bucket, key, version) = (bucket.clone(), key.clone(), version.clone());
+            tokio::spawn(async move {
+                let text = format!("by rival {rival}");
+                bucket.replace(&key, version, text.into()).await.unwrap()
+            })
+        });
+        let rivals: Vec<_> = rivals.collect();
+        let deletion = (round % 2 == 0).then(|| {
+            let (bucket, key) = (bucket.clone(), key.clone());
+            tokio::spawn(async move { bucket.delete(&key).await.unwrap() })
+        });
+        let mut winners = 0;
+        for rival in rivals {
+            winners += usize::from(rival.await.unwrap());
+        }
+        match deletion {
+            Some(deletion) => {
+                deletion.await.unwrap();
+                assert!(winners <= 1, "round {round}: {winners}");
+                assert!(!bucket.exists(&key).await.unwrap(), "round {round}");
+            }
+            None => assert_eq!(winners, 1, "round {round}"),
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl Archiving {
 
     /// Whether there is something to archive with.
     pub fn has_archiver(&self) -> bool {
-        !self.is_off() && !(self.command.is_empty() && self.library.is_empty())
+        !self.is_off() && (!self.command.is_empty() || !self.library.is_empty())
     }
 }
 

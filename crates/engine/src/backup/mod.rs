@@ -168,9 +168,7 @@ pub async fn take_backup(
     };
     match run(&mut work, &mut session).await {
         Ok(copied) => {
-            if copied.wal == WalFate::Arrived {
-                wal_arrival::settle_waiting(world, &work.record.id).await;
-            }
+            wal_arrival::settle_others(world, &work.record.id).await;
             let archiving = work.cluster.facts.archiving;
             Ok(BackupOutcome {
                 id: record.id,

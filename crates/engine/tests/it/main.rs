@@ -7,11 +7,13 @@
 mod archives;
 mod deletion;
 mod downloads;
+mod interleavings;
 mod jobs;
 mod keep;
 mod listings;
 mod restore;
 mod restore_effort;
+mod settling;
 mod stores;
 mod uploads;
 mod wal;

@@ -331,6 +331,9 @@ impl PaginatedListStore for Lister {
                 .starts_with(prefix.unwrap_or_default())
         });
         objects.sort_by(|one, other| one.location.cmp(&other.location));
+        if let Some(delimiter) = options.delimiter.as_deref() {
+            return Ok(grouped(&objects, prefix.unwrap_or_default(), delimiter));
+        }
         if let Some(after) = &options.page_token {
             objects.retain(|object| object.location.as_ref() > after.as_str());
         }
@@ -346,5 +349,27 @@ impl PaginatedListStore for Lister {
                 extensions: Default::default(),
             },
         })
+    }
+}
+
+/// What lies below a prefix, by the next part of the names: on one page.
+fn grouped(objects: &[ObjectMeta], prefix: &str, delimiter: &str) -> PaginatedListResult {
+    let next = objects.iter().filter_map(|object| {
+        let (name, _) = object
+            .location
+            .as_ref()
+            .strip_prefix(prefix)?
+            .split_once(delimiter)?;
+        Some(Path::from(format!("{prefix}{name}")))
+    });
+    let mut common_prefixes: Vec<Path> = next.collect();
+    common_prefixes.dedup();
+    PaginatedListResult {
+        page_token: None,
+        result: ListResult {
+            common_prefixes,
+            objects: vec![],
+            extensions: Default::default(),
+        },
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::backup::id::BackupId;
-use crate::backup::{BackupInfo, BackupStatus};
+use crate::backup::{BackupInfo, BackupStatus, order};
 
 pub use crate::backup::reference::BackupRef;
 
@@ -95,6 +95,11 @@ impl Catalogue {
         self.entries.insert(id, entry);
     }
 
+    /// Takes a backup out.
+    pub fn remove(&mut self, id: &BackupId) {
+        self.entries.remove(id);
+    }
+
     /// Every backup, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&BackupId, &Entry)> {
         self.entries.iter()
@@ -108,14 +113,31 @@ impl Catalogue {
         })
     }
 
+    /// The backups whose record can be read, in the order in which they happened.
+    pub fn in_order(&self) -> Vec<(&BackupId, &BackupInfo)> {
+        let mut found: Vec<_> = self.readable().collect();
+        order::sort(&mut found);
+        found
+    }
+
     /// The backups that can be restored as far as their records say, in the order in which they
-    /// ended. Their ids are local times, which go back by an hour once a year; one without an end
-    /// comes first.
+    /// ended.
     pub fn by_end(&self) -> Vec<(&BackupId, &BackupInfo)> {
         let copied = |(_, info): &(&BackupId, &BackupInfo)| info.status.is_copied();
         let mut found: Vec<_> = self.readable().filter(copied).collect();
-        found.sort_by_key(|(id, info)| (info.end_time.map(|end| end.timestamp()), **id));
+        order::sort(&mut found);
         found
+    }
+
+    /// The complete backups in the order in which they ended; those that wait for WAL where there
+    /// is no complete one.
+    fn best_by_end(&self) -> Vec<(&BackupId, &BackupInfo)> {
+        let all = self.by_end();
+        let done = |(_, info): &(&BackupId, &BackupInfo)| info.status == BackupStatus::Done;
+        match all.iter().any(done) {
+            true => all.into_iter().filter(done).collect(),
+            false => all,
+        }
     }
 
     /// The backups whose record cannot be read, and why, oldest first.
@@ -143,13 +165,13 @@ impl Catalogue {
 
     /// The backup that is meant.
     ///
-    /// `latest`, `oldest` and `latest-full` consider backups that are DONE or WAITING_FOR_WALS, in
-    /// the order in which they ended.
+    /// `latest`, `oldest` and `latest-full` consider backups that are DONE, in the order in which
+    /// they ended; only where there is none, those that are WAITING_FOR_WALS.
     /// (Barman's cloud commands take for the latest whatever is not STARTED, even a failed one.)
     /// A name is looked for in backups of every status. A shortcut passes unreadable records over,
     /// which could make a worse choice: show [`Catalogue::unreadable`] beside the result.
     pub fn resolve(&self, reference: &BackupRef) -> Result<(&BackupId, &BackupInfo), ResolveError> {
-        let mut by_end = self.by_end().into_iter();
+        let mut by_end = self.best_by_end().into_iter();
         let found = match reference {
             BackupRef::Id(id) => return self.with_id(id),
             BackupRef::Name(name) => return self.named(name),
@@ -263,8 +285,8 @@ mod tests {
     #[test]
     fn every_way_to_say_it_finds_its_backup() {
         let cases = [
-            ("latest", 4),
-            ("last", 4),
+            ("latest", 3),
+            ("last", 3),
             ("oldest", 2),
             ("first", 2),
             ("last-failed", 6),
@@ -275,6 +297,14 @@ mod tests {
         for (text, day) in cases {
             assert_eq!(resolved(text), Ok(id(day)), "{text}");
         }
+    }
+
+    #[test]
+    fn where_none_is_complete_one_that_waits_is_meant() {
+        let waiting = |day| (id(day), info(BackupStatus::WaitingForWals).into());
+        let some = Catalogue::from_iter([waiting(1), waiting(2)]);
+        assert_eq!(some.resolve(&BackupRef::Latest).unwrap().0, &id(2));
+        assert_eq!(some.resolve(&BackupRef::Oldest).unwrap().0, &id(1));
     }
 
     #[test]

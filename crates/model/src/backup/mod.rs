@@ -6,6 +6,7 @@
 //! Always true: [`BackupStatus::Done`] is written last, so a backup that says so is complete.
 
 pub mod agreement;
+pub mod arrival;
 pub mod catalogue;
 pub mod contents;
 pub mod drift;
@@ -13,6 +14,7 @@ pub mod effort;
 pub mod id;
 mod json;
 pub mod needed_wal;
+pub mod order;
 pub mod plan;
 pub mod reference;
 

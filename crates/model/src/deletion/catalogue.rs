@@ -38,12 +38,8 @@ fn by_id(id: &BackupId, minimum: u32, facts: &Facts) -> Result<Vec<Chosen>, Cann
     let Some(Entry::Readable(info)) = facts.backups.get(&id) else {
         return Err(CannotDelete::Unknown { id });
     };
-    match facts.kept.get(&id) {
-        Some(target) if !is_being_deleted(info) => {
-            let target = *target;
-            return Err(CannotDelete::Kept { id, target });
-        }
-        _ => {}
+    if let Some(target) = facts.kept.get(&id).copied() {
+        return Err(CannotDelete::Kept { id, target });
     }
     let mut children = facts
         .backups

@@ -341,3 +341,103 @@ fn segments_of_different_sizes_are_not_compared() {
     let plan = plan_delete(&delete(0), &facts).unwrap();
     assert_eq!(plan.wal[0].fate, WalFate::MixedSizes);
 }
+
+#[test]
+fn wal_stays_from_the_earliest_place_that_a_record_names() {
+    let wal = ["000000010000000000000003", "000000010000000000000004"];
+    let contradicting = BackupInfo {
+        begin_xlog: Some("0/4000028".parse().unwrap()),
+        ..done(1, 0x14, 0x14)
+    };
+    let facts = facts(vec![done(1, 2, 2), contradicting], &wal);
+    let plan = plan_delete(&delete(0), &facts).unwrap();
+    let fates: Vec<WalFate> = plan.wal.iter().map(|run| run.fate).collect();
+    assert_eq!(fates, [WalFate::OlderThan(id(1)), WalFate::NeededBy(id(1))]);
+    let said: Vec<String> = plan.notes.iter().map(Note::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "the record of backup 20261101T010000 contradicts itself: begin_wal, begin_xlog name \
+             different segments; no WAL goes that any of them asks for"
+        ]
+    );
+}
+
+#[test]
+fn a_backup_that_is_dead_goes_by_policy_and_lets_its_wal_go() {
+    let wal: Vec<String> = (4..=9).map(|n| segment(1, n).to_string()).collect();
+    let wal: Vec<&str> = wal.iter().map(String::as_str).collect();
+    let dead = BackupInfo {
+        status: BackupStatus::WaitingForWals,
+        ..done(1, 2, 2)
+    };
+    let facts = facts(vec![dead, done(1, 8, 8)], &wal);
+    let newest = request(Choice::Policy("REDUNDANCY 2".parse().unwrap()), 0);
+    let plan = plan_delete(&newest, &facts).unwrap();
+    assert_eq!(
+        plan.notes,
+        [Note::Useless(id(0), BackupStatus::WaitingForWals)]
+    );
+    let going: Vec<BackupId> = plan.going().map(|(id, _)| *id).collect();
+    assert_eq!(going, [id(0)]);
+    assert_eq!(
+        wal_that_goes(&newest, &facts).join(" "),
+        "1:04 1:05 1:06 1:07"
+    );
+}
+
+#[test]
+fn whoever_deletes_a_backup_that_is_started_is_told() {
+    let started = BackupInfo {
+        status: BackupStatus::Started,
+        ..done(1, 4, 4)
+    };
+    let facts = facts(vec![done(1, 2, 2), started], &[]);
+    let plan = plan_delete(&delete(1), &facts).unwrap();
+    assert_eq!(plan.notes, [Note::MayBeGoingOn(id(1))]);
+    assert!(plan_delete(&delete(0), &facts).unwrap().notes.is_empty());
+}
+
+#[test]
+fn a_deletion_that_is_going_on_elsewhere_may_give_way_so_its_wal_stays() {
+    let wal = ["000000010000000000000001", "000000010000000000000003"];
+    let marked = mark(&done(1, 2, 2), "another run");
+    let facts = facts(vec![done(1, 1, 1), marked, done(1, 4, 4)], &wal);
+    let plan = plan_delete(&delete(0), &facts).unwrap();
+    let fates: Vec<WalFate> = plan.wal.iter().map(|run| run.fate).collect();
+    assert_eq!(fates, [WalFate::OlderThan(id(2)), WalFate::NeededBy(id(1))]);
+}
+
+#[test]
+fn a_clock_that_is_far_ahead_deletes_nothing_by_a_window() {
+    let window = |days: u32| {
+        let policy = format!("RECOVERY WINDOW OF {days} DAYS");
+        request(Choice::Policy(policy.parse().unwrap()), 0)
+    };
+    let mut facts = facts(vec![done(1, 1, 1), done(1, 2, 2)], &[]);
+    facts.newest_object = Some(time(0));
+    let plan = |hours, days| {
+        let request = DeletionRequest {
+            now: time(hours),
+            ..window(days)
+        };
+        plan_delete(&request, &facts).map(|plan| plan.notes)
+    };
+    assert_eq!(plan(48, 0), Ok(vec![]));
+    let quiet = Ok(vec![Note::NothingSince { newest: time(0) }]);
+    assert_eq!(plan(24 * 8, 7), quiet);
+    assert_eq!(plan(24 * 8, 9), Ok(vec![]));
+    assert_eq!(plan(24 * 366, 7), quiet);
+    let refused = plan(24 * 367, 7).unwrap_err();
+    assert!(
+        matches!(refused, CannotDelete::ClockFarAhead { .. }),
+        "{refused}"
+    );
+    assert_eq!(plan(24 * 367, 400), Ok(vec![]));
+    let by_number = request(Choice::Policy("REDUNDANCY 1".parse().unwrap()), 0);
+    let by_number = DeletionRequest {
+        now: time(24 * 3_670),
+        ..by_number
+    };
+    assert!(plan_delete(&by_number, &facts).is_ok());
+}

@@ -15,14 +15,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Choice, Facts};
+use super::begin::{Start, end_of, start_of};
+use super::{Choice, Facts, Order, is_being_deleted};
 use crate::backup::catalogue::Entry;
 use crate::backup::id::BackupId;
 use crate::backup::{BackupInfo, BackupStatus};
 use crate::codec::Codec;
 use crate::keep::KeepTarget;
 use crate::postgres::SegmentSize;
-use crate::wal::name::{SegmentName, WalName};
+use crate::wal::name::WalName;
 use crate::wal::timeline::TimelineId;
 
 /// WAL files in the order of their names that share a fate.
@@ -99,12 +100,12 @@ enum Bound {
     Nothing(WalFate),
 }
 
-/// A place from which on WAL is needed.
-#[derive(Debug, Clone, Copy)]
-struct Start {
-    id: BackupId,
-    timeline: TimelineId,
-    number: u64,
+/// What was decided about the backups, and in which order they happened.
+pub(super) struct Chosen<'a> {
+    pub(super) choice: &'a Choice,
+    pub(super) order: &'a Order,
+    pub(super) staying: &'a [BackupId],
+    pub(super) going: &'a [BackupId],
 }
 
 /// WAL between two segments, both included.
@@ -116,19 +117,15 @@ struct Range {
 }
 
 impl Needs {
-    /// What the backups that stay need; `staying` and `going` are oldest first.
-    pub(super) fn gather(
-        facts: &Facts,
-        choice: &Choice,
-        staying: &[BackupId],
-        going: &[BackupId],
-    ) -> Needs {
-        let last = last_that_frees(facts, choice, staying, going);
+    /// What the backups that stay need; `staying` and `going` are in the order of what happened.
+    pub(super) fn gather(facts: &Facts, chosen: &Chosen<'_>) -> Needs {
+        let (order, staying, going) = (chosen.order, chosen.staying, chosen.going);
+        let last = last_that_frees(facts, chosen);
         let mut needs = Needs {
             from: Vec::new(),
             ranges: Vec::new(),
             unfinished: Vec::new(),
-            bound: bound_of(facts, staying, last),
+            bound: bound_of(facts, chosen, last),
             timelines: BTreeMap::new(),
             size: None,
             unclear: None,
@@ -139,14 +136,14 @@ impl Needs {
         // Those that went before the last one are on no timeline any longer.
         for id in going
             .iter()
-            .filter(|id| last.is_ok_and(|last| **id >= last))
+            .filter(|id| last.is_ok_and(|last| !order.is_before(id, &last)))
         {
             needs.note_timelines(facts, id, WalFate::TimelineOfGoing(*id));
         }
         for id in staying {
             needs.note_timelines(facts, id, WalFate::TimelineOf(*id));
             if let Some(info) = record(facts, id) {
-                needs.add(facts, id, info);
+                needs.add(facts, order, (id, info));
             }
         }
         needs
@@ -162,12 +159,14 @@ impl Needs {
         }
     }
 
-    fn add(&mut self, facts: &Facts, id: &BackupId, info: &BackupInfo) {
+    fn add(&mut self, facts: &Facts, order: &Order, (id, info): (&BackupId, &BackupInfo)) {
         let start = start_of(id, info);
         match (info.status, start) {
-            // What failed cannot be restored: it needs nothing. What was started may be going on.
-            (BackupStatus::Failed, _) => return,
-            (BackupStatus::Started, _) if has_done_after(facts, id) => {
+            // What failed cannot be restored: it needs nothing; but a deletion that is going on may
+            // still give way to a keep, and the record would say DONE again. What was started may
+            // be going on.
+            (BackupStatus::Failed, _) if !is_being_deleted(info) => return,
+            (BackupStatus::Started, _) if has_done_after(facts, order, id) => {
                 self.unfinished.push((*id, start));
             }
             (_, None) => {
@@ -177,8 +176,8 @@ impl Needs {
             (_, Some(start)) => match standalone_end(facts, id, info) {
                 Some(end) => self.ranges.push(Range {
                     id: *id,
-                    timelines: (start.timeline, end.timeline().max(start.timeline)),
-                    numbers: (start.number, end.number(info.xlog_segment_size)),
+                    timelines: (start.timeline, end.timeline.max(start.timeline)),
+                    numbers: (start.number, end.number),
                 }),
                 None => self.from.push(start),
             },
@@ -271,32 +270,28 @@ impl Needs {
 
 /// The newest backup that goes and that no older one, which stays, forbids to take WAL along; else
 /// the reason why none does.
-fn last_that_frees(
-    facts: &Facts,
-    choice: &Choice,
-    staying: &[BackupId],
-    going: &[BackupId],
-) -> Result<BackupId, WalFate> {
+fn last_that_frees(facts: &Facts, chosen: &Chosen<'_>) -> Result<BackupId, WalFate> {
     let forbids = |id: &&BackupId| {
         let is_standalone = facts.kept.get(id) == Some(&KeepTarget::Standalone);
-        let is_looked_past = matches!(choice, Choice::Policy(_)) && is_standalone;
+        let is_looked_past = matches!(chosen.choice, Choice::Policy(_)) && is_standalone;
         is_restorable(facts, id) && !is_looked_past
     };
-    let first = staying.iter().find(forbids);
-    let free = |id: &&BackupId| first.is_none_or(|first| *id < first);
-    match (going.iter().rfind(free), first) {
+    let first = chosen.staying.iter().find(forbids);
+    let free = |id: &&BackupId| first.is_none_or(|first| chosen.order.is_before(id, first));
+    match (chosen.going.iter().rfind(free), first) {
         (Some(last), _) => Ok(*last),
         (None, Some(first)) => Err(WalFate::NotTheOldest(*first)),
         (None, None) => Err(WalFate::NoBackup),
     }
 }
 
-fn bound_of(facts: &Facts, staying: &[BackupId], last: Result<BackupId, WalFate>) -> Bound {
+fn bound_of(facts: &Facts, chosen: &Chosen<'_>, last: Result<BackupId, WalFate>) -> Bound {
     let last = match last {
         Ok(last) => last,
         Err(fate) => return Bound::Nothing(fate),
     };
-    let mut newer = staying.iter().filter(|id| **id > last);
+    let is_newer = |id: &&BackupId| chosen.order.is_before(&last, id);
+    let mut newer = chosen.staying.iter().filter(is_newer);
     let next = newer.find(|id| is_restorable(facts, id));
     let id = next.unwrap_or(&last);
     let start = record(facts, id).and_then(|info| start_of(id, info));
@@ -318,16 +313,16 @@ fn is_restorable(facts: &Facts, id: &BackupId) -> bool {
     record(facts, id).is_some_and(|info| info.status.is_copied())
 }
 
-fn has_done_after(facts: &Facts, id: &BackupId) -> bool {
+fn has_done_after(facts: &Facts, order: &Order, id: &BackupId) -> bool {
     let mut backups = facts.backups.readable();
-    backups.any(|(other, info)| other > id && info.status == BackupStatus::Done)
+    backups.any(|(other, info)| order.is_before(id, other) && info.status == BackupStatus::Done)
 }
 
 /// Where a standalone backup ends.
-fn standalone_end(facts: &Facts, id: &BackupId, info: &BackupInfo) -> Option<SegmentName> {
+fn standalone_end(facts: &Facts, id: &BackupId, info: &BackupInfo) -> Option<Start> {
     let is_standalone = facts.kept.get(id) == Some(&KeepTarget::Standalone);
     let is_one = is_standalone && info.status == BackupStatus::Done;
-    is_one.then(|| end_of(info))?
+    is_one.then(|| end_of(id, info))?
 }
 
 impl Range {
@@ -336,33 +331,6 @@ impl Range {
         let (lowest, highest) = self.timelines;
         (first..=last).contains(&number) && (lowest..=highest).contains(&timeline)
     }
-}
-
-/// Where a backup begins: its first segment, or for one that is still going on, its first LSN.
-fn start_of(id: &BackupId, info: &BackupInfo) -> Option<Start> {
-    let size = info.xlog_segment_size;
-    let named = info.begin_wal.as_deref().map(str::parse::<SegmentName>);
-    let (timeline, number) = match named {
-        Some(segment) => {
-            let segment = segment.ok().filter(|segment| segment.fits(size))?;
-            (segment.timeline(), segment.number(size))
-        }
-        // Without a timeline it may be any.
-        None => (
-            info.timeline.unwrap_or(TimelineId::new(0)),
-            info.begin_xlog?.segment_number(size),
-        ),
-    };
-    Some(Start {
-        id: *id,
-        timeline,
-        number,
-    })
-}
-
-fn end_of(info: &BackupInfo) -> Option<SegmentName> {
-    let end: SegmentName = info.end_wal.as_deref()?.parse().ok()?;
-    end.fits(info.xlog_segment_size).then_some(end)
 }
 
 impl WalFate {

@@ -8,9 +8,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::backup::BackupInfo;
 use crate::backup::catalogue::Catalogue;
 use crate::backup::id::BackupId;
+use crate::backup::{BackupInfo, BackupStatus};
 use crate::restore::target::TimelineChoice;
 use crate::wal::lsn::Lsn;
 use crate::wal::timeline::TimelineId;
@@ -106,7 +106,7 @@ pub fn check_target(
 
 /// The backup that ended last among those that ended at or before the target.
 ///
-/// One that still waits for WAL counts: whatever WAL is missing, an older backup would need it too.
+/// One that still waits for WAL is taken only where no complete one serves: its WAL may never come.
 ///
 /// A timeline's number takes only backups made on that very timeline, as Barman does; `Latest`
 /// stands for the highest timeline of any complete backup (in Barman: of any archived WAL, where a
@@ -118,22 +118,31 @@ pub fn choose_backup(
     target: &AutoTarget,
     timeline: TimelineChoice,
 ) -> Result<BackupId, NoBackup> {
-    let complete = catalogue.by_end();
-    let done = || complete.iter();
+    let copied = catalogue.by_end();
+    let is_done = |info: &BackupInfo| info.status == BackupStatus::Done;
+    let complete = copied.iter().filter(|(_, info)| is_done(info));
+    let highest = || complete.clone().filter_map(|(_, info)| info.timeline).max();
     let wanted = match timeline {
         TimelineChoice::Current => None,
-        TimelineChoice::Latest => done().filter_map(|(_, info)| info.timeline).max(),
+        TimelineChoice::Latest => {
+            highest().or_else(|| copied.iter().filter_map(|(_, info)| info.timeline).max())
+        }
         TimelineChoice::Id(number) => Some(TimelineId::new(number)),
     };
-    done()
-        .rev()
-        .filter(|(_, info)| wanted.is_none() || info.timeline == wanted)
-        .find(|(_, info)| serves(info, target))
+    let serving = |is_wanted: fn(BackupStatus) -> bool| {
+        let mut newest_first = copied.iter().rev();
+        newest_first.find(|(_, info)| {
+            let is_there = wanted.is_none() || info.timeline == wanted;
+            is_there && is_wanted(info.status) && serves(info, target)
+        })
+    };
+    serving(|status| status == BackupStatus::Done)
+        .or_else(|| serving(|_| true))
         .map(|(id, _)| **id)
         .ok_or_else(|| NoBackup {
             target: *target,
             timeline,
-            complete: done().count(),
+            complete: complete.clone().count(),
         })
 }
 
@@ -164,7 +173,6 @@ fn on(timeline: &TimelineChoice) -> impl fmt::Display + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::BackupStatus;
     use crate::backup::catalogue::Entry;
     use crate::moment::Moment;
 
@@ -295,6 +303,26 @@ mod tests {
         assert_eq!(check(early), Err(told.to_owned()));
         let unknown = BackupInfo::default();
         assert_eq!(check_target(id(3), &unknown, &early), Ok(()));
+    }
+
+    #[test]
+    fn one_that_waits_for_its_wal_is_taken_only_where_no_complete_one_serves() {
+        let mut catalogue = catalogue();
+        let waiting = Made {
+            day: 6,
+            timeline: 1,
+            status: BackupStatus::WaitingForWals,
+        };
+        let (waits, entry) = entry(&waiting);
+        catalogue.insert(waits, entry.clone());
+        let newest = choose_backup(&catalogue, &AutoTarget::Latest, TimelineChoice::Current);
+        assert_eq!(newest, Ok(id(4)));
+        let alone = Catalogue::from_iter([(waits, entry)]);
+        let newest = choose_backup(&alone, &AutoTarget::Latest, TimelineChoice::Latest);
+        assert_eq!(newest, Ok(waits));
+        let early = AutoTarget::Time(time("2025-01-01T00:00:00Z"));
+        let none = choose_backup(&alone, &early, TimelineChoice::Current).unwrap_err();
+        assert_eq!(none.complete, 0);
     }
 
     #[test]

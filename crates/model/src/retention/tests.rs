@@ -133,10 +133,16 @@ fn a_backup_whose_end_is_unknown_is_not_old() {
 
 #[test]
 fn a_deletion_that_was_begun_is_obsolete_whatever_the_policy() {
-    let half_gone = with(20, |info| *info = crate::deletion::mark(info));
+    let half_gone = with(20, |info| *info = crate::deletion::mark(info, "a run"));
     let verdicts = judged("REDUNDANCY 9", 0, &[done(1), half_gone]);
     assert_eq!(verdicts[1].standing, Standing::Obsolete);
     assert_eq!(verdicts[1].reason, Reason::DeletionBegun);
+    let kept = with(20, |info| *info = crate::deletion::mark(info, "a run"));
+    let kept = Row(20, kept.1, Some(KeepTarget::Full));
+    assert_eq!(
+        words("REDUNDANCY 9", 0, &[done(1), kept]),
+        ["VALID", "KEEP:FULL"]
+    );
 }
 
 #[test]
@@ -174,7 +180,7 @@ fn every_verdict_says_why() {
     let rows = [
         done(1),
         done(12),
-        with(13, |info| info.status = BackupStatus::Started),
+        with(15, |info| info.status = BackupStatus::Started),
         done(20),
     ];
     let said = judged("RECOVERY WINDOW OF 7 DAYS", 0, &rows);
@@ -191,4 +197,83 @@ fn every_verdict_says_why() {
             "it ended within the window, which begins 2026-11-14T12:00:00Z",
         ]
     );
+}
+
+#[test]
+fn what_nobody_can_restore_is_swept_once_a_newer_backup_is_complete() {
+    use BackupStatus::{Empty, Failed, Started, WaitingForWals};
+    let of = |day, status| with(day, |info| info.status = status);
+    // Now is noon of the 21st.
+    let rows = [
+        of(1, Failed),
+        of(2, WaitingForWals),
+        of(3, Started),
+        of(4, Empty),
+        kept(5, KeepTarget::Full),
+        of(16, Started),
+        with(20, |info| {
+            info.status = WaitingForWals;
+            info.end_time = Some(Moment::from(
+                "2026-11-20T12:00:01Z".parse::<Timestamp>().unwrap(),
+            ));
+        }),
+    ];
+    let expected = [
+        "OBSOLETE",
+        "OBSOLETE",
+        "OBSOLETE",
+        "OBSOLETE",
+        "KEEP:FULL",
+        "-",
+        "-",
+    ];
+    assert_eq!(words("REDUNDANCY 9", 0, &rows), expected);
+    let alone = [of(1, Failed), of(2, WaitingForWals), of(3, Started)];
+    assert_eq!(words("REDUNDANCY 9", 0, &alone), ["-", "-", "-"]);
+    let before = [done(1), of(2, Failed), of(3, WaitingForWals)];
+    assert_eq!(words("REDUNDANCY 9", 0, &before), ["VALID", "-", "-"]);
+    let with_annotation = [Row(1, of(1, Failed).1, Some(KeepTarget::Full)), done(2)];
+    assert_eq!(words("REDUNDANCY 9", 0, &with_annotation), ["-", "VALID"]);
+    let verdicts = judged("REDUNDANCY 9", 0, &[of(1, Failed), done(2)]);
+    assert_eq!(
+        verdicts[0].reason.to_string(),
+        "its status is FAILED, nobody can restore it, and backup 20261102T120000 is newer"
+    );
+}
+
+#[test]
+fn the_newest_is_the_one_that_ended_last_in_the_wal_whatever_the_clock_said() {
+    let at = |day, lsn, end: &str| {
+        with(day, |info| {
+            info.timeline = Some(crate::wal::timeline::TimelineId::new(1));
+            info.end_xlog = Some(crate::wal::lsn::Lsn::new(lsn));
+            info.end_time = Some(Moment::from(end.parse::<Timestamp>().unwrap()));
+        })
+    };
+    // The clock was ahead for a day, and was set back.
+    let rows = [
+        at(3, 300, "2026-11-03T12:00:00Z"),
+        at(4, 400, "2026-11-04T12:00:00Z"),
+        at(20, 200, "2040-11-20T12:00:00Z"),
+    ];
+    assert_eq!(
+        words("REDUNDANCY 2", 0, &rows),
+        ["VALID", "VALID", "OBSOLETE"]
+    );
+}
+
+#[test]
+fn a_new_system_under_an_old_name_does_not_make_the_old_one_s_backups_obsolete() {
+    let of = |day, system: &str| with(day, |info| info.systemid = Some(system.parse().unwrap()));
+    let rows = [
+        done(1),
+        of(2, "7000000000000000001"),
+        of(3, "7000000000000000001"),
+        of(4, "7000000000000000002"),
+        of(5, "7000000000000000002"),
+    ];
+    let expected = ["OBSOLETE", "OBSOLETE", "VALID", "OBSOLETE", "VALID"];
+    assert_eq!(words("REDUNDANCY 1", 0, &rows), expected);
+    // The window begins on the 20th: each system's newest leads to its first moment.
+    assert_eq!(words("RECOVERY WINDOW OF 1 DAYS", 0, &rows), expected);
 }

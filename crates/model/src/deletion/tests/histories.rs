@@ -137,7 +137,9 @@ impl World {
 
     /// Carries out the first effects of a plan, and checks the world after each.
     fn execute(&mut self, plan: &DeletionPlan, effects: usize) -> Result<(), TestCaseError> {
-        let marks = plan.going().map(|(id, going)| (*id, mark(&going.record)));
+        let marks = plan
+            .going()
+            .map(|(id, going)| (*id, mark(&going.record, "a run")));
         let marks: Vec<_> = marks.collect();
         let targets: Vec<_> = plan.groups().into_iter().flatten().collect();
         let for_marks = effects.min(marks.len());

@@ -1,0 +1,167 @@
+//! Giving backups that wait for WAL the status that is true by now.
+//!
+//! What may come and what was passed over is decided in `model::backup::arrival`. Always true: a
+//! backup is DONE only after each of its segments was seen in the bucket, the first and the last of
+//! them of its own system, and a record is written only in place of what was read: somebody may be
+//! deleting it.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use model::backup::arrival::{self, StoredWal};
+use model::backup::catalogue::{Catalogue, Entry};
+use model::backup::id::BackupId;
+use model::backup::{BackupInfo, BackupStatus};
+use model::cloud::Layout;
+use model::format::backup_info;
+use model::postgres::SystemId;
+use model::wal::name::SegmentName;
+use model::wal::span::WalRange;
+
+use crate::store::{Bucket, StoreError};
+use crate::wal::presence::{Header, missing_wal, read_header};
+
+/// What becomes of what was found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// The records are rewritten.
+    Write,
+    /// Only the catalogue in memory tells.
+    Show,
+}
+
+/// A backup that has another status now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    pub id: BackupId,
+    pub status: BackupStatus,
+    /// Why it is FAILED.
+    pub error: Option<String>,
+}
+
+/// Looks for the WAL of every backup that waits for some, and corrects the catalogue.
+///
+/// # Errors
+/// When the store cannot be asked, or refuses to write.
+pub async fn settle(
+    bucket: &Bucket,
+    layout: &Layout,
+    backups: &mut Catalogue,
+    how: Settle,
+) -> Result<Vec<Settled>, StoreError> {
+    let unsettled = backups.readable();
+    let unsettled = unsettled.filter(|(_, info)| arrival::is_unsettled(info));
+    let unsettled: Vec<_> = unsettled.map(|(id, info)| (*id, info.clone())).collect();
+    let mut settled = Vec::new();
+    for (id, info) in unsettled {
+        let Some(now) = look(bucket, layout, &info).await? else {
+            continue;
+        };
+        if how == Settle::Write && !rewrite(bucket, layout, &id, (&info, &now)).await? {
+            continue;
+        }
+        settled.push(Settled {
+            id,
+            status: now.status,
+            error: now.error.clone(),
+        });
+        backups.insert(id, Entry::from(now));
+    }
+    Ok(settled)
+}
+
+/// The record as it should be, if it is not.
+async fn look(
+    bucket: &Bucket,
+    layout: &Layout,
+    info: &BackupInfo,
+) -> Result<Option<BackupInfo>, StoreError> {
+    let Some(range) = WalRange::of(info) else {
+        return Ok(None);
+    };
+    let missing = missing_wal(bucket, layout, &range).await?;
+    if missing.is_empty() && !is_of(bucket, layout, (&range, info.systemid)).await? {
+        return Ok(None);
+    }
+    let passed_by = match (missing.first(), info.status) {
+        (Some(first), BackupStatus::WaitingForWals) => {
+            find_passing(bucket, layout, (info, &first)).await?
+        }
+        _ => None,
+    };
+    Ok(arrival::settle(info, &missing, passed_by.as_ref()))
+}
+
+/// Whether both ends of the range are the WAL of this system: names are claims.
+async fn is_of(
+    bucket: &Bucket,
+    layout: &Layout,
+    (range, system): (&WalRange, Option<SystemId>),
+) -> Result<bool, StoreError> {
+    for segment in [range.first, range.last] {
+        let header = read_header(bucket, layout, segment).await?;
+        if !matches!(header, Header::Of(found) if system.is_none_or(|system| system == found)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Some WAL that tells that the missing segment was passed over.
+async fn find_passing(
+    bucket: &Bucket,
+    layout: &Layout,
+    (info, missing): (&BackupInfo, &SegmentName),
+) -> Result<Option<StoredWal>, StoreError> {
+    let name = missing.to_string();
+    let timeline = name.get(..8).unwrap_or_default();
+    let mut found = None;
+    let see = |object: object_store::ObjectMeta| {
+        let wal = layout.wal_of(object.location.as_ref());
+        let segment = match wal {
+            Some((model::wal::name::WalName::Segment(segment), _)) => segment,
+            _ => return ControlFlow::Continue(()),
+        };
+        let second = object.last_modified.timestamp();
+        let stored = StoredWal {
+            name: segment,
+            since: Timestamp::from_second(second).unwrap_or(Timestamp::MIN),
+        };
+        match arrival::passes(&stored, missing, info) {
+            true => {
+                found = Some(stored);
+                ControlFlow::Break(())
+            }
+            false => ControlFlow::Continue(()),
+        }
+    };
+    bucket
+        .list_each(&format!("{}/{timeline}", layout.wals()), see)
+        .await?;
+    Ok(found)
+}
+
+/// Writes the record as it should be, if it still is as it was.
+async fn rewrite(
+    bucket: &Bucket,
+    layout: &Layout,
+    id: &BackupId,
+    (was, should_be): (&BackupInfo, &BackupInfo),
+) -> Result<bool, StoreError> {
+    let key = layout.backup_info(id);
+    let (content, version) = match bucket.read_version(&key).await {
+        Ok(read) => read,
+        Err(error) if error.is_not_found() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let text = String::from_utf8_lossy(&content);
+    let is_same = backup_info::parse(&text, &TimeZone::system())
+        .is_ok_and(|now| backup_info::render(&now) == backup_info::render(was));
+    if !is_same {
+        return Ok(false);
+    }
+    let content = Bytes::from(backup_info::render(should_be));
+    bucket.replace(&key, version, content).await
+}
