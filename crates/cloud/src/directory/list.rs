@@ -1,7 +1,8 @@
 //! Listing a directory by raw key prefix, sorted and in pages, as an object store lists.
 //!
 //! The order is that of the keys' bytes, so `a.b` comes before `a/b`. Only directories that can
-//! hold keys of the prefix are read, and a page stops reading when it is full. Files that a write
+//! hold keys of the prefix are read, and a page stops reading when it is full. What has a key's
+//! name and is no regular file is listed with a size of 0, and cannot be read. Files that a write
 //! has in progress (`name#1`) and names that no key can have are left out.
 
 use std::fs;
@@ -103,10 +104,12 @@ impl Page<'_> {
         if entry.key.as_str() <= self.after || self.is_full() {
             return Ok(());
         }
-        let metadata = match fs::metadata(&entry.path) {
-            Ok(metadata) if metadata.is_file() => metadata,
-            // A socket or a device is no object; a file may vanish while we look.
-            Ok(_) => return Ok(()),
+        let found = fs::metadata(&entry.path);
+        let metadata = match found.or_else(|_| fs::symlink_metadata(&entry.path)) {
+            // A link that leads nowhere, a pipe or a device is not the absence of an object:
+            // whoever reads it is told.
+            Ok(metadata) => metadata,
+            // A file may vanish while we look.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(naming(&entry.path, error)),
         };
@@ -117,7 +120,10 @@ impl Page<'_> {
         self.result.objects.push(ObjectMeta {
             location,
             last_modified: modified.into(),
-            size: metadata.len(),
+            size: match metadata.is_file() {
+                true => metadata.len(),
+                false => 0,
+            },
             e_tag: None,
             version: None,
         });
@@ -178,7 +184,8 @@ fn sorted_entries(directory: &FilePath, base: &str) -> io::Result<Vec<Entry>> {
             // Followed, as reading an object follows it.
             Ok(kind) if kind.is_symlink() => match fs::metadata(entry.path()) {
                 Ok(target) => target.is_dir(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // It leads nowhere: an object that cannot be read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
                 Err(error) => return Err(naming(&entry.path(), error)),
             },
             Ok(kind) => kind.is_dir(),

@@ -209,6 +209,16 @@ impl ObjectStore for Directory {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let path = self.file(location);
+        // Looked at before it is opened: a pipe would block, a device might do something.
+        let kind = on_blocking_thread(move || fs::metadata(path)).await?;
+        if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir()) {
+            let error = Error::Generic {
+                store: STORE,
+                source: "it is no regular file".into(),
+            };
+            return Err(self.named("read", location, error));
+        }
         let got = self.files.get_opts(location, options).await;
         got.map_err(|error| self.named("read", location, error))
     }

@@ -164,3 +164,20 @@ async fn of_several_who_replace_one_file_one_does_and_what_is_gone_stays_gone() 
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_listed_and_refused_and_never_taken_for_absent() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    std::os::unix::fs::symlink("nowhere", place("dangling")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let bucket = try_open(directory.path()).await.unwrap();
+    for name in ["dangling", "pipe"] {
+        let listed = bucket.list(name).await.unwrap();
+        assert_eq!(listed.len(), 1, "{name}");
+        bucket.read(name).await.unwrap_err();
+    }
+}
