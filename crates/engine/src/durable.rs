@@ -1,12 +1,14 @@
 //! The one durable write: temporary file, write, fsync, rename, fsync of the directory.
 //!
 //! Nobody else renames files into place. Always true: under the final name a reader sees either
-//! what was there before or the whole new content, also after a power cut. A temporary file is
-//! locked by the process that writes it, so that what a killed one left can be told and removed.
+//! what was there before or the whole new content, also after a power cut, and only a regular file
+//! is ever replaced: what leads elsewhere (a link, a pipe, a device) is refused. A temporary file
+//! is locked by the process that writes it, so that what a killed one left can be told and removed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -35,11 +37,13 @@ impl PendingFile {
     /// # Errors
     /// When the directory is missing or cannot be written to.
     pub fn create(destination: &Path) -> io::Result<PendingFile> {
+        check_replaceable(destination)?;
         let directory = parent(destination);
         let file = tempfile::Builder::new()
             .prefix(&temporary_prefix(destination))
             .suffix(TEMPORARY_SUFFIX)
-            .tempfile_in(directory)?;
+            .tempfile_in(directory)
+            .map_err(without_temporary_name)?;
         // Where files cannot be locked, what a killed process leaves is not cleared away.
         let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
         Ok(PendingFile {
@@ -69,11 +73,43 @@ impl PendingFile {
         if durability == Durability::Durable {
             file.as_file().sync_all()?;
         }
+        check_replaceable(destination)?;
         file.persist(destination).map_err(|error| error.error)?;
         if durability == Durability::Durable {
             sync_directory(parent(destination))?;
         }
         Ok(())
+    }
+}
+
+/// Whether a file may take this place: nothing is there, or a regular file.
+fn check_replaceable(destination: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(destination) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = match kind {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_symlink() => "a link",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(io::Error::other(format!(
+        "it is {what}, and only a regular file is replaced"
+    )))
+}
+
+/// The library names its temporary file, which is nothing to whoever asked for another one.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    match text.rsplit_once(" at path ") {
+        Some((cause, _)) => io::Error::new(error.kind(), cause.to_owned()),
+        None => error,
     }
 }
 
@@ -118,6 +154,7 @@ pub fn remove_abandoned(destination: &Path) {
 /// # Errors
 /// When it can be neither renamed nor copied; it is then still where it was.
 pub fn move_into_place(from: &Path, destination: &Path) -> io::Result<()> {
+    check_replaceable(destination)?;
     match fs::rename(from, destination) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
         moved => return moved,
@@ -215,6 +252,47 @@ mod tests {
         assert_eq!(there.len(), 4, "{there:?}");
         assert!(!there.contains(&left[0].to_owned()));
         live.finish(Durability::Atomic).unwrap();
+    }
+
+    #[test]
+    fn a_link_a_pipe_and_a_directory_are_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        std::fs::write(place("target"), "old").unwrap();
+        std::os::unix::fs::symlink("target", place("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", place("dangling")).unwrap();
+        std::fs::create_dir(place("directory")).unwrap();
+        let kind = rustix::fs::FileType::Fifo;
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, place("pipe"), kind, mode, 0).unwrap();
+        for (name, what) in [
+            ("link", "a link"),
+            ("dangling", "a link"),
+            ("directory", "a directory"),
+            ("pipe", "a pipe"),
+        ] {
+            let before = std::fs::symlink_metadata(place(name)).unwrap();
+            std::fs::write(place("from"), "new").unwrap();
+            let pending = PendingFile::create(&place("other")).unwrap();
+            for refused in [
+                write_durably(&place(name), b"new"),
+                pending.finish_as(&place(name), Durability::Atomic),
+                move_into_place(&place("from"), &place(name)),
+            ] {
+                let refused = refused.unwrap_err().to_string();
+                assert!(refused.contains(what), "{name}: {refused}");
+            }
+            let after = std::fs::symlink_metadata(place(name)).unwrap();
+            assert_eq!(before.file_type(), after.file_type(), "{name}");
+        }
+        assert_eq!(std::fs::read(place("target")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn an_error_does_not_name_the_temporary_file() {
+        let missing = Path::new("/nowhere/at/all/f");
+        let error = write_durably(missing, b"new").unwrap_err().to_string();
+        assert!(!error.contains(".barman-"), "{error}");
     }
 
     #[test]
