@@ -26,12 +26,15 @@ use std::process::ExitCode;
 use clap::Command;
 use cloud::{CloudCommand, check_wal_archive, restore, wal_archive, wal_restore};
 use cloud::{backup, backup_delete, backup_keep, backup_list, backup_show};
+use failure::Exit;
 
 /// One of the names this program answers to.
 struct Program {
     name: &'static str,
     /// Runs it with the words that follow the name.
     run: fn(&'static str, Vec<OsString>) -> ExitCode,
+    /// How it ends in a mistake of its own, with these words.
+    broken_exit: fn(&[OsString]) -> Exit,
     /// Its command line, for manual pages and completions.
     command_line: fn(&'static str) -> Command,
 }
@@ -40,6 +43,7 @@ const fn cloud<C: CloudCommand>(name: &'static str) -> Program {
     Program {
         name,
         run: cloud::start::<C>,
+        broken_exit: C::broken_exit,
         command_line: cloud::command_line::<C>,
     }
 }
@@ -48,6 +52,7 @@ const fn wal_client(name: &'static str) -> Program {
     Program {
         name,
         run: server::wal_clients::start,
+        broken_exit: |_| Exit::StopsRecovery,
         command_line: server::wal_clients::command_line,
     }
 }
@@ -57,6 +62,7 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "barman",
         run: server::barman::start,
+        broken_exit: |_| Exit::Other,
         command_line: server::barman::command_line,
     },
     wal_client("barman-wal-archive"),
@@ -80,5 +86,7 @@ fn main() -> ExitCode {
     let name = Path::new(&started_as).file_name().unwrap_or_default();
     let program = PROGRAMS.iter().find(|program| name == program.name);
     let program = program.unwrap_or(&PROGRAMS[0]);
-    (program.run)(program.name, words.collect())
+    let words: Vec<OsString> = words.collect();
+    let broken = (program.broken_exit)(&words);
+    failure::panic::guarded(|| (program.run)(program.name, words), broken)
 }

@@ -118,6 +118,18 @@ where
 }
 
 fn build(threads: Threads) -> Result<Runtime, Failure> {
+    let no_threads = |error: std::io::Error| {
+        let what = format!("cannot start threads: {error}");
+        Failure::new(Exit::Other, what).with_hint(
+            "Look at the limit on processes of this account (ulimit -u) and of its container or \
+             service (pids.max, TasksMax).",
+        )
+    };
+    // The runtime has no error for this: it would panic at the first file or name.
+    let probe = std::thread::Builder::new()
+        .spawn(|| ())
+        .map_err(no_threads)?;
+    let _ = probe.join();
     let mut builder = match threads {
         Threads::One => Builder::new_current_thread(),
         Threads::ForJobs(_) => Builder::new_multi_thread(),
@@ -126,10 +138,7 @@ fn build(threads: Threads) -> Result<Runtime, Failure> {
         // Each job keeps one busy; what the jobs wait for must find others.
         builder.max_blocking_threads(jobs.get().saturating_add(OTHER_BLOCKING_THREADS));
     }
-    builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Other, format!("cannot start threads: {error}")))
+    builder.enable_all().build().map_err(no_threads)
 }
 
 struct Signals {

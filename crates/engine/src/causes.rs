@@ -20,6 +20,15 @@ pub fn in_one_line(error: &dyn Error) -> String {
     texts.join(": ")
 }
 
+/// How a worker ended that should not have. What it said when it panicked is left out: it may quote
+/// a value, and a value may be a secret.
+pub(crate) fn of_worker(error: &tokio::task::JoinError) -> String {
+    match error.is_panic() {
+        true => "it panicked".to_owned(),
+        false => "it was cancelled".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt;

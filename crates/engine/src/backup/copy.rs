@@ -28,6 +28,7 @@ use super::session::{ServerFacts, Session, StartedOn};
 use super::tail::{external_files, file_name, spool_failed, stop};
 use super::wal_wait::WalWait;
 use super::{BackupError, World, cancellable, step};
+use crate::causes;
 use crate::progress::Event;
 use crate::upload::StopFlag;
 
@@ -151,7 +152,7 @@ pub async fn gather(
     });
     let sets = gathered
         .await
-        .map_err(|error| BackupError::Worker(error.to_string()))?
+        .map_err(|error| BackupError::Worker(causes::of_worker(&error)))?
         .map_err(|error| match error {
             GatherError::Walk(error) => BackupError::Walk(error),
             GatherError::Spool(error) => spool_failed(error),

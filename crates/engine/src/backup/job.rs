@@ -17,6 +17,7 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use super::archive::{Shared, TailSlot, write_archive};
 use super::jobs::part_rules;
 use super::{BackupError, World};
+use crate::causes;
 use crate::upload::{Destination, PartQueue, Uploaded, Wire, upload};
 
 /// Archives to write; the last has a slot for the tail.
@@ -175,7 +176,7 @@ fn not_finished() -> BackupError {
 }
 
 fn worker(error: JoinError) -> BackupError {
-    BackupError::Worker(error.to_string())
+    BackupError::Worker(causes::of_worker(&error))
 }
 
 fn item_name(set: ArchiveSet) -> String {

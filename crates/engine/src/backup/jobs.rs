@@ -22,6 +22,7 @@ use super::sample::slowest_first;
 use super::session::{Session, SessionError, StartedOn};
 use super::tail::spool_failed;
 use super::{BackupError, World, cancellable};
+use crate::causes;
 use crate::store::Bucket;
 
 /// The archives being written, and what steers them.
@@ -103,7 +104,7 @@ async fn planned(
         Ok((effort, plan))
     });
     let planned = cancellable(world, planning).await?;
-    planned.map_err(|error| BackupError::Worker(error.to_string()))?
+    planned.map_err(|error| BackupError::Worker(causes::of_worker(&error)))?
 }
 
 /// Which archives are made, and how many at a time.
@@ -221,7 +222,7 @@ pub async fn wait_for_all(world: &World, jobs: &mut Jobs) -> Result<(), BackupEr
 fn joined(
     worker: Result<Result<(), BackupError>, tokio::task::JoinError>,
 ) -> Result<(), BackupError> {
-    worker.map_err(|error| BackupError::Worker(error.to_string()))?
+    worker.map_err(|error| BackupError::Worker(causes::of_worker(&error)))?
 }
 
 /// Stops every worker and waits for it, so that nothing is uploaded after the failure is recorded.

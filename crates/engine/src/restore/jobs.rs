@@ -18,6 +18,7 @@ use super::extract::{ExtractError, HeldControl, Target, extract};
 use super::read_ahead::ReadAhead;
 use super::written::WrittenList;
 use super::{RestoreError, World, failed};
+use crate::causes;
 use crate::codec::decoder;
 use crate::download::{Download, Object, Watch, open_in_ranges};
 use crate::progress::{Event, Progress};
@@ -78,7 +79,8 @@ async fn collect(
         tokio::select! {
             worker = workers.join_next() => {
                 let Some(worker) = worker else { return control };
-                let worker = worker.map_err(|error| RestoreError::Worker(error.to_string()));
+                let failed = |error| RestoreError::Worker(causes::of_worker(&error));
+                let worker = worker.map_err(failed);
                 match (worker.flatten(), &mut control) {
                     (Ok(one), Ok(control)) => *control = one.or(control.take()),
                     (Err(error), Ok(_)) => {
@@ -152,7 +154,7 @@ impl Job {
         };
         let job = self.clone();
         let done = spawn_blocking(move || job.unpack_into_place(&extraction, source)).await;
-        let done = done.map_err(|error| RestoreError::Worker(error.to_string()))?;
+        let done = done.map_err(|error| RestoreError::Worker(causes::of_worker(&error)))?;
         done.map_err(|source| RestoreError::Extract {
             object: self.world.bucket.address(&key),
             source,

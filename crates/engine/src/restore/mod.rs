@@ -40,6 +40,7 @@ pub use configuration::{Configuration, Lacking};
 pub use extract::{ExtractError, LinkPolicy};
 pub use verify::{Verified, VerifyError};
 
+use crate::causes;
 use crate::durable::{sync_directory, write_durably};
 use crate::progress::{Event, Progress};
 use crate::stages::Stages;
@@ -167,7 +168,7 @@ pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, Resto
     let world = world.clone();
     let finished = spawn_blocking(move || finish(plan, extracted, &world)).await;
     drop(claim);
-    finished.map_err(|error| RestoreError::Worker(error.to_string()))?
+    finished.map_err(|error| RestoreError::Worker(causes::of_worker(&error)))?
 }
 
 /// Makes a directory that no archive held, with the data directory's owner and mode: the server
