@@ -21,6 +21,8 @@ pub enum Level {
     Info = 20,
     /// Something is wrong, but work goes on. The default threshold.
     Warning = 30,
+    /// What the caller asked for, and nothing is wrong: `INFO`, but shown whenever warnings are.
+    Note = 31,
     /// The command failed.
     Error = 40,
     /// What to do about the error above it; shown whenever that is.
@@ -31,7 +33,7 @@ impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Level::Debug => "DEBUG",
-            Level::Info => "INFO",
+            Level::Info | Level::Note => "INFO",
             Level::Warning => "WARNING",
             Level::Error => "ERROR",
             Level::Hint => "HINT",
@@ -106,7 +108,7 @@ impl Log {
 
 fn style_of(level: Level) -> Style {
     match level {
-        Level::Debug | Level::Info => Style::new(),
+        Level::Debug | Level::Info | Level::Note => Style::new(),
         Level::Warning => AnsiColor::Yellow.on_default(),
         Level::Error => AnsiColor::Red.on_default(),
         Level::Hint => AnsiColor::Cyan.on_default(),
@@ -146,6 +148,8 @@ mod tests {
         assert!(!Log::new(1, 0).shows(Level::Debug));
         assert!(Log::new(9, 0).shows(Level::Debug));
         assert!(!Log::new(0, 1).shows(Level::Warning));
+        assert!(Log::new(0, 0).shows(Level::Note));
+        assert!(!Log::new(0, 1).shows(Level::Note));
         assert!(Log::new(0, 1).shows(Level::Hint));
         assert!(!Log::new(0, 2).shows(Level::Error));
     }

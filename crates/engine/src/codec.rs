@@ -1,8 +1,8 @@
 //! Compressing and decompressing streams, on the caller's thread unless others are asked for.
 //!
 //! Which codecs exist, their names and suffixes is `model::codec`'s. Always true: every stream is a
-//! single ordinary frame that the codec's usual tools read, and a stream that ends early is an
-//! error wherever the format can tell.
+//! single ordinary frame that the codec's usual tools read, with a checksum of its content wherever
+//! the format has one, and a stream that ends early is an error wherever the format can tell.
 
 use std::io::{self, Read, Write};
 
@@ -46,9 +46,13 @@ impl<W: Write> Encoder<W> {
             Codec::Xz => Encoder::Xz(liblzma::write::XzEncoder::new(sink, positive(3).min(9))),
             Codec::Zstd => {
                 let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
-                Encoder::Zstd(zstd::stream::write::Encoder::new(sink, level)?)
+                Encoder::Zstd(zstd_encoder(level, sink)?)
             }
-            Codec::Lz4 => Encoder::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(sink))),
+            Codec::Lz4 => {
+                let info = lz4_flex::frame::FrameInfo::new().content_checksum(true);
+                let encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, sink);
+                Encoder::Lz4(Box::new(encoder))
+            }
             Codec::Snappy => Encoder::Snappy(Box::new(snap::write::FrameEncoder::new(sink))),
         })
     }
@@ -64,7 +68,7 @@ impl<W: Write> Encoder<W> {
         sink: W,
     ) -> io::Result<Encoder<W>> {
         let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
-        let mut encoder = zstd::stream::write::Encoder::new(sink, level)?;
+        let mut encoder = zstd_encoder(level, sink)?;
         encoder.set_parameter(CParameter::NbWorkers(threads as u32))?;
         encoder.set_parameter(CParameter::JobSize(PIECE_BYTES))?;
         Ok(Encoder::Zstd(encoder))
@@ -107,6 +111,15 @@ impl<W: Write> Write for Encoder<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.writer().flush()
     }
+}
+
+fn zstd_encoder<W: Write>(
+    level: i32,
+    sink: W,
+) -> io::Result<zstd::stream::write::Encoder<'static, W>> {
+    let mut encoder = zstd::stream::write::Encoder::new(sink, level)?;
+    encoder.include_checksum(true)?;
+    Ok(encoder)
 }
 
 /// Opens a compressed stream for reading.

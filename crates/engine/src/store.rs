@@ -126,6 +126,13 @@ pub enum Written {
     AlreadyExists,
 }
 
+/// One level of the keys below a prefix.
+#[derive(Debug, Clone, Default)]
+pub struct Level {
+    pub directories: Vec<String>,
+    pub objects: Vec<ObjectMeta>,
+}
+
 impl Bucket {
     /// The address of an object for messages.
     pub fn address(&self, key: &str) -> String {
@@ -343,6 +350,39 @@ impl Bucket {
                 () => continue,
             };
             return Err(self.error("list", prefix)(of_engine(endless)));
+        }
+    }
+
+    /// What begins with `prefix` (any bytes) and has no slash after it, and directories: the
+    /// beginnings of all other keys, up to the first slash after the prefix and without it.
+    ///
+    /// # Errors
+    /// When a page of the listing cannot be had.
+    pub async fn list_level(&self, prefix: &str) -> Result<Level, StoreError> {
+        let mut found = Level::default();
+        let (mut seen, mut page_token) = (HashSet::new(), None);
+        loop {
+            let options = PaginatedListOptions {
+                page_token,
+                delimiter: Some("/".into()),
+                ..Default::default()
+            };
+            let page = self.lister.list_paginated(Some(prefix), options).await;
+            let page = page.map_err(self.error("list", prefix))?;
+            let names = page.result.common_prefixes.into_iter();
+            found.directories.extend(names.map(|name| name.to_string()));
+            found.objects.extend(page.result.objects);
+            page_token = page.page_token;
+            let Some(token) = &page_token else {
+                return Ok(found);
+            };
+            if !seen.insert(token.clone()) {
+                return Err(self.error("list", prefix)(of_engine(Endless::Repeats)));
+            }
+            let is_empty = found.directories.is_empty() && found.objects.is_empty();
+            if is_empty && seen.len() >= MOST_EMPTY_PAGES {
+                return Err(self.error("list", prefix)(of_engine(Endless::Empty)));
+            }
         }
     }
 

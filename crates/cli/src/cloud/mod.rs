@@ -43,6 +43,11 @@ pub trait CloudCommand: Parser {
         Exit::Usage
     }
 
+    /// How the program ends in a mistake of its own: as its caller takes for a failure.
+    fn broken_exit(_words: &[OsString]) -> Exit {
+        Exit::Other
+    }
+
     /// Refuses the options that are not built yet, if one was given.
     fn refuse_later(matches: &ArgMatches) -> Result<(), Failure> {
         not_built::refuse_given(Self::LATER, matches)

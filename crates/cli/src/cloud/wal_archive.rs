@@ -8,6 +8,7 @@ use engine::wal::archive::{ArchiveRequest, Archived, WalTags, archive_wal};
 use engine::wal::archive_ahead::{Ahead, archive_ahead};
 use engine::wal::archived_notes::ArchivedNotes;
 use engine::wal::inspect::wal_name;
+use engine::wal::owner::OwnerNote;
 use model::codec::Codec;
 use model::wal::ahead::fingerprint;
 
@@ -36,7 +37,7 @@ pub struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u16).range(0..=64))]
     parallel: u16,
-    /// Where --parallel notes which are done [default: /tmp/barman-SERVER-HASH] [barman-rs only]
+    /// Where is noted what is archived [default: /tmp/barman-SERVER-HASH] [barman-rs only]
     #[arg(long, value_name = "DIR")]
     prefetch_cache_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -125,6 +126,7 @@ impl Args {
                 all: self.tags.read()?,
                 history: self.history_tags.read()?,
             },
+            owner: None,
         })
     }
 }
@@ -213,10 +215,12 @@ impl CloudCommand for Args {
         if self.wal_path.is_none() {
             request.path = hook::incoming_wal(&Environment::gather())?.ok_or_else(no_path)?;
         }
-        let (file_count, folder) = (usize::from(self.parallel), self.prefetch_cache_dir);
+        let file_count = usize::from(self.parallel);
+        let folder = notes_folder(&place, self.prefetch_cache_dir)?;
+        request.owner = folder.owner_note();
         let notes = match file_count {
             0 | 1 => None,
-            _ => open_notes(&place, folder, log),
+            _ => folder.open_notes(log),
         };
         let Some(notes) = notes else {
             let archived = runtime::run_or_drop(async {
@@ -264,27 +268,38 @@ fn say(request: &ArchiveRequest, archived: &Archived, log: &Log) {
     log.line(Level::Info, &said);
 }
 
-/// The notes of what is archived ahead; without them nothing is.
-fn open_notes(place: &Place, folder: Option<PathBuf>, log: &Log) -> Option<ArchivedNotes> {
-    let open = || -> Result<ArchivedNotes, Failure> {
-        let root = place.layout().server_root();
-        let server = root.rsplit('/').next().unwrap_or_default();
-        let own = fingerprint(&[&place.address()?, root]);
-        let usual = || std::env::temp_dir().join(format!("barman-{server}-{own}"));
-        let folder = folder.unwrap_or_else(usual);
-        let folder = std::path::absolute(&folder).map_err(|error| {
-            let what = format!("cannot use {}: {error}", folder.display());
-            Failure::new(Exit::Other, what)
-        })?;
-        Ok(ArchivedNotes::open(&folder, &own)?)
-    };
-    match open() {
-        Ok(notes) => Some(notes),
-        Err(failure) => {
+/// Where is noted what the archive has.
+struct NotesFolder {
+    path: PathBuf,
+    /// Tells this store and server from all others.
+    own: String,
+}
+
+fn notes_folder(place: &Place, chosen: Option<PathBuf>) -> Result<NotesFolder, Failure> {
+    let root = place.layout().server_root();
+    let server = root.rsplit('/').next().unwrap_or_default();
+    let own = fingerprint(&[&place.address()?, root]);
+    let usual = || std::env::temp_dir().join(format!("barman-{server}-{own}"));
+    let folder = chosen.unwrap_or_else(usual);
+    // What has no absolute path cannot be opened either, and that is said.
+    let path = std::path::absolute(&folder).unwrap_or(folder);
+    Ok(NotesFolder { path, own })
+}
+
+impl NotesFolder {
+    /// Whose archive it is; without the note every file asks the store.
+    fn owner_note(&self) -> Option<OwnerNote> {
+        OwnerNote::open(&self.path, &self.own).ok()
+    }
+
+    /// The notes of what is archived ahead; without them nothing is.
+    fn open_notes(&self, log: &Log) -> Option<ArchivedNotes> {
+        let opened = ArchivedNotes::open(&self.path, &self.own).map_err(Failure::from);
+        let said = |failure: Failure| {
             let text = format!("nothing is stored ahead: {}", failure.what);
             log.line(Level::Warning, &text);
-            None
-        }
+        };
+        opened.map_err(said).ok()
     }
 }
 

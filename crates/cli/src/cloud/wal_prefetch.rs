@@ -6,6 +6,7 @@
 //! other end for the crash of a session.
 
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -126,20 +127,27 @@ impl<'a> Prefetcher<'a> {
             return Err(Failure::new(Exit::Usage, text));
         };
         self.spool.clear_trouble();
-        let request = PrefetchRequest {
+        let request = &PrefetchRequest {
             segment_size: size,
             segment_count: self.segment_count,
         };
-        let ended = runtime::run_until_done(Threads::One, self.log, |signalled| async move {
-            let stop = StopFlag::default();
-            let work = async {
-                let bucket = self.place.open().await?;
-                // Nothing that was mounted here shall have to wait for us.
-                let _ = std::env::set_current_dir("/");
-                let what = (&self.spool, &request);
-                Ok(prefetch(&bucket, self.place.layout(), what, &stop).await?)
-            };
-            runtime::raise_on_signal(signalled, &stop, work).await
+        let run = || {
+            runtime::run_until_done(Threads::One, self.log, |signalled| async move {
+                let stop = StopFlag::default();
+                let work = async {
+                    let bucket = self.place.open().await?;
+                    // Nothing that was mounted here shall have to wait for us.
+                    let _ = std::env::set_current_dir("/");
+                    let what = (&self.spool, request);
+                    Ok(prefetch(&bucket, self.place.layout(), what, &stop).await?)
+                };
+                runtime::raise_on_signal(signalled, &stop, work).await
+            })
+        };
+        // A mistake of ours is no crash of PostgreSQL either.
+        let ended = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            let what = "a mistake in the program stopped it";
+            Err(Failure::new(Exit::Other, what))
         });
         match ended {
             Ok(Ended::NothingMore) => lock.rest_for(REST_AT_THE_END),

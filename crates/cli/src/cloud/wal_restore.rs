@@ -7,6 +7,7 @@ use clap::Parser;
 use engine::upload::StopFlag;
 use engine::wal::fetch::{FetchRequest, Fetched, PartialPolicy, fetch_wal};
 use model::postgres::SegmentSize;
+use model::wal::hole::LONGEST_PATIENCE;
 use model::wal::name::WalName;
 
 use super::CloudCommand;
@@ -40,7 +41,7 @@ pub struct Args {
     /// Do not accept a .partial segment where the complete one is missing
     #[arg(long)]
     no_partial: bool,
-    /// Stop PostgreSQL's recovery (exit 200) on every failure but "no such file" [barman-rs only]
+    /// Stop recovery (exit 200) on every failure; the end of the log stays 1 [barman-rs only]
     #[arg(long)]
     stop_recovery_on_failure: bool,
     /// How the command starts its own background process [barman-rs only]
@@ -53,8 +54,9 @@ pub struct Args {
 }
 
 const AFTER_HELP: &str = "\
-What happens: the file is looked for under every compression suffix, fetched, decompressed and \
-put in place whole or not at all.
+What happens: the file is looked for under every compression suffix, fetched, decompressed, \
+checked (header, records, cluster) and put in place whole or not at all. Where it is not there but \
+a later segment of its timeline is, the log does not end: that is an error.
 
 Example, in postgresql.conf or postgresql.auto.conf:
   restore_command = 'barman-cloud-wal-restore -p 8 --stop-recovery-on-failure s3://b/pg main %f %p'
@@ -67,8 +69,9 @@ Exit status:
   2  the object store is unreachable, or a segment cannot be moved out of the spool
   130, 143  stopped by SIGINT or SIGTERM
 PostgreSQL takes every status from 1 to 125 for the end of the archive: it ends recovery and opens \
-the database with what it has. --stop-recovery-on-failure keeps 1 for that and turns 2, 3 and 4 \
-into 200, at which PostgreSQL stops, and can be started again when the object store is back.";
+the database with what it has. --stop-recovery-on-failure keeps 1 for that and turns everything \
+else, a segment that is missing before a later one too, into 200: PostgreSQL stops then, and can \
+be started again when the cause is gone.";
 
 /// The option as it is typed: even a command line with a mistake in it must not end recovery.
 const SAFE_MODE: &str = "--stop-recovery-on-failure";
@@ -82,6 +85,7 @@ impl Args {
                 true => PartialPolicy::Refuse,
                 false => PartialPolicy::Accept,
             },
+            longest_wait: LONGEST_PATIENCE,
         })
     }
 
@@ -144,14 +148,16 @@ impl CloudCommand for Args {
     const LATER: &'static [&'static [Later]] = &[];
 
     fn usage_exit(words: &[OsString]) -> Exit {
-        let is_asked = |word: &OsString| {
-            word.to_str()
-                .is_some_and(|word| word.len() > 3 && SAFE_MODE.starts_with(word))
-        };
-        if words.iter().any(is_asked) {
-            Exit::StopsRecovery
-        } else {
-            Exit::Usage
+        match is_safe_mode(words) {
+            true => Exit::StopsRecovery,
+            false => Exit::Usage,
+        }
+    }
+
+    fn broken_exit(words: &[OsString]) -> Exit {
+        match is_safe_mode(words) {
+            true => Exit::StopsRecovery,
+            false => Exit::Other,
         }
     }
 
@@ -162,15 +168,21 @@ impl CloudCommand for Args {
     fn run(self, log: &Log) -> Result<(), Failure> {
         let safe_mode = self.stop_recovery_on_failure;
         self.fetch(log).map_err(|failure| match failure.exit {
-            Exit::NothingThere | Exit::Unreachable | Exit::Spool | Exit::Usage | Exit::Other
-                if safe_mode =>
-            {
-                Failure {
-                    exit: Exit::StopsRecovery,
-                    ..failure
-                }
-            }
+            // The end of the log, proven; and what PostgreSQL sees for itself.
+            Exit::Absent | Exit::Signal(_) => failure,
+            _ if safe_mode => Failure {
+                exit: Exit::StopsRecovery,
+                ..failure
+            },
             _ => failure,
         })
     }
+}
+
+fn is_safe_mode(words: &[OsString]) -> bool {
+    let is_asked = |word: &OsString| {
+        word.to_str()
+            .is_some_and(|word| word.len() > 3 && SAFE_MODE.starts_with(word))
+    };
+    words.iter().any(is_asked)
 }

@@ -20,6 +20,8 @@ use model::backup::catalogue::ResolveError;
 use model::deletion::CannotDelete;
 use model::restore::choose::{EndedTooLate, NoBackup};
 use model::restore::plan::CannotRestore;
+use model::wal::name::WalName;
+use model::wal::segment::{BadSegment, BadSegmentCause};
 
 use super::{Exit, Failure};
 use crate::cloud::next_steps::quote;
@@ -217,6 +219,24 @@ impl From<ArchiveError> for Failure {
             .with_hint(
                 "Two servers may be archiving to one place: each needs a SERVER_NAME of its own.",
             ),
+            ArchiveError::ForeignArchive { .. } => Failure::new(
+                Exit::Failed,
+                causes::in_one_line(&error),
+            )
+            .with_hint(
+                "A new cluster, one that pg_upgrade made included, needs a SERVER_NAME of its own.",
+            ),
+            ArchiveError::Segment {
+                source:
+                    BadSegment {
+                        cause: BadSegmentCause::Damaged { .. },
+                        ..
+                    },
+                ..
+            } => of_work(&error, Exit::Failed).with_hint(
+                "Look at the disk and the log of the server. The last segment of a server that \
+                 died can be archived under its name with .partial.",
+            ),
             error => of_work(&error, Exit::Failed),
         }
     }
@@ -226,7 +246,29 @@ impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Failure {
         match error {
             FetchError::Store(error) => of_store(&error),
-            FetchError::NotFound { .. } => Failure::new(Exit::Failed, error.to_string()),
+            FetchError::NotFound { name, .. } => {
+                let end = match name {
+                    WalName::History(_) => ": there is no such timeline",
+                    WalName::Segment(_) => ": the log ends before it",
+                    _ => "",
+                };
+                Failure::new(Exit::Absent, format!("{error}{end}"))
+            }
+            FetchError::Hole { .. } => Failure::new(Exit::Hole, error.to_string()).with_hint(
+                "Look for it in pg_wal of the server that wrote it, and archive it; what comes \
+                 after it cannot be replayed.",
+            ),
+            FetchError::Segment {
+                source:
+                    BadSegment {
+                        cause: BadSegmentCause::ForeignCluster { .. },
+                        ..
+                    },
+                ..
+            } => of_work(&error, Exit::Other).with_hint(
+                "Check the URL and the server's name against the archive_command; the archive is \
+                 compared with global/pg_control of the data directory.",
+            ),
             FetchError::NothingThere { .. } => Failure::new(Exit::NothingThere, error.to_string())
                 .with_hint(
                     "Check the URL and the server's name against the archive_command; is the \

@@ -4,6 +4,7 @@
 //! statuses are those of Barman's cloud commands; see `docs/compatibility.md`.
 
 mod from;
+pub mod panic;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,10 @@ use crate::log::{Level, Log};
 pub enum Exit {
     /// 1: the operation failed in a way its caller can expect, such as a WAL file not found.
     Failed,
+    /// 1 as well: a WAL file is not there, and the log ends before it; nothing is wrong.
+    Absent,
+    /// 1 as well: a WAL file is not there, but later ones are.
+    Hole,
     /// 1 as well: a WAL file is not there, nor is anything else of its server.
     NothingThere,
     /// 2: the object store cannot be reached.
@@ -39,7 +44,7 @@ impl Exit {
     /// The status as the operating system gets it.
     pub fn status(self) -> u8 {
         match self {
-            Exit::Failed | Exit::NothingThere => 1,
+            Exit::Failed | Exit::Absent | Exit::Hole | Exit::NothingThere => 1,
             Exit::Unreachable | Exit::Spool | Exit::ServerUsage => 2,
             Exit::Usage => 3,
             Exit::Other => 4,
@@ -81,7 +86,11 @@ impl Failure {
 
     /// Writes the lines of the failure and gives its status.
     pub fn report(&self, log: &Log) -> ExitCode {
-        log.line(Level::Error, &self.what);
+        let level = match self.exit {
+            Exit::Absent => Level::Note,
+            _ => Level::Error,
+        };
+        log.line(level, &self.what);
         if let Some(hint) = &self.hint {
             log.line(Level::Hint, hint);
         }

@@ -5,17 +5,18 @@
 //! Always true: an object is never replaced; the same name with the same content is success, with
 //! other content it is an error.
 //!
-//! Two requests a file, on one connection: a listing, which finds the file under every codec's key,
-//! and one conditional write. The file is compressed while the connection is made and the listing
-//! is awaited, which is the shorter of the two. Memory is what the compressed file takes: a segment
-//! has at most 1 GiB, and the only write that every store takes on the condition that nothing is
-//! there is a single one.
+//! Two requests a file, on one connection (and some once an hour, see `owner`): a listing, which
+//! finds the file under every codec's key, and one conditional write. The file is compressed while
+//! the connection is made and the listing is awaited, which is the shorter of the two. Memory is
+//! what the compressed file takes: a segment has at most 1 GiB, and the only write that every store
+//! takes on the condition that nothing is there is a single one.
 
 use std::io::{self, BufReader, Read, Seek};
 use std::path::PathBuf;
 
 use model::cloud::Layout;
 use model::codec::Codec;
+use model::postgres::SystemId;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;
 use object_store::TagSet;
@@ -23,9 +24,11 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::inspect::{Inspected, inspect};
+use super::owner::{Owner, OwnerNote};
 use super::pack::{BUFFER_BYTES, Cores, pack};
 use super::receive::{Decoded, open_decoded};
 use super::shelf::Shelf;
+use crate::causes;
 use crate::store::{Bucket, StoreError, Written};
 use crate::upload::StopFlag;
 
@@ -38,6 +41,8 @@ pub struct ArchiveRequest {
     /// The codec's own level, `None` for its default.
     pub level: Option<i32>,
     pub tags: WalTags,
+    /// Where is remembered whose archive it is.
+    pub owner: Option<OwnerNote>,
 }
 
 /// The tags that WAL files get.
@@ -97,6 +102,16 @@ pub enum ArchiveError {
     Content { path: PathBuf, cause: String },
     #[error("{existing} exists with other content than {path}")]
     Conflict { path: PathBuf, existing: String },
+    #[error(
+        "{path} is not archived: it comes from the cluster with system identifier {system_id}, \
+         and {existing} from {found}"
+    )]
+    ForeignArchive {
+        path: PathBuf,
+        system_id: SystemId,
+        existing: String,
+        found: SystemId,
+    },
     #[error("cannot compare {existing}, which exists, with {path}")]
     Compare {
         path: PathBuf,
@@ -125,6 +140,7 @@ pub async fn archive_wal(
         cores: Cores::All,
         shelf: &Shelf::default(),
         turns: Semaphore::new(1),
+        owner: Owner::default(),
     };
     let sent = archive_inspected((bucket, layout), request, inspected, &way).await?;
     Ok(sent.archived)
@@ -144,6 +160,7 @@ pub(super) struct Way<'a> {
     /// One for each file that is compressed: those that wait for a core leave it to the others,
     /// which are on their way to the store meanwhile.
     pub(super) turns: Semaphore,
+    pub(super) owner: Owner,
 }
 
 pub(super) async fn archive_inspected(
@@ -154,13 +171,19 @@ pub(super) async fn archive_inspected(
 ) -> Result<Sent, ArchiveError> {
     let name = inspected.name;
     let (codec, level, cores) = (request.codec, request.level, way.cores);
+    let owner = refuse_foreign(
+        (bucket, layout),
+        request,
+        &way.owner,
+        inspected.system_id.map(|system_id| (name, system_id)),
+    );
     let packing = async {
         let _turn = way.turns.acquire().await;
         on_blocking_thread(move || pack(inspected, (codec, level), cores)).await
     };
     // In whatever codec it is there: a change of the codec must not hide other content.
     let looking = async { Ok(way.shelf.find(bucket, layout, &name).await?) };
-    let (found, packed) = tokio::try_join!(looking, packing)?;
+    let (found, packed, ()) = tokio::try_join!(looking, packing, owner)?;
     let crc32c = packed.crc32c;
     let archived = match found {
         Some((key, codec)) => confirm(bucket, key, codec, packed.inspected).await?,
@@ -178,11 +201,33 @@ pub(super) async fn archive_inspected(
     Ok(Sent { archived, crc32c })
 }
 
+/// A segment goes into an archive of its own cluster only, or into an empty one.
+async fn refuse_foreign(
+    place: (&Bucket, &Layout),
+    request: &ArchiveRequest,
+    owner: &Owner,
+    segment: Option<(WalName, SystemId)>,
+) -> Result<(), ArchiveError> {
+    let Some((WalName::Segment(name) | WalName::Partial(name), system_id)) = segment else {
+        return Ok(());
+    };
+    let note = request.owner.as_ref();
+    match owner.foreign(place, note, (&name, system_id)).await? {
+        None => Ok(()),
+        Some(foreign) => Err(ArchiveError::ForeignArchive {
+            path: request.path.clone(),
+            system_id,
+            existing: foreign.object,
+            found: foreign.system_id,
+        }),
+    }
+}
+
 pub(super) async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
     let done = spawn_blocking(work).await;
-    done.map_err(|error| ArchiveError::Worker(error.to_string()))?
+    done.map_err(|error| ArchiveError::Worker(causes::of_worker(&error)))?
 }
 
 /// An object of that name exists: success if it holds the same bytes.

@@ -22,6 +22,7 @@ use super::archive::{ArchiveError, ArchiveRequest, Archived};
 use super::archive::{Way, archive_inspected, on_blocking_thread};
 use super::archived_notes::{ArchivedNotes, FileState};
 use super::inspect::{Inspected, inspect, wal_name};
+use super::owner::Owner;
 use super::pack::Cores;
 use super::shelf::Shelf;
 use crate::store::Bucket;
@@ -67,11 +68,13 @@ pub async fn archive_ahead(
             cores: Cores::All,
             shelf: &Shelf::default(),
             turns: Semaphore::new(1),
+            owner: Owner::default(),
         },
         false => Way {
             cores: Cores::One,
             shelf: &Shelf::of(layout, segment_of(&inspected.path).iter().chain(&segments)),
             turns: Semaphore::new(available_parallelism().map_or(1, usize::from)),
+            owner: Owner::default(),
         },
     };
     let place = (bucket, layout);

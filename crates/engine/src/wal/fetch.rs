@@ -1,10 +1,12 @@
 //! Fetching one WAL file for recovery.
 //!
 //! Always true: the destination appears whole, checked and under its name, or not at all; "not in
-//! the archive" is told apart from every other failure, since PostgreSQL ends recovery on it.
+//! the archive" is told apart from every other failure, since PostgreSQL ends recovery on it. It
+//! means that the log ends there: where a later segment is there, the log has a hole.
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use model::cloud::{Layout, parse_wal_file};
 use model::codec::Codec;
@@ -12,11 +14,18 @@ use model::postgres::SegmentSize;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
+use super::hole;
+use super::inspect::neighbouring_clusters;
 use super::receive::{Decoded, Expected, open_decoded, receive};
+use crate::causes;
 use crate::durable::{Durability, remove_abandoned};
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
+
+/// How often a segment is looked for that a later one has overtaken.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether an incomplete last segment may stand in for a complete one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +40,8 @@ pub struct FetchRequest {
     pub name: WalName,
     pub destination: PathBuf,
     pub partial: PartialPolicy,
+    /// How long at most to look again for a segment that a later one may have overtaken.
+    pub longest_wait: Duration,
 }
 
 /// What was fetched.
@@ -49,6 +60,8 @@ pub enum FetchError {
     NotFound { name: WalName, archive: String },
     #[error("{name} is not in the archive, and there is nothing else below {server}")]
     NothingThere { name: WalName, server: String },
+    #[error("{name} is missing in the archive: {later}, which comes after it, is there")]
+    Hole { name: WalName, later: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot decompress {object}")]
@@ -63,6 +76,8 @@ pub enum FetchError {
         #[source]
         source: BadSegment,
     },
+    #[error("{object} is damaged: it is empty")]
+    Empty { object: String },
     #[error("{object} is damaged: it is larger than {limit} bytes")]
     TooLong { object: String, limit: u64 },
     #[error("stopped by a signal")]
@@ -91,12 +106,9 @@ pub async fn fetch_wal(
     // While the store is asked: that directory may be large.
     let clearing = spawn_blocking(move || remove_abandoned(&destination));
     let locate = async {
-        let found = search(bucket, layout, &request.name, request.partial).await?;
-        let Some((key, codec)) = found else {
-            return Err(not_found(bucket, layout, request.name).await?);
-        };
-        let decoded = open_decoded(bucket, (&key, codec), stop).await?;
-        Ok((key, decoded))
+        let found = locate(bucket, layout, &request).await?;
+        let decoded = open_decoded(bucket, (&found.key, found.codec), stop).await?;
+        Ok((found, decoded))
     };
     let located = tokio::select! {
         biased;
@@ -104,28 +116,43 @@ pub async fn fetch_wal(
         located = locate => located,
     };
     let cleared = clearing.await;
-    cleared.map_err(|error| FetchError::Worker(error.to_string()))?;
-    let (key, decoded) = located?;
-    let (object, stop) = (bucket.address(&key), stop.clone());
-    let write = spawn_blocking(move || put_in_place(&request, decoded, &object, &stop));
+    cleared.map_err(|error| FetchError::Worker(causes::of_worker(&error)))?;
+    let (found, decoded) = located?;
+    let (object, stop) = (bucket.address(&found.key), stop.clone());
+    let key = found.key.clone();
+    let write = spawn_blocking(move || {
+        let content = Content {
+            decoded,
+            object,
+            name: found.name,
+        };
+        put_in_place(&request, content, &stop)
+    });
     let segment_size = write
         .await
-        .map_err(|error| FetchError::Worker(error.to_string()))??;
+        .map_err(|error| FetchError::Worker(causes::of_worker(&error)))??;
     Ok(Fetched { key, segment_size })
+}
+
+struct Content {
+    decoded: Decoded,
+    object: String,
+    /// Of the object: it may be the partial one.
+    name: WalName,
 }
 
 fn put_in_place(
     request: &FetchRequest,
-    decoded: Decoded,
-    object: &str,
+    content: Content,
     stop: &StopFlag,
 ) -> Result<Option<SegmentSize>, FetchError> {
     let expected = Expected {
-        name: &request.name,
-        object,
+        name: &content.name,
+        object: &content.object,
         destination: &request.destination,
+        system_id: neighbouring_clusters(&request.destination).first().copied(),
     };
-    let received = receive(decoded, &expected, stop)?;
+    let received = receive(content.decoded, &expected, stop)?;
     // Recovery asks again after a crash, so the disk need not have it before we say so.
     let placed = received.file.finish(Durability::Atomic);
     placed.map_err(|source| FetchError::Write {
@@ -144,7 +171,51 @@ pub async fn find(
     layout: &Layout,
     name: &WalName,
 ) -> Result<Option<(String, Codec)>, StoreError> {
-    search(bucket, layout, name, PartialPolicy::Refuse).await
+    let found = search(bucket, layout, name, PartialPolicy::Refuse).await?;
+    Ok(found.map(|found| (found.key, found.codec)))
+}
+
+/// An object in the archive.
+struct Found {
+    key: String,
+    codec: Codec,
+    name: WalName,
+}
+
+/// The object to fetch. Nothing, or half a segment, is an answer only at the end of the log.
+async fn locate(
+    bucket: &Bucket,
+    layout: &Layout,
+    request: &FetchRequest,
+) -> Result<Found, FetchError> {
+    let look = || search(bucket, layout, &request.name, request.partial);
+    let is_whole = |found: &Found| found.name == request.name;
+    let mut found = match look().await? {
+        Some(found) if is_whole(&found) => return Ok(found),
+        found => found,
+    };
+    let began = Instant::now();
+    let mut surroundings = hole::around(bucket, layout, &request.name).await?;
+    if let Some(later) = &surroundings.later {
+        while began.elapsed() < later.patience.min(request.longest_wait) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            found = match look().await? {
+                Some(found) if is_whole(&found) => return Ok(found),
+                found => found,
+            };
+        }
+        surroundings = hole::around(bucket, layout, &request.name).await?;
+    }
+    match (surroundings.later, found) {
+        (Some(_), _) if hole::is_beside(&request.destination, &request.name) => {}
+        (Some(later), _) => {
+            let (name, later) = (request.name, bucket.address(&later.key));
+            return Err(FetchError::Hole { name, later });
+        }
+        (None, Some(found)) => return Ok(found),
+        (None, None) => {}
+    }
+    Err(not_found(bucket, layout, request.name, surroundings.has_timeline).await?)
 }
 
 async fn search(
@@ -152,14 +223,18 @@ async fn search(
     layout: &Layout,
     name: &WalName,
     partial: PartialPolicy,
-) -> Result<Option<(String, Codec)>, StoreError> {
+) -> Result<Option<Found>, StoreError> {
     let objects = bucket.list(&layout.wal(name, Codec::None)).await?;
     let files = objects
         .iter()
         .filter_map(|object| object.location.filename());
     let found = choose(name, partial, files);
     let directory = layout.wal_directory(name);
-    Ok(found.map(|(file, codec)| (format!("{directory}/{file}"), codec)))
+    Ok(found.map(|(file, name, codec)| Found {
+        key: format!("{directory}/{file}"),
+        codec,
+        name,
+    }))
 }
 
 /// Why there is nothing to fetch: a segment of a server that has nothing at all in the store was
@@ -168,10 +243,11 @@ async fn not_found(
     bucket: &Bucket,
     layout: &Layout,
     name: WalName,
+    is_somebody_there: bool,
 ) -> Result<FetchError, StoreError> {
     let server = format!("{}/", layout.server_root());
     let is_segment = matches!(name, WalName::Segment(_));
-    if is_segment && !bucket.any(&server).await? {
+    if is_segment && !is_somebody_there && !bucket.any(&server).await? {
         let server = bucket.address(&server);
         return Ok(FetchError::NothingThere { name, server });
     }
@@ -184,17 +260,17 @@ fn choose<'a>(
     name: &WalName,
     partial: PartialPolicy,
     files: impl Iterator<Item = &'a str>,
-) -> Option<(String, Codec)> {
+) -> Option<(String, WalName, Codec)> {
     let mut second = None;
     for file in files {
         match (parse_wal_file(file), name) {
             (Some((found, codec)), wanted) if found == *wanted => {
-                return Some((file.to_owned(), codec));
+                return Some((file.to_owned(), found, codec));
             }
-            (Some((WalName::Partial(found), codec)), WalName::Segment(wanted))
-                if found == *wanted && partial == PartialPolicy::Accept =>
+            (Some((found @ WalName::Partial(segment), codec)), WalName::Segment(wanted))
+                if segment == *wanted && partial == PartialPolicy::Accept =>
             {
-                second = Some((file.to_owned(), codec));
+                second = Some((file.to_owned(), found, codec));
             }
             _ => {}
         }

@@ -16,7 +16,7 @@ use model::codec::Codec;
 use model::control_file::ControlFile;
 use model::postgres::{SegmentSize, SystemId};
 use model::wal::name::{SegmentName, WalName};
-use model::wal::segment::{BadSegment, check_segment};
+use model::wal::segment::{BadSegment, SegmentFacts, check_segment};
 use model::wal::timeline::TimelineHistory;
 
 use super::archive::ArchiveError;
@@ -34,6 +34,8 @@ pub struct Inspected {
     pub seen_at: SystemTime,
     /// The size in the header; `None` for what is no segment.
     pub segment_size: Option<SegmentSize>,
+    /// The cluster in the header, likewise.
+    pub system_id: Option<SystemId>,
 }
 
 /// The name that a path's last part is.
@@ -74,16 +76,20 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
     }
     let seen_at = SystemTime::now();
     let metadata = file.metadata().map_err(read_failed)?;
-    let segment_size = match &name {
+    let facts = match &name {
         WalName::Segment(segment) | WalName::Partial(segment) => {
             let mut head = Vec::new();
             let page = (&mut file).take(8192).read_to_end(&mut head);
             page.map_err(read_failed)?;
-            let size = check_head(path, segment, &head, metadata.len());
-            Some(size.map_err(|source| ArchiveError::Segment {
+            let facts = check_head(path, segment, &head, metadata.len());
+            Some(facts.map_err(|source| ArchiveError::Segment {
                 path: path.to_path_buf(),
                 source,
             })?)
+        }
+        // PostgreSQL never writes such a file; a crash of the machine may leave one.
+        WalName::History(_) if metadata.len() == 0 => {
+            return Err(refused("it is empty".to_owned()));
         }
         WalName::History(timeline) => {
             let text = read_text(&mut file).map_err(read_failed)?;
@@ -101,7 +107,8 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
         file,
         metadata,
         seen_at,
-        segment_size,
+        segment_size: facts.map(|facts| facts.segment_size),
+        system_id: facts.map(|facts| facts.system_id),
     })
 }
 
@@ -110,17 +117,18 @@ fn check_head(
     segment: &SegmentName,
     head: &[u8],
     length: u64,
-) -> Result<SegmentSize, BadSegment> {
+) -> Result<SegmentFacts, BadSegment> {
     let facts = check_segment(segment, head, length, None)?;
     for expected in neighbouring_clusters(path) {
         check_segment(segment, head, length, Some(expected))?;
     }
-    Ok(facts.segment_size)
+    Ok(facts)
 }
 
-/// The clusters this segment can belong to: the one around its `pg_wal` directory, and the one
-/// whose data directory we were started in, as PostgreSQL does for `archive_command`.
-fn neighbouring_clusters(path: &Path) -> Vec<SystemId> {
+/// The clusters that a WAL file at this path can belong to: the one around its `pg_wal` directory,
+/// and the one whose data directory we were started in, as PostgreSQL does for `archive_command`
+/// and `restore_command`.
+pub fn neighbouring_clusters(path: &Path) -> Vec<SystemId> {
     let around = path
         .parent()
         .and_then(Path::parent)

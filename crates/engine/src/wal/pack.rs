@@ -2,9 +2,11 @@
 //!
 //! Zstandard, whose one stream several threads can write, gets all cores when one file is archived
 //! alone, so that `archive_command` ends sooner; files that are archived side by side share them.
-//! Always true: what comes out is a single frame, and as long as the file was when it was judged.
+//! Always true: what comes out is a single frame, as long as the file was when it was judged, and
+//! of a segment whose log is not broken in its middle.
 
 use std::io::{self, Read, Seek, Write};
+use std::path::Path;
 use std::thread::available_parallelism;
 
 use model::codec::Codec;
@@ -12,6 +14,7 @@ use object_store::{PutPayload, PutPayloadMut};
 
 use super::archive::ArchiveError;
 use super::inspect::Inspected;
+use super::receive::{Gate, Refusal};
 use crate::codec::Encoder;
 
 pub(super) const BUFFER_BYTES: usize = 256 * 1024;
@@ -38,7 +41,7 @@ pub(super) struct Packed {
 /// Reads and compresses a file. Blocks.
 ///
 /// # Errors
-/// When it cannot be read, or is not as long as it was.
+/// When it cannot be read, is not as long as it was, or its records are not sound.
 pub(super) fn pack(
     mut inspected: Inspected,
     (codec, level): (Codec, Option<i32>),
@@ -51,15 +54,15 @@ pub(super) fn pack(
             &mut inspected,
             Encoder::create_on_threads(level, count, sink()),
         )
-        .or_else(|_| {
-            inspected.file.rewind()?;
-            compress(&mut inspected, Encoder::create(codec, level, sink()))
+        .or_else(|error| match error {
+            Unpacked::Refused(_) => Err(error),
+            Unpacked::Failed(_) => {
+                inspected.file.rewind()?;
+                compress(&mut inspected, Encoder::create(codec, level, sink()))
+            }
         }),
     };
-    let (payload, length, crc32c) = packed.map_err(|source| ArchiveError::Read {
-        path: inspected.path.clone(),
-        source,
-    })?;
+    let (payload, length, crc32c) = packed.map_err(|error| error.about(&inspected.path))?;
     if length != inspected.metadata.len() {
         return Err(ArchiveError::Content {
             path: inspected.path,
@@ -82,17 +85,44 @@ fn threads(codec: Codec, cores: Cores) -> usize {
     }
 }
 
+enum Unpacked {
+    Failed(io::Error),
+    Refused(Refusal),
+}
+
+impl From<io::Error> for Unpacked {
+    fn from(error: io::Error) -> Unpacked {
+        Unpacked::Failed(error)
+    }
+}
+
+impl Unpacked {
+    fn about(self, path: &Path) -> ArchiveError {
+        let path = path.to_path_buf();
+        match self {
+            Unpacked::Failed(source) => ArchiveError::Read { path, source },
+            Unpacked::Refused(Refusal::Segment(source)) => ArchiveError::Segment { path, source },
+            Unpacked::Refused(refusal) => {
+                let cause = refusal.to_string();
+                ArchiveError::Content { path, cause }
+            }
+        }
+    }
+}
+
 fn compress(
     inspected: &mut Inspected,
     encoder: io::Result<Encoder<Chunks>>,
-) -> io::Result<(PutPayload, u64, u32)> {
+) -> Result<(PutPayload, u64, u32), Unpacked> {
     let mut encoder = encoder?;
+    let mut gate = Gate::before(&inspected.name);
     let mut buffer = vec![0; BUFFER_BYTES];
     let (mut length, mut crc32c) = (0, 0);
     loop {
         match inspected.file.read(&mut buffer)? {
             0 => break,
             count => {
+                gate.pass(&buffer[..count]).map_err(Unpacked::Refused)?;
                 encoder.write_all(&buffer[..count])?;
                 crc32c = crc32c::crc32c_append(crc32c, &buffer[..count]);
                 length += count as u64;
@@ -138,19 +168,26 @@ mod tests {
             file,
             seen_at: std::time::SystemTime::now(),
             segment_size: None,
+            system_id: None,
         }
     }
 
     fn content() -> Vec<u8> {
         let words = (0..1_200_000_u32).map(|n| n.wrapping_mul(2_654_435_761) >> 18);
-        words.flat_map(u32::to_le_bytes).collect()
+        let mut content: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+        // The header that the name asks for, of segments of 16 MiB.
+        let header = include_bytes!("../../../model/fixtures/segment-15");
+        content[..40].copy_from_slice(&header[..40]);
+        content[8..16].copy_from_slice(&(3u64 << 24).to_le_bytes());
+        content
     }
 
     #[test]
     fn what_several_threads_compress_is_one_frame() {
         let content = content();
         let mut inspected = inspected(&content);
-        let packed = compress(&mut inspected, Encoder::create_on_threads(None, 3, sink())).unwrap();
+        let packed = compress(&mut inspected, Encoder::create_on_threads(None, 3, sink()));
+        let packed = packed.unwrap_or_else(|_| panic!("it can be compressed"));
         let bytes: Vec<u8> = packed.0.into_iter().flatten().collect();
         let frame = zstd::zstd_safe::find_frame_compressed_size(&bytes).unwrap();
         assert_eq!(frame, bytes.len());

@@ -22,6 +22,7 @@ use super::fetch::FetchError;
 use super::receive::{Expected, open_decoded, receive};
 use super::shelf::{list, prefix};
 use super::spool::Spool;
+use crate::causes;
 use crate::store::{Bucket, StoreError};
 use crate::upload::StopFlag;
 
@@ -198,6 +199,8 @@ async fn fetch_one(
             name: &WalName::Segment(segment),
             object: &object,
             destination: &destination,
+            // Whoever takes it out of the spool knows the cluster.
+            system_id: None,
         };
         let received = receive(decoded, &expected, &halt)?;
         let kept = spool.keep(&segment, received);
@@ -207,7 +210,7 @@ async fn fetch_one(
         })
     });
     kept.await
-        .map_err(|error| FetchError::Worker(error.to_string()))?
+        .map_err(|error| FetchError::Worker(causes::of_worker(&error)))?
 }
 
 /// What is known of the archive, learnt sixteen segments a request.

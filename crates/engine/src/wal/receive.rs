@@ -1,16 +1,20 @@
 //! The content of a stored WAL file arrives: decoded, checked while it comes, and bounded.
 //!
 //! Where it goes and what becomes of it is the caller's. Always true: not a byte more is written
-//! than a segment of its own header's size may have, and what [`receive`] returns is whole and has
-//! the header that its name asks for.
+//! than a segment of its own header's size may have, and what [`receive`] returns is whole, has
+//! the header that its name asks for, comes from the cluster that recovers, and holds a log that is
+//! not broken in its middle.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use model::codec::Codec;
-use model::postgres::SegmentSize;
+use model::postgres::{SegmentSize, SystemId};
 use model::wal::name::{SegmentName, WalName};
-use model::wal::segment::{BadSegment, BadSegmentCause, check_segment, check_segment_head};
+use model::wal::records::RecordCheck;
+use model::wal::segment::{
+    BadSegment, BadSegmentCause, SegmentFacts, check_segment, check_segment_head,
+};
 
 use super::fetch::FetchError;
 use crate::codec::decoder;
@@ -85,6 +89,8 @@ pub struct Expected<'a> {
     /// The object's address, for messages.
     pub object: &'a str,
     pub destination: &'a Path,
+    /// The cluster that wants it, if known.
+    pub system_id: Option<SystemId>,
 }
 
 /// Reads and checks a whole WAL file into a temporary file beside its destination. Blocks.
@@ -111,7 +117,7 @@ pub fn receive(
     };
     let mut source = decoded.open().map_err(read_failed)?;
     let mut file = PendingFile::create(expected.destination).map_err(write_failed)?;
-    let mut gate = Gate::before(expected.name);
+    let mut gate = Gate::before(expected.name).only_from(expected.system_id);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut crc32c = 0;
     loop {
@@ -142,6 +148,19 @@ pub struct Gate {
     length: u64,
     /// In bytes; known for a segment once its header has come.
     limit: Option<u64>,
+    system_id: Option<SystemId>,
+    records: Records,
+    /// A history says where its timeline came from; what a crash left of a label, nobody reads.
+    may_be_empty: bool,
+}
+
+/// Whether the records are looked at.
+enum Records {
+    /// Once the header has come.
+    Wanted,
+    Checked(Box<RecordCheck>),
+    /// Another checksum tells that nothing changed, or half a log is as good as a whole one.
+    Unchecked,
 }
 
 /// Why content may not pass.
@@ -151,6 +170,8 @@ pub enum Refusal {
     Segment(BadSegment),
     #[error("it is larger than {limit} bytes")]
     TooLong { limit: u64 },
+    #[error("it is empty")]
+    Empty,
 }
 
 impl Refusal {
@@ -158,6 +179,7 @@ impl Refusal {
         match self {
             Refusal::Segment(source) => FetchError::Segment { object, source },
             Refusal::TooLong { limit } => FetchError::TooLong { object, limit },
+            Refusal::Empty => FetchError::Empty { object },
         }
     }
 }
@@ -174,32 +196,78 @@ impl Gate {
             head: Vec::new(),
             length: 0,
             limit,
+            system_id: None,
+            may_be_empty: matches!(name, WalName::BackupLabel { .. }),
+            records: match name {
+                WalName::Segment(_) => Records::Wanted,
+                // What a server that died wrote last, in whatever state.
+                _ => Records::Unchecked,
+            },
+        }
+    }
+
+    /// Lets only segments of this cluster pass, if it is known.
+    pub fn only_from(self, system_id: Option<SystemId>) -> Gate {
+        Gate { system_id, ..self }
+    }
+
+    /// The same without a look at the records, for what a checksum of the whole content vouches.
+    pub fn before_what_was_checked(name: &WalName) -> Gate {
+        Gate {
+            records: Records::Unchecked,
+            ..Gate::before(name)
         }
     }
 
     /// Judges the next piece.
     ///
     /// # Errors
-    /// When the header is wrong, or there is more than there may be.
+    /// When the header is wrong, there is more than there may be, or the log is broken.
     pub fn pass(&mut self, piece: &[u8]) -> Result<(), Refusal> {
         self.length += piece.len() as u64;
-        if let Some(segment) = &self.segment
+        let mut rest = piece;
+        if let Some(segment) = self.segment
             && self.head.len() < HEAD_BYTES
         {
             let wanted = (HEAD_BYTES - self.head.len()).min(piece.len());
             self.head.extend_from_slice(&piece[..wanted]);
+            rest = &piece[wanted..];
             if self.head.len() == HEAD_BYTES {
-                let facts = check_segment_head(segment, &self.head).map_err(Refusal::Segment)?;
+                let facts = check_segment_head(&segment, &self.head).map_err(Refusal::Segment)?;
+                self.judge_cluster(segment, &facts)?;
                 self.limit = Some(facts.segment_size.bytes());
+                if matches!(self.records, Records::Wanted) {
+                    let mut check = RecordCheck::new(&segment, &facts);
+                    check.pass(&self.head).map_err(|it| bad(segment, it))?;
+                    self.records = Records::Checked(Box::new(check));
+                }
             }
         }
         match (self.limit, self.segment) {
             (Some(limit), Some(name)) if self.length > limit => {
                 let (expected, found) = (limit, self.length);
-                let cause = BadSegmentCause::Length { expected, found };
-                Err(Refusal::Segment(BadSegment { name, cause }))
+                return Err(bad(name, BadSegmentCause::Length { expected, found }));
             }
-            (Some(limit), None) if self.length > limit => Err(Refusal::TooLong { limit }),
+            (Some(limit), None) if self.length > limit => return Err(Refusal::TooLong { limit }),
+            _ => {}
+        }
+        match (&mut self.records, self.segment) {
+            (Records::Checked(check), Some(name)) => {
+                check.pass(rest).map_err(|cause| bad(name, cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_cluster(&self, name: SegmentName, facts: &SegmentFacts) -> Result<(), Refusal> {
+        match self.system_id {
+            Some(expected) if expected != facts.system_id => {
+                let found = facts.system_id;
+                Err(bad(
+                    name,
+                    BadSegmentCause::ForeignCluster { expected, found },
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -207,12 +275,19 @@ impl Gate {
     /// The end has come: gives the size of the segment, if it is one.
     ///
     /// # Errors
-    /// When a segment is not whole.
+    /// When a segment is not whole, or there is nothing where there must be something.
     pub fn close(self) -> Result<Option<SegmentSize>, Refusal> {
         let Some(segment) = &self.segment else {
-            return Ok(None);
+            return match self.length {
+                0 if !self.may_be_empty => Err(Refusal::Empty),
+                _ => Ok(None),
+            };
         };
-        let facts = check_segment(segment, &self.head, self.length, None);
+        let facts = check_segment(segment, &self.head, self.length, self.system_id);
         Ok(Some(facts.map_err(Refusal::Segment)?.segment_size))
     }
+}
+
+fn bad(name: SegmentName, cause: BadSegmentCause) -> Refusal {
+    Refusal::Segment(BadSegment { name, cause })
 }

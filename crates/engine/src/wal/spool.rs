@@ -3,8 +3,9 @@
 //! Each file is named for its segment and the CRC32C of its content, and appears whole. Whoever
 //! holds the lock writes here; whoever asks for a segment takes it away. Two small files beside
 //! them: `position`, where recovery is, and `trouble`, why fetching ahead ended. Always true: what
-//! is handed out has the header, the length and the checksum it was stored with, and is not older
-//! than [`LONGEST_STAY`]; everything else is removed and fetched anew.
+//! is handed out has the header, the length and the checksum it was stored with, comes from the
+//! cluster that asks, and is not older than [`LONGEST_STAY`]; everything else is removed and
+//! fetched anew.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -13,10 +14,11 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use model::postgres::SegmentSize;
+use model::postgres::{SegmentSize, SystemId};
 use model::wal::name::{SegmentName, WalName};
 use rustix::fs::{FlockOperation, flock};
 
+use super::inspect::neighbouring_clusters;
 use super::private_folder::{FolderError, open_private};
 use super::receive::{Gate, Received};
 use crate::durable::{self, Durability, PendingFile, move_into_place};
@@ -100,18 +102,20 @@ impl Spool {
         Ok(parsed.collect())
     }
 
-    /// Moves a segment to where it is wanted. One that is coming is waited for while it grows.
+    /// Moves a segment to where it is wanted, if it is one of the cluster there. One that is coming
+    /// is waited for while it grows.
     ///
     /// # Errors
     /// When a good segment cannot be moved there.
     pub fn take(&self, wanted: &SegmentName, destination: &Path) -> Result<Taken, CannotPlace> {
         self.wait_while_it_grows(wanted);
         let files = self.files().unwrap_or_default();
+        let system_id = neighbouring_clusters(destination).first().copied();
         let mut refused = Taken::Absent;
         for (_, crc32c, path) in files.into_iter().filter(|(found, ..)| found == wanted) {
             // First, so that the next one is begun with early; it is no more than a note.
             let _ = self.note_position(wanted);
-            match judge(&path, wanted, crc32c) {
+            match judge(&path, (wanted, crc32c), system_id) {
                 Ok(size) => match move_into_place(&path, destination) {
                     Ok(()) => return Ok(Taken::Placed(size)),
                     // Another process took it.
@@ -275,7 +279,11 @@ fn parse_entry(name: &str) -> Option<(SegmentName, u32)> {
 }
 
 /// Whether a file is what it was when it was stored.
-fn judge(path: &Path, segment: &SegmentName, crc32c: u32) -> Result<SegmentSize, String> {
+fn judge(
+    path: &Path,
+    (segment, crc32c): (&SegmentName, u32),
+    system_id: Option<SystemId>,
+) -> Result<SegmentSize, String> {
     let failed = |error: io::Error| format!("{}: {error}", path.display());
     let refused = |cause: &str| format!("{}: {cause}", path.display());
     let metadata = fs::symlink_metadata(path).map_err(failed)?;
@@ -287,7 +295,7 @@ fn judge(path: &Path, segment: &SegmentName, crc32c: u32) -> Result<SegmentSize,
         return Err(refused("it has been there for too long"));
     }
     let mut file = File::open(path).map_err(failed)?;
-    let mut gate = Gate::before(&WalName::Segment(*segment));
+    let mut gate = Gate::before_what_was_checked(&WalName::Segment(*segment)).only_from(system_id);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut found = 0;
     loop {

@@ -19,5 +19,8 @@ mod uploads;
 mod wal;
 mod wal_ahead;
 mod wal_as_it_comes;
+mod wal_hole;
+mod wal_owner;
 mod wal_presence;
 mod wal_spool;
+mod wal_whole;

@@ -364,11 +364,16 @@ fn grouped(objects: &[ObjectMeta], prefix: &str, delimiter: &str) -> PaginatedLi
     });
     let mut common_prefixes: Vec<Path> = next.collect();
     common_prefixes.dedup();
+    let is_here = |object: &&ObjectMeta| {
+        let below = object.location.as_ref().strip_prefix(prefix);
+        below.is_some_and(|name| !name.contains(delimiter))
+    };
+    let here = objects.iter().filter(is_here).cloned().collect();
     PaginatedListResult {
         page_token: None,
         result: ListResult {
             common_prefixes,
-            objects: vec![],
+            objects: here,
             extensions: Default::default(),
         },
     }

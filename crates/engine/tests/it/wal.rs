@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::codec::Encoder;
 use engine::store::Bucket;
@@ -63,6 +64,7 @@ impl Place {
             codec,
             level: None,
             tags: WalTags::default(),
+            owner: None,
         };
         archive_wal(&self.bucket, &self.layout, &request).await
     }
@@ -74,6 +76,7 @@ impl Place {
             name,
             destination: destination.clone(),
             partial,
+            longest_wait: Duration::from_secs(2),
         };
         fetch_wal(&self.bucket, &self.layout, request, &StopFlag::default()).await?;
         Ok(std::fs::read(destination).unwrap())
@@ -267,6 +270,7 @@ async fn what_a_killed_fetch_left_is_removed_and_a_stopped_one_leaves_nothing() 
         name: NAME.parse().unwrap(),
         destination: place.directory.path().join("RECOVERYXLOG"),
         partial: PartialPolicy::Accept,
+        longest_wait: Duration::ZERO,
     };
     let stop = StopFlag::default();
     stop.raise();

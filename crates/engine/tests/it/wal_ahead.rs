@@ -41,6 +41,7 @@ async fn archive(place: &Place, number: u64) -> Result<ArchivedAhead, ArchiveErr
         codec: Codec::Gzip,
         level: None,
         tags: WalTags::default(),
+        owner: None,
     };
     let ahead = Ahead {
         file_count: 4,
@@ -148,6 +149,7 @@ async fn a_file_that_is_no_segment_goes_alone() {
         codec: Codec::None,
         level: None,
         tags: WalTags::default(),
+        owner: None,
     };
     let ahead = Ahead {
         file_count: 4,

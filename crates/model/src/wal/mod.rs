@@ -4,8 +4,10 @@
 //! what its name and its first bytes say.
 
 pub mod ahead;
+pub mod hole;
 pub mod lsn;
 pub mod name;
+pub mod records;
 pub mod segment;
 pub mod span;
 pub mod timeline;

@@ -1,8 +1,8 @@
 //! The header of a WAL segment: is this file what its name says, and from our cluster?
 //!
 //! A segment is acknowledged to PostgreSQL only after it passed here, because the server deletes
-//! its own copy then. Only the first page's header is judged: records have CRCs of their own,
-//! which recovery checks. Reading the bytes is left to the caller.
+//! its own copy then. Only the first page's header is judged; the records are
+//! [`RecordCheck`](crate::wal::records::RecordCheck)'s. Reading the bytes is left to the caller.
 //!
 //! The layout is `XLogLongPageHeaderData` of PostgreSQL's `access/xlog_internal.h`, little endian,
 //! unchanged from 9.6 to 18:
@@ -60,6 +60,8 @@ pub struct SegmentFacts {
     pub page_timeline: TimelineId,
     /// The position of the first byte, equal to the name's.
     pub page_lsn: Lsn,
+    /// The size of the cluster's WAL pages.
+    pub page_bytes: u32,
 }
 
 impl SegmentFacts {
@@ -148,6 +150,14 @@ pub enum BadSegmentCause {
         expected: Lsn,
         /// The LSN of the first page.
         found: Lsn,
+    },
+    /// A record or a page header is wrong, and a sound record comes after it.
+    #[error("its log is broken at {at}, and goes on at {next}")]
+    Damaged {
+        /// The first place that is wrong.
+        at: Lsn,
+        /// A sound record.
+        next: Lsn,
     },
     /// The first page was written on a timeline that is newer than the name's.
     #[error("its first page is of timeline {}, which is newer", found.number())]
@@ -241,6 +251,7 @@ fn read_header(header: &[u8; HEADER_LENGTH]) -> Result<SegmentFacts, BadSegmentC
         segment_size: SegmentSize::new(u64::from(segment)).map_err(|_| impossible)?,
         page_timeline: TimelineId::new(u32_at(header, 4)),
         page_lsn: Lsn::new(u64_at(header, 8)),
+        page_bytes: page,
     })
 }
 

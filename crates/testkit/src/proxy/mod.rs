@@ -135,6 +135,11 @@ impl Shared {
             Some(Fault::Drop) => return client.shutdown(Shutdown::Both),
             Some(Fault::Answer(status)) => return answer(client, status, "SlowDown"),
             Some(Fault::Refuse(status, code)) => return answer(client, status, code),
+            Some(Fault::Say(text)) => {
+                let mut client = client;
+                client.write_all(text.as_bytes())?;
+                return client.shutdown(Shutdown::Both);
+            }
             Some(Fault::Delay(time)) => std::thread::sleep(time),
             Some(Fault::LoseAnswer | Fault::CutAnswerAfter(_)) | None => {}
         }

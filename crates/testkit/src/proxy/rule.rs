@@ -11,6 +11,8 @@ pub enum Fault {
     Answer(u16),
     /// This status with this code of S3 in the answer; the store sees nothing.
     Refuse(u16, &'static str),
+    /// These very bytes, head included, and the end; the store sees nothing.
+    Say(&'static str),
     /// It is forwarded after this time.
     Delay(Duration),
     /// The store carries it out, and the connection ends without an answer.

@@ -33,4 +33,6 @@ mod stats;
 mod waiting;
 mod wal_ahead;
 mod wal_cost;
+mod wal_nonsense;
 mod wal_prefetch;
+mod wal_truth;

@@ -18,14 +18,22 @@ fn name_of(finished: &Finished) -> String {
 
 #[test]
 fn a_segment_costs_a_listing_and_a_write_and_comes_back_for_a_listing_and_a_read() {
-    let finished = Finished::segments(1);
+    let finished = Finished::segments(2);
     let spoilt = Spoilt::new();
+    let notes = Scratch::new("notes");
+    let notes = notes.server_folder("notes");
     let (url, segment) = (spoilt.store.url(), &finished.segments[0]);
     for codec in ["--zstd", "--gzip", "--lz4"] {
         let server = codec.trim_start_matches('-');
-        let archive = spoilt.store.command("barman-cloud-wal-archive");
-        let archive = archive.args([codec, &url, server]).arg(segment);
-        spoilt.through(archive).run().success();
+        let archive = |segment: &std::path::Path| {
+            let archive = spoilt.store.command("barman-cloud-wal-archive");
+            let archive = archive.args([codec, &url, server]).arg(segment);
+            spoilt.through(archive.arg("--prefetch-cache-dir").arg(&notes))
+        };
+        // Whose archive it is, is asked once.
+        archive(&finished.segments[1]).run().success();
+        spoilt.proxy.forget();
+        archive(segment).run().success();
         let requests = spoilt.proxy.requests();
         let methods: Vec<_> = requests.iter().map(|it| it.method.as_str()).collect();
         assert_eq!(methods, ["GET", "PUT"], "{requests:?}");
