@@ -16,12 +16,11 @@ use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
 use model::cloud::Layout;
 use model::format::backup_info;
-use model::postgres::SystemId;
 use model::wal::name::SegmentName;
 use model::wal::span::WalRange;
 
 use crate::store::{Bucket, StoreError};
-use crate::wal::presence::{Header, missing_wal, read_header};
+use crate::wal::presence::{is_of_system, missing_wal};
 
 /// What becomes of what was found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +81,7 @@ async fn look(
         return Ok(None);
     };
     let missing = missing_wal(bucket, layout, &range).await?;
-    if missing.is_empty() && !is_of(bucket, layout, (&range, info.systemid)).await? {
+    if missing.is_empty() && !is_of_system((bucket, layout), &range, info.systemid).await? {
         return Ok(None);
     }
     let passed_by = match (missing.first(), info.status) {
@@ -92,21 +91,6 @@ async fn look(
         _ => None,
     };
     Ok(arrival::settle(info, &missing, passed_by.as_ref()))
-}
-
-/// Whether both ends of the range are the WAL of this system: names are claims.
-async fn is_of(
-    bucket: &Bucket,
-    layout: &Layout,
-    (range, system): (&WalRange, Option<SystemId>),
-) -> Result<bool, StoreError> {
-    for segment in [range.first, range.last] {
-        let header = read_header(bucket, layout, segment).await?;
-        if !matches!(header, Header::Of(found) if system.is_none_or(|system| system == found)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Some WAL that tells that the missing segment was passed over.

@@ -177,6 +177,25 @@ pub async fn read_header(
     Ok(reading.unwrap_or_else(|error| Header::Damaged(error.to_string())))
 }
 
+/// Whether both ends of a range are sound segments of this system: a name is a claim. A record that
+/// names no system is content with any.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn is_of_system(
+    (bucket, layout): (&Bucket, &Layout),
+    range: &WalRange,
+    system: Option<SystemId>,
+) -> Result<bool, StoreError> {
+    for segment in [range.first, range.last] {
+        let header = read_header(bucket, layout, segment).await?;
+        if !matches!(header, Header::Of(found) if system.is_none_or(|system| system == found)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn judge_header(decoded: Decoded, segment: &SegmentName) -> Header {
     let mut head = Vec::new();
     let read = decoded.open().and_then(|content| {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use engine::store::Bucket;
-use engine::wal::presence::{Header, missing_wal, read_header, still_missing};
+use engine::wal::presence::{Header, is_of_system, missing_wal, read_header, still_missing};
 use engine::wal::timelines::ways_from;
 use model::backup::BackupInfo;
 use model::cloud::Layout;
@@ -160,5 +160,27 @@ async fn a_segments_header_says_whose_it_is_whatever_the_codec() {
         put(&place.bucket, &place.layout, next, codec, b"no segment").await;
         let found = header(next).await;
         assert!(matches!(found, Header::Damaged(_)), "{codec:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_systems_wal_under_the_right_names_does_not_count() {
+    let place = place();
+    for number in [3, 4] {
+        let name = format!("00000001000000000000000{number}");
+        let path = place.file(&name, &segment(number, 1));
+        place.archive(&path, Codec::Gzip).await.unwrap();
+    }
+    let mut range = range("000000010000000000000003", "000000010000000000000004");
+    range.segment_size = SegmentSize::new(1 << 20).unwrap();
+    let at = (&place.bucket, &place.layout);
+    for (system, expected) in [
+        (Some(SYSTEM), true),
+        (Some(SYSTEM + 1), false),
+        (None, true),
+    ] {
+        let system = system.map(SystemId::new);
+        let found = is_of_system(at, &range, system).await.unwrap();
+        assert_eq!(found, expected, "{system:?}");
     }
 }

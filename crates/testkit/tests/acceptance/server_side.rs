@@ -26,9 +26,10 @@ fn wait_for_session(cluster: &Cluster, condition: &str) {
     waited.unwrap_or_else(|log| panic!("no such session: {log}"));
 }
 
-/// A backup that takes its time, some 25 MiB at 1 MiB a second, and is copying files by now.
+/// A backup that takes its time and is copying files by now: 70 MiB at 2 MiB a second, three parts
+/// of which wait in memory.
 fn slow_backup(store: &Store, cluster: &Cluster) -> Running {
-    let slow = ["-U", "postgres", "--max-bandwidth", "1MB", "-J", "1"];
+    let slow = ["-U", "postgres", "--max-bandwidth", "2MB", "-J", "1"];
     let slow = backup_program(store, cluster, &slow).args(["--keepalive-interval", "1"]);
     let running = slow.start();
     let sign_of_life = "query LIKE 'SELECT pg_backend_pid()%pg_is_in_recovery()%'";
@@ -170,6 +171,7 @@ fn another_systems_wal_is_no_wal_of_this_server() {
 fn the_end_of_its_session_ends_a_backup_at_once() {
     let store = Store::directory();
     let cluster = store.archiving_cluster(15, "").start();
+    cluster.pgbench_init(3);
     let backup = slow_backup(&store, &cluster);
     cluster.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -203,6 +205,7 @@ fn standby(store: &Store, data: &Path, from: &Cluster, archives: bool) -> Cluste
 fn a_standby_whose_primary_fails_over_is_backed_up_across_the_timelines() {
     let store = Store::directory();
     let mut primary = store.archiving_cluster(15, "").start();
+    primary.pgbench_init(3);
     primary.sql("CREATE TABLE rows AS SELECT generate_series(1, 1000) AS i");
     store.back_up(&primary, &[]);
     let place = Scratch::new("standbys");
