@@ -86,11 +86,37 @@ pub fn parse(
                 ExitCode::SUCCESS
             }
             _ => {
-                let complaint = complain(command, &error);
+                let complaint = match not_text(words) {
+                    Some(what) if error.kind() == ErrorKind::InvalidUtf8 => {
+                        complaint(command, &what, "write it in UTF-8")
+                    }
+                    _ => complain(command, &error),
+                };
                 let _ = anstream::stderr().lock().write_all(complaint.as_bytes());
                 ExitCode::from(usage_exit.status())
             }
         })
+}
+
+/// Names the option, or the place, of the first word that is not UTF-8; its value may be a secret.
+fn not_text(words: &[OsString]) -> Option<String> {
+    let number = words.iter().position(|word| word.to_str().is_none())?;
+    let word = words[number].to_string_lossy();
+    let before = number
+        .checked_sub(1)
+        .map(|before| words[before].to_string_lossy());
+    let name = match (word.split_once('='), before) {
+        (Some((name, _)), _) if name.starts_with("--") => name.to_owned(),
+        _ if word.starts_with('-') => word.chars().take(2).collect(),
+        (_, Some(before)) if before.starts_with('-') => before.into_owned(),
+        _ => {
+            return Some(format!(
+                "word {} of the command line is not UTF-8",
+                number + 1
+            ));
+        }
+    };
+    Some(format!("the value of {name} is not UTF-8"))
 }
 
 /// Says that a word of the command line is wrong, in the form of [`parse`]'s own complaints.

@@ -33,8 +33,9 @@ pub struct CustomerKey {
 /// A customer's key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCustomerKey {
-    #[error("the customer key must be given as file:///absolute/path, and this is not: {uri}")]
-    Uri { uri: String },
+    // What was given may be the key itself.
+    #[error("the customer key must be given as file:///absolute/path")]
+    Uri,
     #[error("cannot read the customer key {}", path.display())]
     Unreadable {
         path: PathBuf,
@@ -53,6 +54,9 @@ impl BadCustomerKey {
     }
 }
 
+/// A key with much space around it; no more of the file is read, in bytes.
+const LONGEST: u64 = 4096;
+
 impl CustomerKey {
     /// Reads the file that `--sse-customer-key` names: 256 bits in base64.
     ///
@@ -61,9 +65,9 @@ impl CustomerKey {
     pub fn read(uri: &str) -> Result<CustomerKey, BadCustomerKey> {
         let path = uri.strip_prefix("file://");
         let path = path.map(PathBuf::from).filter(|path| path.is_absolute());
-        let path = path.ok_or_else(|| BadCustomerKey::Uri { uri: uri.into() })?;
+        let path = path.ok_or_else(|| BadCustomerKey::Uri)?;
         let mut text = Vec::new();
-        let file = File::open(&path).and_then(|file| file.take(4096).read_to_end(&mut text));
+        let file = File::open(&path).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
         if let Err(source) = file {
             return Err(BadCustomerKey::Unreadable { path, source });
         }
@@ -127,13 +131,15 @@ mod tests {
         std::fs::write(&path, "hunter2").unwrap();
         let error = CustomerKey::read(&format!("file://{}", path.display())).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let error = CustomerKey::read(KEY).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(KEY));
     }
 
     #[test]
     fn only_absolute_paths_of_files_that_are_there_are_taken() {
         for uri in ["/tmp/key", "file://tmp/key", "https://x/key", ""] {
             let error = CustomerKey::read(uri).unwrap_err();
-            assert!(matches!(error, BadCustomerKey::Uri { .. }), "{uri}");
+            assert!(matches!(error, BadCustomerKey::Uri), "{uri}");
         }
         let error = CustomerKey::read("file:///nonexistent/key").unwrap_err();
         assert!(matches!(error, BadCustomerKey::Unreadable { .. }));

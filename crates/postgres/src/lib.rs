@@ -26,4 +26,4 @@ pub use client::row::{Column, Row};
 pub use client::{CancelToken, Client};
 pub use config::options::{ConnectOptions, DatabaseName};
 pub use config::{Config, ConfigError};
-pub use environment::Environment;
+pub use environment::{Environment, effective_user_id, home_directory, user_name};

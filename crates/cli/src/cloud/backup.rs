@@ -343,6 +343,23 @@ impl Compression {
 }
 
 impl Connection {
+    /// Who can run `ps` reads the command line.
+    fn warn_of_secret(&self, log: &Log) {
+        let Some(keyword) = postgres::conninfo::secret_in(&self.dbname) else {
+            return;
+        };
+        let text = format!(
+            "the connection string of --dbname has a {keyword} in it, and every user of this host \
+             can read it in the list of processes"
+        );
+        log.line(Level::Warning, &text);
+        log.line(
+            Level::Hint,
+            "Take it out, and put a password into ~/.pgpass or the file that PGPASSFILE names, \
+             readable by its owner only.",
+        );
+    }
+
     fn options(&self) -> ConnectOptions {
         ConnectOptions {
             host: self.host.clone(),
@@ -373,6 +390,7 @@ impl CloudCommand for Args {
         if self.common.test {
             return place.test();
         }
+        self.connection.warn_of_secret(log);
         if let Some(taken) = hook::taken_backup(&Environment::gather())? {
             return self.send(taken, place, log);
         }

@@ -74,6 +74,9 @@ pub enum ConfigError {
     /// The default user is the operating system's, and that has no name.
     #[error("no user to connect as: none is set and the operating system's user has no name")]
     NoUser,
+    /// An environment variable that is to be read and is no text.
+    #[error("the value of {0} is not UTF-8")]
+    NotText(&'static str),
     /// Settings that contradict each other.
     #[error("{0}")]
     Conflict(&'static str),

@@ -75,6 +75,7 @@ impl Config {
     ///
     /// Reads the service file if a service is named, and the passfile if no password is set.
     pub fn resolve(mut settings: Settings, environment: &Environment) -> Result<Self, ConfigError> {
+        refuse_bytes(&settings, environment)?;
         files::add_service(&mut settings, environment)?;
         add_environment(&mut settings, environment);
         refuse_unsupported(&settings)?;
@@ -194,6 +195,20 @@ fn add_environment(settings: &mut Settings, environment: &Environment) {
             .is_some_and(|value| value.starts_with('1'))
     {
         settings.add(sslmode, "require", Source::Variable("PGREQUIRESSL"));
+    }
+}
+
+/// A variable that would be passed over for its bytes is refused instead, unless something stronger
+/// is set.
+fn refuse_bytes(settings: &Settings, environment: &Environment) -> Result<(), ConfigError> {
+    const OTHERS: [&str; 4] = ["PGSYSCONFDIR", "PGDATESTYLE", "PGTZ", "PGGEQO"];
+    let unset = keyword::KEYWORDS
+        .iter()
+        .filter(|keyword| settings.get(keyword.name).is_none());
+    let mut read = unset.filter_map(|keyword| keyword.variable).chain(OTHERS);
+    match read.find(|name| environment.is_not_text(name)) {
+        Some(name) => Err(ConfigError::NotText(name)),
+        None => Ok(()),
     }
 }
 

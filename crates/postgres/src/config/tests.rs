@@ -292,3 +292,15 @@ fn a_config_is_shown_without_its_password() {
     assert_eq!(password(&config), Some("hush"));
     assert!(!format!("{config} {config:?}").contains("hush"));
 }
+
+#[test]
+fn a_variable_that_is_no_text_is_refused_by_name_where_it_would_count() {
+    let environment = Environment::empty()
+        .with_user("me")
+        .with_bytes("PGPASSWORD");
+    let error = Config::from_conninfo("host=db", &environment).unwrap_err();
+    assert_eq!(error.to_string(), "the value of PGPASSWORD is not UTF-8");
+    assert!(Config::from_conninfo("host=db password=x", &environment).is_ok());
+    let of_others = Environment::empty().with_user("me").with_bytes("PGDATA");
+    assert!(Config::from_conninfo("host=db", &of_others).is_ok());
+}

@@ -27,5 +27,13 @@ pub fn is_conninfo(dbname: &str) -> bool {
     dbname.contains('=') || uri::without_scheme(dbname).is_some()
 }
 
+/// The first keyword of a connection string whose value should be seen by nobody.
+pub fn secret_in(text: &str) -> Option<&'static str> {
+    let settings = parse(text).ok()?;
+    let mut names = settings.values.iter();
+    let found = names.find(|(name, it)| keyword::is_secret(name) && !it.value.is_empty());
+    found.map(|(name, _)| *name)
+}
+
 #[cfg(test)]
 mod tests;

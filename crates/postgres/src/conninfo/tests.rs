@@ -224,3 +224,18 @@ fn a_dbname_can_be_a_connection_string() {
         assert!(!is_conninfo(dbname), "{dbname}");
     }
 }
+
+#[test]
+fn a_connection_string_with_a_secret_is_known() {
+    for (text, secret) in [
+        ("host=db password=hunter2", Some("password")),
+        ("postgresql://me:hunter2@db/app", Some("password")),
+        ("postgresql://db/app?sslpassword=x", Some("sslpassword")),
+        ("host=db password=''", None),
+        ("postgresql://me@db/app", None),
+        ("postgres", None),
+        ("host db password=x", None),
+    ] {
+        assert_eq!(secret_in(text), secret, "{text}");
+    }
+}
