@@ -43,10 +43,8 @@ pub fn address(
             Ok(format!("{} {bucket}", settings.endpoint.url()))
         }
         Location::Directory { path } => {
-            let real = path.canonicalize().map_err(|error| MissingDirectory {
-                path: path.clone(),
-                cause: error.to_string(),
-            })?;
+            let real = path.canonicalize();
+            let real = real.map_err(|error| MissingDirectory::of(path, &error))?;
             Ok(real.display().to_string())
         }
     }

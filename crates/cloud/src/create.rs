@@ -49,10 +49,8 @@ pub async fn open_or_create(
             false => Creation::Created,
         };
         // Opening it tells a file in its place from a directory.
-        let made = fs::create_dir_all(path).map_err(|error| MissingDirectory {
-            path: path.clone(),
-            cause: error.to_string(),
-        });
+        let made = fs::create_dir_all(path);
+        let made = made.map_err(|error| MissingDirectory::of(path, &error));
         made.map_err(OpenError::from)?;
         return Ok((open(location, options, environment).await?, creation));
     }

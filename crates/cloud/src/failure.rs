@@ -8,7 +8,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::store::Bucket;
 use http::StatusCode;
@@ -16,6 +16,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 use object_store::list::PaginatedListOptions;
 
 use crate::answer::StoreAnswer;
+use crate::directory::{NotPermitted, describe};
 use crate::hint;
 use crate::location::Provider;
 use crate::persistence::GaveUp;
@@ -116,8 +117,42 @@ pub async fn check_connectivity(bucket: &Bucket) -> Result<(), ConnectivityError
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open directory {}: {cause}", path.display())]
 pub struct MissingDirectory {
-    pub(crate) path: PathBuf,
-    pub(crate) cause: String,
+    path: PathBuf,
+    cause: String,
+    kind: ErrorKind,
+}
+
+impl MissingDirectory {
+    pub(crate) fn new(path: &Path, cause: impl Into<String>) -> MissingDirectory {
+        MissingDirectory {
+            path: path.into(),
+            cause: cause.into(),
+            kind: ErrorKind::MissingBucket,
+        }
+    }
+
+    /// One that the system would not let us use is not missing: whose it is matters then.
+    pub(crate) fn of(path: &Path, error: &io::Error) -> MissingDirectory {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => MissingDirectory {
+                path: path.into(),
+                cause: format!("permission denied: {}", describe(path)),
+                kind: ErrorKind::Denied,
+            },
+            _ => MissingDirectory::new(path, error.to_string()),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn hint(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Denied => NotPermitted::HINT,
+            _ => "Create the directory first: mkdir -p.",
+        }
+    }
 }
 
 /// An endpoint from which nothing ever came in this process.
@@ -232,8 +267,15 @@ impl Found {
             }
             self.hint = Some(identity.hint());
             self.cause = chain_of(identity);
-        } else if error.is::<MissingDirectory>() {
-            self.missing_directory = true;
+        } else if let Some(directory) = error.downcast_ref::<MissingDirectory>() {
+            self.missing_directory = directory.kind == ErrorKind::MissingBucket;
+            self.denied |= directory.kind == ErrorKind::Denied;
+            self.hint = Some(directory.hint());
+            self.cause = text.clone();
+        } else if error.is::<NotPermitted>() {
+            self.denied = true;
+            self.hint = Some(NotPermitted::HINT);
+            self.cause = text.clone();
         }
         if let Some(io) = error.downcast_ref::<io::Error>() {
             self.denied |= io.kind() == io::ErrorKind::PermissionDenied;
@@ -295,13 +337,18 @@ impl Found {
     }
 }
 
-/// An error's text and that of its innermost source.
-fn chain_of(error: &dyn StdError) -> String {
+/// The text of an error's innermost source, or its own.
+pub(crate) fn innermost(error: &dyn StdError) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    let (text, inner) = (error.to_string(), innermost.to_string());
+    innermost.to_string()
+}
+
+/// An error's text and that of its innermost source.
+fn chain_of(error: &dyn StdError) -> String {
+    let (text, inner) = (error.to_string(), innermost(error));
     match text == inner {
         true => text,
         false => format!("{text}: {inner}"),

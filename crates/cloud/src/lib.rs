@@ -31,6 +31,7 @@ mod secret;
 mod silence;
 mod tags;
 mod transport;
+mod words;
 mod xml;
 
 use engine::store::Bucket;
@@ -92,7 +93,7 @@ impl OpenError {
             OpenError::S3 { .. } | OpenError::Azure { .. } | OpenError::Google { .. } => {
                 ErrorKind::Other
             }
-            OpenError::Directory(_) => ErrorKind::MissingBucket,
+            OpenError::Directory(error) => error.kind(),
             OpenError::NoEncryption { .. } => ErrorKind::Other,
         }
     }
@@ -113,7 +114,7 @@ impl OpenError {
                 ..
             } => error.hint(),
             OpenError::S3 { .. } | OpenError::Azure { .. } | OpenError::Google { .. } => None,
-            OpenError::Directory(_) => Some("Create the directory first: mkdir -p."),
+            OpenError::Directory(error) => Some(error.hint()),
             OpenError::NoEncryption { .. } => {
                 Some("Leave --encryption and --sse-customer-key out, or use s3://BUCKET/PATH.")
             }

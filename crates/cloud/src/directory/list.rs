@@ -13,6 +13,8 @@ use object_store::list::{PaginatedListOptions, PaginatedListResult};
 use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta};
 
+use super::access::NotPermitted;
+
 /// The longest page when the caller names no size: what S3 gives (AWS, "ListObjectsV2").
 const PAGE_KEYS: usize = 1000;
 
@@ -220,10 +222,12 @@ fn is_staged(name: &str) -> bool {
 
 /// The same error with the path in its text; its kind stays.
 fn naming(path: &FilePath, error: io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("cannot read {}: {error}", path.display()),
-    )
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            io::Error::new(error.kind(), NotPermitted::new("read", path))
+        }
+        kind => io::Error::new(kind, format!("cannot read {}: {error}", path.display())),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! 0666. The work is `object_store`'s `LocalFileSystem`; here its errors get the file's name, and
 //! deleting what is not there succeeds, as it does on S3.
 
+mod access;
 mod list;
 mod lock;
 
@@ -28,6 +29,8 @@ use object_store::{
     Result, UpdateVersion, UploadPart,
 };
 
+pub(crate) use access::{NotPermitted, describe};
+
 use crate::failure::MissingDirectory;
 
 /// The name of this store in errors.
@@ -41,17 +44,13 @@ const PARALLEL_DELETIONS: usize = 8;
 
 /// Opens `path` as a bucket; the directory must exist.
 pub(crate) fn open(path: &FilePath, url: String) -> std::result::Result<Bucket, MissingDirectory> {
-    let missing = |cause: String| MissingDirectory {
-        path: path.into(),
-        cause,
-    };
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => return Err(missing("it is not a directory".into())),
-        Err(error) => return Err(missing(error.to_string())),
+        Ok(_) => return Err(MissingDirectory::new(path, "it is not a directory")),
+        Err(error) => return Err(MissingDirectory::of(path, &error)),
     }
     let files = LocalFileSystem::new_with_prefix(path)
-        .map_err(|error| missing(error.to_string()))?
+        .map_err(|error| MissingDirectory::new(path, error.to_string()))?
         .with_fsync(true)
         .with_automatic_cleanup(true);
     let store = Arc::new(Directory {
@@ -138,7 +137,9 @@ impl Directory {
 
 fn named(verb: &'static str, path: PathBuf, error: Error) -> Error {
     match error {
-        Error::Generic { source, .. } => generic(verb, path, source),
+        Error::Generic { source, .. } | Error::PermissionDenied { source, .. } => {
+            generic(verb, path, source)
+        }
         typed => typed,
     }
 }
@@ -148,9 +149,13 @@ fn generic(
     path: PathBuf,
     source: Box<dyn std::error::Error + Send + Sync>,
 ) -> Error {
+    let source: Box<dyn std::error::Error + Send + Sync> = match access::is_refusal(&*source) {
+        true => Box::new(NotPermitted::new(verb, &path)),
+        false => Box::new(FileError { verb, path, source }),
+    };
     Error::Generic {
         store: STORE,
-        source: Box::new(FileError { verb, path, source }),
+        source,
     }
 }
 
@@ -260,11 +265,7 @@ impl PaginatedListStore for Directory {
         let page = on_blocking_thread(move || list::list_page(&root, &prefix, &opts)).await?;
         page.map_err(|error| match fs::metadata(&self.root) {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-                let cause = missing.to_string();
-                let source = MissingDirectory {
-                    path: self.root.clone(),
-                    cause,
-                };
+                let source = MissingDirectory::of(&self.root, &missing);
                 Error::Generic {
                     store: STORE,
                     source: Box::new(source),
