@@ -52,7 +52,8 @@ pub(crate) fn client_options(
     scheme: Scheme,
     ca_bundle: Option<&Path>,
 ) -> Result<ClientOptions, BadCaBundle> {
-    if let Some(path) = ca_bundle {
+    // Where nothing needs it the file is not even looked at.
+    if let Some(path) = ca_bundle.filter(|_| scheme == Scheme::Https) {
         read_certificates(path)?;
     }
     Ok(ClientOptions::new()

@@ -14,11 +14,12 @@ use object_store::azure::{
 };
 use object_store::client::StaticCredentialProvider;
 use object_store::{ClientOptions, CredentialProvider};
+use url::Url;
 
 use super::settings::SettingsError;
 use crate::environment::Environment;
 use crate::failure::NoIdentity;
-use crate::secret::Secret;
+use crate::secret::{Secret, for_header, for_signing};
 use crate::transport::{self, Connector};
 
 /// The credentials of a store, asked before every request.
@@ -92,6 +93,8 @@ pub struct ManagedIdentity {
     /// `None`: the one that the system assigned.
     client_id: Option<String>,
     endpoint: String,
+    /// Not of an App Service.
+    is_of_machine: bool,
 }
 
 pub(super) fn of_kind(
@@ -101,10 +104,26 @@ pub(super) fn of_kind(
     match kind {
         CredentialKind::AzureCli => Ok(CredentialSource::AzureCli),
         CredentialKind::ManagedIdentity => {
-            managed_identity(environment).map(CredentialSource::ManagedIdentity)
+            let identity = managed_identity(environment)?;
+            match identity.is_of_machine && FEDERATION.iter().all(is_set(environment)) {
+                true => workload_identity(environment),
+                false => Ok(CredentialSource::ManagedIdentity(identity)),
+            }
         }
         CredentialKind::Default => default_chain(environment),
     }
+}
+
+/// What AKS sets for a workload identity: then it is the managed identity, too (Microsoft,
+/// "ManagedIdentityCredential").
+const FEDERATION: [&str; 3] = [
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_TENANT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE",
+];
+
+fn is_set(environment: &Environment) -> impl Fn(&&str) -> bool {
+    |name| environment.get(name).is_some()
 }
 
 /// What the environment has: a signature, a key, else the default chain.
@@ -144,6 +163,7 @@ pub(super) fn key(name: &str, key: Secret) -> Result<CredentialSource, SettingsE
 pub(super) fn default_chain(environment: &Environment) -> Result<CredentialSource, SettingsError> {
     let secret = environment.get("AZURE_CLIENT_SECRET");
     if let Some(secret) = secret {
+        let secret = for_signing(secret).map_err(bad("AZURE_CLIENT_SECRET"))?;
         return Ok(CredentialSource::ClientSecret {
             application: application("AZURE_CLIENT_SECRET", environment)?,
             secret: secret.into(),
@@ -155,25 +175,56 @@ pub(super) fn default_chain(environment: &Environment) -> Result<CredentialSourc
             return Err(SettingsError::NotYet { what });
         }
     }
-    if let Some(token_file) = environment.get("AZURE_FEDERATED_TOKEN_FILE") {
-        return Ok(CredentialSource::WorkloadIdentity {
-            application: application("AZURE_FEDERATED_TOKEN_FILE", environment)?,
-            token_file: token_file.into(),
-        });
+    if environment.get("AZURE_FEDERATED_TOKEN_FILE").is_some() {
+        return workload_identity(environment);
     }
     managed_identity(environment).map(CredentialSource::ManagedIdentityOrCli)
 }
 
+fn workload_identity(environment: &Environment) -> Result<CredentialSource, SettingsError> {
+    const VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+    let file = environment.get(VARIABLE).unwrap_or_default();
+    Ok(CredentialSource::WorkloadIdentity {
+        application: application(VARIABLE, environment)?,
+        token_file: for_signing(file).map_err(bad(VARIABLE))?.to_owned(),
+    })
+}
+
+fn bad(name: &str) -> impl Fn(&'static str) -> SettingsError {
+    move |cause| SettingsError::BadValue {
+        name: name.to_owned(),
+        cause,
+    }
+}
+
+/// Addresses and what goes into them are judged here: `object_store` panics at what is none.
+fn check_address(name: &str, text: &str) -> Result<(), SettingsError> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let is_one = url.is_some() && text.parse::<http::Uri>().is_ok();
+    is_one
+        .then_some(())
+        .ok_or_else(|| bad(name)("it is not an address"))
+}
+
 fn application(has: &'static str, environment: &Environment) -> Result<Application, SettingsError> {
     let value = |lacks| {
-        let value = environment.get(lacks).map(str::to_owned);
-        value.ok_or(SettingsError::Partial { has, lacks })
+        let value = environment.get(lacks).map(str::trim);
+        let value = value.ok_or(SettingsError::Partial { has, lacks })?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        match !value.is_empty() && value.chars().all(allowed) {
+            true => Ok(value.to_owned()),
+            false => Err(bad(lacks)("it must be an identifier")),
+        }
     };
     let authority = environment.get("AZURE_AUTHORITY_HOST");
     let authority = authority.map(|host| match host.contains("://") {
         true => host.trim_end_matches('/').to_owned(),
         false => format!("https://{}", host.trim_end_matches('/')),
     });
+    if let Some(authority) = &authority {
+        check_address("AZURE_AUTHORITY_HOST", authority)?;
+    }
     Ok(Application {
         tenant: value("AZURE_TENANT_ID")?,
         client_id: value("AZURE_CLIENT_ID")?,
@@ -184,11 +235,24 @@ fn application(has: &'static str, environment: &Environment) -> Result<Applicati
 /// Microsoft, "How to use managed identities to acquire an access token" (virtual machines), and
 /// "REST endpoint reference" of App Service, which announces itself by `IDENTITY_ENDPOINT`.
 fn managed_identity(environment: &Environment) -> Result<ManagedIdentity, SettingsError> {
-    let client_id = environment.get("AZURE_CLIENT_ID").map(str::to_owned);
+    let client_id = environment.get("AZURE_CLIENT_ID");
+    let client_id = client_id.map(|id| for_header(id).map_err(bad("AZURE_CLIENT_ID")));
+    let client_id = client_id.transpose()?.map(str::to_owned);
     let of_service = environment.get("IDENTITY_ENDPOINT");
+    let others = ["MSI_ENDPOINT", "IDENTITY_SERVER_THUMBPRINT"];
+    let other = others
+        .into_iter()
+        .find(|name| environment.get(name).is_some());
+    if let Some(other) = other.filter(|it| (*it == others[0]) == of_service.is_none()) {
+        let what = format!("the managed identity that {other} stands for");
+        return Err(SettingsError::NotYet { what });
+    }
     if of_service.is_some() && environment.get("IDENTITY_HEADER").is_none() {
         let what = "a managed identity by IDENTITY_ENDPOINT without IDENTITY_HEADER (Azure Arc)";
         return Err(SettingsError::NotYet { what: what.into() });
+    }
+    if let Some(header) = environment.get("IDENTITY_HEADER") {
+        for_header(header).map_err(bad("IDENTITY_HEADER"))?;
     }
     let host = environment
         .get("AZURE_POD_IDENTITY_AUTHORITY_HOST")
@@ -199,9 +263,16 @@ fn managed_identity(environment: &Environment) -> Result<ManagedIdentity, Settin
             host.trim_end_matches('/')
         )
     };
+    let endpoint = of_service.map_or_else(of_machine, str::to_owned);
+    let name = match of_service {
+        Some(_) => "IDENTITY_ENDPOINT",
+        None => "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    };
+    check_address(name, &endpoint)?;
     Ok(ManagedIdentity {
         client_id,
-        endpoint: of_service.map_or_else(of_machine, str::to_owned),
+        endpoint,
+        is_of_machine: of_service.is_none(),
     })
 }
 
@@ -304,7 +375,31 @@ fn fetching(
             builder = builder.with_config(*key, *value);
         }
     }
-    Ok(builder.build()?.credentials().clone())
+    let provider = builder.build()?.credentials().clone();
+    Ok(Arc::new(Sendable(provider)))
+}
+
+/// Tokens that can become headers; at another `object_store` would panic.
+#[derive(Debug)]
+struct Sendable(Provider);
+
+#[async_trait]
+impl CredentialProvider for Sendable {
+    type Credential = AzureCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AzureCredential>> {
+        let credential = self.0.get_credential().await?;
+        if let AzureCredential::BearerToken(token) = &*credential
+            && let Err(cause) = for_header(token)
+        {
+            return Err(object_store::Error::Generic {
+                store: super::STORE,
+                source: format!("no credentials: the token that came cannot be sent: {cause}")
+                    .into(),
+            });
+        }
+        Ok(credential)
+    }
 }
 
 /// Two sources of which the first that answers counts.

@@ -72,7 +72,12 @@ pub(crate) fn open(
         ca_bundle: settings.ca_bundle.clone(),
         persistence: persistence.clone(),
     };
-    let provider = credentials::provider(&settings.credentials, &client, &connector);
+    let asking = match settings.credentials {
+        CredentialSource::AccountKey(_) | CredentialSource::SharedAccessSignature(_) => scheme,
+        _ => Scheme::Https,
+    };
+    let asking = http_transport::client_options(asking, settings.ca_bundle.as_deref())?;
+    let provider = credentials::provider(&settings.credentials, &asking, &connector);
     let dialect = transport::Blobs {
         encryption_scope: encryption_scope(settings)?,
         key: signing_key(settings).map_err(failed)?,

@@ -85,9 +85,7 @@ impl AzureSettings {
         Ok(AzureSettings {
             account,
             credentials: found,
-            ca_bundle: environment
-                .get("REQUESTS_CA_BUNDLE")
-                .map(|path| environment.expand_home(path)),
+            ca_bundle: environment.path("REQUESTS_CA_BUNDLE"),
             read_timeout: options.read_timeout,
             writing: options.azure.clone(),
         })

@@ -69,12 +69,19 @@ pub(super) fn find(
 ) -> Result<CredentialSource, SettingsError> {
     match file {
         Some(file) => of_file(file),
-        None => Ok(CredentialSource::MetadataServer {
-            host: environment
-                .get("GCE_METADATA_HOST")
-                .unwrap_or(METADATA_HOST)
-                .to_owned(),
-        }),
+        None => {
+            let host = environment.get("GCE_METADATA_HOST");
+            let host = host.unwrap_or(METADATA_HOST).trim();
+            let is_host = url::Url::parse(&format!("http://{host}/"))
+                .is_ok_and(|url| url.path() == "/" && url.username().is_empty());
+            match is_host && host.parse::<http::uri::Authority>().is_ok() {
+                true => Ok(CredentialSource::MetadataServer { host: host.into() }),
+                false => Err(SettingsError::BadValue {
+                    name: "GCE_METADATA_HOST".into(),
+                    cause: "it must be HOST or HOST:PORT",
+                }),
+            }
+        }
     }
 }
 

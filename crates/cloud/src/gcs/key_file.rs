@@ -77,10 +77,10 @@ pub(super) struct SubjectFormat {
 impl KeyFile {
     /// Reads the file if there is one; only a file that was asked for must exist.
     pub(super) fn gather(environment: &Environment) -> Result<Option<Self>, BadKeyFile> {
-        if let Some(path) = environment.get("GOOGLE_APPLICATION_CREDENTIALS") {
-            return KeyFile::read(environment.expand_home(path)).map(Some);
+        if let Some(path) = environment.path("GOOGLE_APPLICATION_CREDENTIALS") {
+            return KeyFile::read(path).map(Some);
         }
-        let of_gcloud = environment.get("CLOUDSDK_CONFIG").map(PathBuf::from);
+        let of_gcloud = environment.path("CLOUDSDK_CONFIG");
         let of_home = || Some(environment.home()?.join(".config/gcloud"));
         match of_gcloud.or_else(of_home) {
             Some(folder) => {
@@ -92,7 +92,7 @@ impl KeyFile {
     }
 
     fn read(path: PathBuf) -> Result<Self, BadKeyFile> {
-        match fs::read_to_string(&path) {
+        match fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
             Ok(text) => KeyFile::parse(text, path),
             Err(error) => Err(BadKeyFile {
                 path,
@@ -102,6 +102,7 @@ impl KeyFile {
     }
 
     pub(super) fn parse(text: String, path: PathBuf) -> Result<Self, BadKeyFile> {
+        let text = text.trim_start_matches('\u{feff}').to_owned();
         match serde_json::from_str(&text) {
             Ok(content) => Ok(KeyFile {
                 path,

@@ -96,9 +96,7 @@ impl GcsSettings {
         Ok(GcsSettings {
             endpoint,
             credentials,
-            ca_bundle: environment
-                .get("REQUESTS_CA_BUNDLE")
-                .map(|path| environment.expand_home(path)),
+            ca_bundle: environment.path("REQUESTS_CA_BUNDLE"),
             read_timeout: options.read_timeout,
             kms_key_name: options.kms_key_name.clone(),
         })

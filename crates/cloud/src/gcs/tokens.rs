@@ -22,6 +22,7 @@ use url::form_urlencoded;
 
 use super::credentials::{CredentialSource, ExternalAccount, Subject};
 use crate::failure::TokenRefused;
+use crate::secret::for_header;
 use crate::transport::Connector;
 
 /// The credentials of a store, asked before every request.
@@ -123,8 +124,13 @@ impl CredentialProvider for Tokens {
             store: super::STORE,
             source,
         })?;
+        let bearer = for_header(&granted.access_token);
+        let bearer = bearer.map_err(|cause| object_store::Error::Generic {
+            store: super::STORE,
+            source: format!("no credentials: the token that came cannot be sent: {cause}").into(),
+        })?;
         let credential = Arc::new(GcpCredential {
-            bearer: granted.access_token,
+            bearer: bearer.to_owned(),
         });
         *kept = Some(Token {
             credential: credential.clone(),

@@ -10,10 +10,13 @@ use std::path::PathBuf;
 
 use url::{Host, Url};
 
+use super::machine::Machine;
 use super::profile::{AwsFiles, Profile, Settings};
-use super::settings::SettingsError;
+use super::settings::{SettingsError, no_such_profile};
 use crate::environment::Environment;
 pub use crate::secret::Secret;
+use crate::secret::{for_header, for_signing};
+use crate::transport::Scheme;
 
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +47,24 @@ pub enum CredentialSource {
         source: Box<CredentialSource>,
         role: Role,
     },
-    /// The metadata service of the machine (IMDSv2); `None` is its fixed address.
-    InstanceMetadata { endpoint: Option<String> },
+    /// The metadata service of the machine.
+    InstanceMetadata(Machine),
+}
+
+impl CredentialSource {
+    /// Whether whoever is asked for them is asked over TLS, so that certificates matter.
+    pub(super) fn scheme(&self) -> Scheme {
+        let is_plain = match self {
+            CredentialSource::Static { .. } | CredentialSource::Process { .. } => true,
+            CredentialSource::Container { url, .. } => url.starts_with("http:"),
+            CredentialSource::InstanceMetadata(machine) => machine.endpoint.starts_with("http:"),
+            _ => false,
+        };
+        match is_plain {
+            true => Scheme::Http,
+            false => Scheme::Https,
+        }
+    }
 }
 
 /// What the credential service of a container wants to see.
@@ -124,7 +143,7 @@ impl Search<'_> {
         {
             return Ok(found);
         }
-        from_surroundings(self.environment)
+        self.surroundings(profile)
     }
 
     /// The role of a profile that names one and whose credentials are to be used for that.
@@ -147,7 +166,7 @@ impl Search<'_> {
             profile.value("credential_source"),
         ) {
             (Some(name), None) => self.source_profile(name, seen)?,
-            (None, Some(name)) => self.credential_source(name)?,
+            (None, Some(name)) => self.credential_source(name, profile)?,
             (Some(_), Some(_)) => {
                 return Err(SettingsError::BadValue {
                     name: format!("profile {}", profile.name),
@@ -171,7 +190,7 @@ impl Search<'_> {
         seen: &mut Vec<String>,
     ) -> Result<CredentialSource, SettingsError> {
         let profile = self.files.profile(name);
-        let profile = profile.ok_or_else(|| SettingsError::NoSuchProfile { name: name.into() })?;
+        let profile = profile.ok_or_else(|| no_such_profile(name, self.files))?;
         // A profile may be its own source: then its keys assume its role.
         let is_itself = seen.last().is_some_and(|last| last == name);
         if !is_itself {
@@ -195,7 +214,11 @@ impl Search<'_> {
         })
     }
 
-    fn credential_source(&self, name: &str) -> Result<CredentialSource, SettingsError> {
+    fn credential_source(
+        &self,
+        name: &str,
+        profile: &Profile,
+    ) -> Result<CredentialSource, SettingsError> {
         let partial = || SettingsError::Partial {
             has: format!("credential_source {name}"),
             lacks: "what it would read",
@@ -203,11 +226,26 @@ impl Search<'_> {
         match name {
             "Environment" => from_environment(self.environment)?.ok_or_else(partial),
             "EcsContainer" => from_container(self.environment)?.ok_or_else(partial),
-            "Ec2InstanceMetadata" => from_machine(self.environment),
+            "Ec2InstanceMetadata" => self.machine(Some(profile)),
             _ => Err(SettingsError::BadValue {
                 name: "credential_source".into(),
                 cause: "it must be Environment, EcsContainer or Ec2InstanceMetadata",
             }),
+        }
+    }
+
+    fn surroundings(&self, profile: Option<&Profile>) -> Result<CredentialSource, SettingsError> {
+        match from_container(self.environment)? {
+            Some(found) => Ok(found),
+            None => self.machine(profile),
+        }
+    }
+
+    fn machine(&self, profile: Option<&Profile>) -> Result<CredentialSource, SettingsError> {
+        let unread = self.files.unread_too();
+        match Machine::find(self.environment, profile, &unread)? {
+            Some(machine) => Ok(CredentialSource::InstanceMetadata(machine)),
+            None => Err(SettingsError::NoCredentials { unread }),
         }
     }
 
@@ -288,11 +326,30 @@ fn from_environment(environment: &Environment) -> Result<Option<CredentialSource
             lacks: "AWS_SECRET_ACCESS_KEY",
         })?;
     let token = environment.first(&["AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"]);
-    Ok(Some(CredentialSource::Static {
-        access_key_id: access_key_id.into(),
-        secret_access_key: secret.into(),
-        session_token: token.map(|(_, token)| token.into()),
-    }))
+    keys(
+        ("AWS_ACCESS_KEY_ID", access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", secret),
+        token,
+    )
+    .map(Some)
+}
+
+/// Keys that can go into requests; each comes with its name.
+fn keys(
+    (id_name, id): (&str, &str),
+    (secret_name, secret): (&str, &str),
+    token: Option<(&str, &str)>,
+) -> Result<CredentialSource, SettingsError> {
+    let bad = |name: &str| {
+        let name = name.to_owned();
+        |cause| SettingsError::BadValue { name, cause }
+    };
+    let token = token.map(|(name, token)| for_header(token).map_err(bad(name)));
+    Ok(CredentialSource::Static {
+        access_key_id: for_header(id).map_err(bad(id_name))?.to_owned(),
+        secret_access_key: for_signing(secret).map_err(bad(secret_name))?.into(),
+        session_token: token.transpose()?.map(Secret::from),
+    })
 }
 
 fn from_web_identity(
@@ -326,8 +383,11 @@ fn static_keys(
     profile: &Profile,
     settings: &Settings,
 ) -> Result<Option<CredentialSource>, SettingsError> {
-    let value = |key: &str| settings.get(key).map(|setting| setting.value());
-    let Some(access_key_id) = value("aws_access_key_id") else {
+    let value = |key: &str| {
+        let setting = settings.get(key)?;
+        Some((format!("{key} ({})", setting.place), setting.value()))
+    };
+    let Some((id_name, id)) = value("aws_access_key_id") else {
         return Ok(None);
     };
     let secret = value("aws_secret_access_key").ok_or_else(|| SettingsError::Partial {
@@ -335,11 +395,13 @@ fn static_keys(
         lacks: "aws_secret_access_key in the same file",
     })?;
     let token = value("aws_security_token").or_else(|| value("aws_session_token"));
-    Ok(Some(CredentialSource::Static {
-        access_key_id: access_key_id.into(),
-        secret_access_key: secret.into(),
-        session_token: token.map(Secret::from),
-    }))
+    let token = token.as_ref().filter(|(_, token)| !token.is_empty());
+    keys(
+        (&id_name, id),
+        (&secret.0, secret.1),
+        token.map(|(name, token)| (name.as_str(), *token)),
+    )
+    .map(Some)
 }
 
 fn refuse(profile: &Profile, keys: &[&str]) -> Result<(), SettingsError> {
@@ -349,13 +411,6 @@ fn refuse(profile: &Profile, keys: &[&str]) -> Result<(), SettingsError> {
             what: format!("{key} of profile {} ({})", profile.name, setting.place),
         }),
         None => Ok(()),
-    }
-}
-
-fn from_surroundings(environment: &Environment) -> Result<CredentialSource, SettingsError> {
-    match from_container(environment)? {
-        Some(found) => Ok(found),
-        None => from_machine(environment),
     }
 }
 
@@ -404,14 +459,4 @@ fn check_container_url(text: &str) -> Result<(), SettingsError> {
             "without https:// it must be a loopback address or an agent's",
         )),
     }
-}
-
-fn from_machine(environment: &Environment) -> Result<CredentialSource, SettingsError> {
-    if environment.is_true("AWS_EC2_METADATA_DISABLED") {
-        return Err(SettingsError::NoCredentials);
-    }
-    let endpoint = environment
-        .get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
-        .map(str::to_owned);
-    Ok(CredentialSource::InstanceMetadata { endpoint })
 }

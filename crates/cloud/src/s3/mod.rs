@@ -10,6 +10,7 @@ mod deletion;
 mod endpoint;
 mod identity;
 mod locks;
+mod machine;
 mod profile;
 mod settings;
 #[cfg(test)]
@@ -20,7 +21,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use engine::store::Bucket;
-use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
 
 use crate::transport::{self, BadCaBundle, Scheme};
@@ -32,15 +32,14 @@ pub use aws_file::{AwsFile, BadAwsFile};
 pub use credentials::{Authorization, CredentialSource, Role, Secret, SsoLogin};
 pub use endpoint::{AddressingStyle, Endpoint};
 pub use identity::IdentityError;
-pub use profile::{AwsFiles, AwsFilesError};
+pub use machine::{Machine, WithoutToken};
+pub use profile::AwsFiles;
 pub use settings::{S3Settings, SettingsError};
 
 /// AWS, "Amazon S3 multipart upload limits".
 const MIN_PART_SIZE: u64 = 5 * 1024 * 1024;
 /// AWS, "Amazon S3 multipart upload limits".
 const MAX_PARTS: u64 = 10_000;
-/// The machine's metadata service (AWS, "Use the Instance Metadata Service").
-const METADATA_HOST: &str = "169.254.169.254";
 
 /// An S3 client that could not be made; no request was sent.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +69,7 @@ pub(crate) fn open(
     let client = transport::client_options(scheme, settings.ca_bundle.as_deref())?;
     let plain = transport::Connector {
         read_timeout: settings.read_timeout,
-        metadata_host: metadata_host(&settings.credentials),
+        metadata_host: None,
         ca_bundle: settings.ca_bundle.clone(),
         persistence: persistence.clone(),
     };
@@ -78,7 +77,7 @@ pub(crate) fn open(
         bucket: bucket.into(),
         source,
     };
-    let credentials = credentials_of(settings, &client, &plain).map_err(failed)?;
+    let credentials = credentials_of(settings)?;
     let wire = wire::Wire {
         credentials: Arc::clone(&credentials),
         bucket: bucket.into(),
@@ -120,44 +119,19 @@ pub(crate) fn open(
 }
 
 /// Who we are for S3. Nobody is asked yet.
-fn credentials_of(
-    settings: &S3Settings,
-    client: &ClientOptions,
-    plain: &transport::Connector,
-) -> object_store::Result<AwsCredentialProvider> {
+fn credentials_of(settings: &S3Settings) -> Result<AwsCredentialProvider, BadCaBundle> {
+    let scheme = settings.credentials.scheme();
     let surroundings = identity::Surroundings {
         region: settings.region.clone(),
         sts_endpoint: settings.sts_endpoint.clone(),
         sso_endpoint: settings.sso_endpoint.clone(),
-        client: client.clone(),
-        ca_bundle: settings.ca_bundle.clone(),
+        client: transport::client_options(scheme, settings.ca_bundle.as_deref())?,
+        ca_bundle: settings
+            .ca_bundle
+            .clone()
+            .filter(|_| scheme == Scheme::Https),
     };
-    let machine = |endpoint: Option<&str>| {
-        let builder = AmazonS3Builder::new()
-            .with_bucket_name("none")
-            .with_region(&settings.region)
-            .with_client_options(client.clone())
-            .with_retry(transport::requests_for_tokens(&plain.persistence))
-            .with_http_connector(plain.clone());
-        match endpoint {
-            Some(endpoint) => builder.with_metadata_endpoint(endpoint.trim_end_matches('/')),
-            None => builder,
-        }
-    };
-    identity::provider(&settings.credentials, &surroundings, &machine)
-}
-
-/// The host of the metadata service, as requests to it name it.
-fn metadata_host(credentials: &CredentialSource) -> Option<String> {
-    let endpoint = match credentials {
-        CredentialSource::InstanceMetadata { endpoint } => endpoint,
-        CredentialSource::AssumedRole { source, .. } => return metadata_host(source),
-        _ => return None,
-    };
-    let Some(endpoint) = endpoint else {
-        return Some(METADATA_HOST.into());
-    };
-    transport::authority_of(endpoint)
+    Ok(identity::provider(&settings.credentials, &surroundings))
 }
 
 fn with_encryption(builder: AmazonS3Builder, encryption: &Encryption) -> AmazonS3Builder {

@@ -1,7 +1,8 @@
 //! A profile: its keys from both AWS files, and where each came from.
 //!
 //! botocore merges the two files key by key, the credentials file over the config file; static
-//! keys alone are looked up in each file by itself, in the order of the credential chain.
+//! keys alone are looked up in each file by itself, in the order of the credential chain. A file
+//! that cannot be read is an empty one, as for botocore; but who then misses something is told.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::aws_file::{AwsFile, BadAwsFile, Entry, Section};
 use crate::environment::Environment;
 
-/// AWS's two files of one user; a file that does not exist is an empty one, as for botocore.
+/// AWS's two files of one user; a file that is not there, or cannot be read, is an empty one.
 #[derive(Clone, Default)]
 pub struct AwsFiles {
     /// `~/.aws/config` or AWS_CONFIG_FILE.
@@ -19,31 +20,48 @@ pub struct AwsFiles {
     pub credentials: AwsFile,
     config_path: PathBuf,
     credentials_path: PathBuf,
-}
-
-/// A file that could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum AwsFilesError {
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Bad(#[from] BadAwsFile),
+    unread: Vec<String>,
 }
 
 impl AwsFiles {
     /// Reads both files from where `environment` says they are.
-    pub fn read(environment: &Environment) -> Result<Self, AwsFilesError> {
-        let place = |variable: &str, default: &str| {
-            environment.expand_home(environment.get(variable).unwrap_or(default))
+    ///
+    /// # Errors
+    /// When one of them cannot be understood.
+    pub fn read(environment: &Environment) -> Result<Self, BadAwsFile> {
+        let place = |variable: &str, default: &str| match environment.get(variable) {
+            // In bytes that are no UTF-8 nothing is expanded.
+            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => environment
+                .path(variable)
+                .unwrap_or_else(|| environment.expand(text)),
+            Some(text) => environment.expand(text),
+            None => environment.expand(default),
         };
         let config_path = place("AWS_CONFIG_FILE", "~/.aws/config");
         let credentials_path = place("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
+        let mut unread = Vec::new();
         Ok(AwsFiles {
-            config: read_file(&config_path)?,
-            credentials: read_file(&credentials_path)?,
+            config: read_file(&config_path, &mut unread)?,
+            credentials: read_file(&credentials_path, &mut unread)?,
             config_path,
             credentials_path,
+            unread,
         })
+    }
+
+    /// Where was looked, and what could not be read there.
+    pub(super) fn places(&self) -> String {
+        let (config, credentials) = (self.config_path.display(), self.credentials_path.display());
+        let unread = self.unread_too();
+        format!("{config} nor {credentials}{unread}")
+    }
+
+    /// What could not be read, to go behind the words of an error; empty if nothing.
+    pub(super) fn unread_too(&self) -> String {
+        match self.unread.is_empty() {
+            true => String::new(),
+            false => format!(" (cannot read {})", self.unread.join(" and ")),
+        }
     }
 
     /// Files from their texts, for tests of the rules.
@@ -55,16 +73,13 @@ impl AwsFiles {
             credentials: AwsFile::parse(credentials, &credentials_path)?,
             config_path,
             credentials_path,
+            unread: Vec::new(),
         })
     }
 
     /// The profile `name`; `None` when neither file has it.
     pub(super) fn profile(&self, name: &str) -> Option<Profile> {
-        let in_config = self.config.section_of_kind("profile", name);
-        let in_config = match in_config {
-            None if name == "default" => self.config.section("default"),
-            found => found,
-        };
+        let in_config = self.config.profile(name);
         let in_credentials = self.credentials.section(name);
         if in_config.is_none() && in_credentials.is_none() {
             return None;
@@ -100,15 +115,39 @@ impl AwsFiles {
     }
 }
 
-fn read_file(path: &Path) -> Result<AwsFile, AwsFilesError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(AwsFile::parse(&text, path)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(AwsFile::default()),
-        Err(source) => Err(AwsFilesError::Unreadable {
-            path: path.into(),
-            source,
-        }),
+/// A file larger than this is none of AWS's.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Bytes that are not UTF-8 are replaced: only the value that has them cannot be used.
+fn read_file(path: &Path, unread: &mut Vec<String>) -> Result<AwsFile, BadAwsFile> {
+    match read_text(path) {
+        Ok(text) => AwsFile::parse(&text, path),
+        Err(error) if is_absent(&error) => Ok(AwsFile::default()),
+        Err(error) => {
+            unread.push(format!("{}: {error}", path.display()));
+            Ok(AwsFile::default())
+        }
     }
+}
+
+/// Only a plain file is opened: nobody waits for the other end of a pipe.
+fn read_text(path: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(io::Error::other("it is too large"));
+    }
+    let bytes = std::fs::read(path)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn located(section: Option<&Section>, path: &Path) -> Settings {

@@ -7,13 +7,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::aws_file::BadAwsFile;
 use super::credentials::{ChosenBy, CredentialSource, Search};
 use super::endpoint::{AddressingStyle, Endpoint, HostVariant};
-use super::profile::{AwsFiles, AwsFilesError, Profile};
+use super::profile::{AwsFiles, Profile};
 use crate::encryption::Encryption;
 use crate::environment::Environment;
 use crate::failure::ErrorKind;
 use crate::options::StoreOptions;
+use crate::secret::for_header;
 
 /// What the S3 client needs to know, apart from the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,25 +41,27 @@ pub struct S3Settings {
 /// Settings that cannot be used; never with a secret in its text.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("profile {name} is in neither AWS file")]
-    NoSuchProfile { name: String },
+    #[error("profile {name} is in neither {places}")]
+    NoSuchProfile { name: String, places: String },
     #[error("incomplete credentials: {has} without {lacks}")]
     Partial { has: String, lacks: &'static str },
-    #[error("no credentials: none are configured")]
-    NoCredentials,
+    #[error("no credentials: none are configured{unread}")]
+    NoCredentials { unread: String },
     #[error("{what} is not supported yet")]
     NotYet { what: String },
     #[error("invalid {name}: {cause}")]
     BadValue { name: String, cause: &'static str },
     #[error(transparent)]
-    Files(#[from] AwsFilesError),
+    File(#[from] BadAwsFile),
 }
 
 impl SettingsError {
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            SettingsError::Partial { .. } | SettingsError::NoCredentials => ErrorKind::Denied,
+            SettingsError::Partial { .. } | SettingsError::NoCredentials { .. } => {
+                ErrorKind::Denied
+            }
             _ => ErrorKind::Other,
         }
     }
@@ -68,14 +72,14 @@ impl SettingsError {
             SettingsError::NoSuchProfile { .. } => {
                 Some("Check --aws-profile, AWS_PROFILE and the [profile ...] sections.")
             }
-            SettingsError::Partial { .. } | SettingsError::NoCredentials => {
+            SettingsError::Partial { .. } | SettingsError::NoCredentials { .. } => {
                 Some("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile.")
             }
             SettingsError::NotYet { .. } => Some(
                 "Nobody is there to ask: use keys, a role, SSO, web identity or a program; \
                  `aws configure export-credentials` turns other sources into keys.",
             ),
-            SettingsError::BadValue { .. } | SettingsError::Files(_) => None,
+            SettingsError::BadValue { .. } | SettingsError::File(_) => None,
         }
     }
 }
@@ -90,13 +94,7 @@ impl S3Settings {
         let (profile, chosen_by) = choose_profile(options, environment, files)?;
         let profile = profile.as_ref();
         let value = |key: &str| profile.and_then(|profile| profile.value(key));
-        let region = environment
-            .first(&["AWS_REGION", "AWS_DEFAULT_REGION"])
-            .map(|(_, it)| it);
-        let region = region
-            .or_else(|| value("region"))
-            .unwrap_or("us-east-1")
-            .to_owned();
+        let region = region(environment, profile)?;
         let style = addressing_style(options, profile)?;
         let of_option = options.endpoint_url.clone();
         let of_option = of_option.map(|url| (url, "--endpoint-url".to_owned()));
@@ -118,10 +116,6 @@ impl S3Settings {
                 Endpoint::of_region(&region, variant, style)?
             }
         };
-        let ca_bundle = environment
-            .get("AWS_CA_BUNDLE")
-            .or_else(|| value("ca_bundle"));
-        let ca_bundle = ca_bundle.or_else(|| environment.get("REQUESTS_CA_BUNDLE"));
         let search = Search {
             environment,
             files,
@@ -136,12 +130,37 @@ impl S3Settings {
             sso_endpoint: of_service("sso"),
             region,
             credentials: search.find(profile)?,
-            ca_bundle: ca_bundle.map(|path| environment.expand_home(path)),
+            ca_bundle: ca_bundle(environment, profile),
             read_timeout: options.read_timeout,
             encryption: encryption(options, &endpoint)?,
             endpoint,
         })
     }
+}
+
+/// The region, which every signature names.
+fn region(environment: &Environment, profile: Option<&Profile>) -> Result<String, SettingsError> {
+    let in_environment = environment.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
+    let in_profile = || {
+        let setting = profile?.get("region")?;
+        (!setting.value().is_empty()).then(|| (setting.place.as_str(), setting.value()))
+    };
+    let Some((name, region)) = in_environment.or_else(in_profile) else {
+        return Ok("us-east-1".into());
+    };
+    let region = for_header(region).map_err(|cause| SettingsError::BadValue {
+        name: format!("region ({name})"),
+        cause,
+    })?;
+    Ok(region.to_owned())
+}
+
+fn ca_bundle(environment: &Environment, profile: Option<&Profile>) -> Option<PathBuf> {
+    let in_profile = || Some(environment.expand_home(profile?.value("ca_bundle")?));
+    environment
+        .path("AWS_CA_BUNDLE")
+        .or_else(in_profile)
+        .or_else(|| environment.path("REQUESTS_CA_BUNDLE"))
 }
 
 /// The encryption that was asked for; a customer's key leaves this machine only through TLS.
@@ -152,6 +171,12 @@ fn encryption(options: &StoreOptions, endpoint: &Endpoint) -> Result<Encryption,
             name: "endpoint".into(),
             cause: "a customer key is sent through TLS only, so it must begin with https://",
         });
+    }
+    if let Encryption::Kms { key_id: Some(id) } = &options.encryption {
+        for_header(id).map_err(|cause| SettingsError::BadValue {
+            name: "key of --sse-kms-key-id".into(),
+            cause,
+        })?;
     }
     Ok(options.encryption.clone())
 }
@@ -176,8 +201,15 @@ fn choose_profile(
         return Ok((files.profile("default"), chosen_by));
     };
     let profile = files.profile(name);
-    let profile = profile.ok_or_else(|| SettingsError::NoSuchProfile { name: name.into() })?;
+    let profile = profile.ok_or_else(|| no_such_profile(name, files))?;
     Ok((Some(profile), chosen_by))
+}
+
+pub(super) fn no_such_profile(name: &str, files: &AwsFiles) -> SettingsError {
+    SettingsError::NoSuchProfile {
+        name: name.into(),
+        places: files.places(),
+    }
 }
 
 /// The Security Token Service of a region (AWS, "AWS STS Regions and endpoints").

@@ -45,6 +45,12 @@ fn resolve(
     )
 }
 
+/// The metadata service as nobody set it up.
+fn machine() -> Machine {
+    let found = Machine::find(&Environment::default(), None, "");
+    found.unwrap().unwrap()
+}
+
 fn key_of(settings: &S3Settings) -> &str {
     match &settings.credentials {
         CredentialSource::Static { access_key_id, .. } => access_key_id,
@@ -248,7 +254,7 @@ fn a_role_may_take_the_credentials_of_its_surroundings() {
         let found = resolve(&profile_option("p"), &with_keys(extra), &config(name), "");
         found.map(|settings| settings.credentials)
     };
-    let machine = CredentialSource::InstanceMetadata { endpoint: None };
+    let machine = CredentialSource::InstanceMetadata(machine());
     assert_eq!(
         with("Ec2InstanceMetadata", &[]).unwrap(),
         role(machine, "a")
@@ -418,10 +424,10 @@ fn web_identity_container_and_machine_follow_in_order() {
     );
     assert_eq!(
         find(&[]).unwrap(),
-        CredentialSource::InstanceMetadata { endpoint: None }
+        CredentialSource::InstanceMetadata(machine())
     );
     let disabled = find(&[("AWS_EC2_METADATA_DISABLED", "true")]);
-    assert!(matches!(disabled, Err(SettingsError::NoCredentials)));
+    assert!(matches!(disabled, Err(SettingsError::NoCredentials { .. })));
     let at = |url| ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url);
     let pod = at("http://169.254.170.23/v1/credentials");
     let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2");
@@ -459,7 +465,10 @@ fn a_profile_that_was_named_must_exist() {
         ),
     ] {
         let error = resolve(&options, &with_keys(&extra), "[profile p]\n", "").unwrap_err();
-        assert_eq!(error.to_string(), "profile absent is in neither AWS file");
+        assert_eq!(
+            error.to_string(),
+            "profile absent is in neither config nor credentials"
+        );
     }
 }
 
@@ -471,4 +480,87 @@ fn half_a_pair_of_keys_is_refused() {
     let file = "[default]\naws_access_key_id = K\n";
     let error = resolve(&StoreOptions::default(), &environment(&[]), "", file).unwrap_err();
     assert!(error.to_string().contains("profile default"), "{error}");
+}
+
+#[test]
+fn what_cannot_go_into_a_request_is_refused_by_its_name_and_without_its_text() {
+    let keys = |id: &str, secret: &str, token: &str| {
+        environment(&[
+            ("AWS_ACCESS_KEY_ID", id),
+            ("AWS_SECRET_ACCESS_KEY", secret),
+            ("AWS_SESSION_TOKEN", token),
+        ])
+    };
+    let bad = "hunter2\nx";
+    let in_file = format!("[default]\naws_access_key_id = hunter2\n  x\naws_secret_access_key = s");
+    let region = with_keys(&[("AWS_REGION", bad)]);
+    for (environment, credentials, name) in [
+        (keys(bad, "s", "t"), "", "AWS_ACCESS_KEY_ID"),
+        (keys("k", bad, "t"), "", "AWS_SECRET_ACCESS_KEY"),
+        (keys("k", "s", bad), "", "AWS_SESSION_TOKEN"),
+        (
+            Environment::default(),
+            in_file.as_str(),
+            "aws_access_key_id (credentials:2)",
+        ),
+        (region, "", "region (AWS_REGION)"),
+    ] {
+        let error = resolve(&StoreOptions::default(), &environment, "", credentials);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(name) && error.contains("line break"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let options = StoreOptions {
+        encryption: Encryption::Kms {
+            key_id: Some(bad.into()),
+        },
+        ..StoreOptions::default()
+    };
+    let error = resolve(&options, &with_keys(&[]), "", "").unwrap_err();
+    assert!(error.to_string().contains("--sse-kms-key-id"), "{error}");
+}
+
+#[test]
+fn the_metadata_service_is_asked_as_environment_and_profile_say() {
+    let find = |variables: &[(&str, &str)], config: &str| {
+        let found = resolve(
+            &StoreOptions::default(),
+            &environment(variables),
+            config,
+            "",
+        );
+        found.map(|settings| match settings.credentials {
+            CredentialSource::InstanceMetadata(machine) => machine,
+            other => panic!("{other:?}"),
+        })
+    };
+    let usual = find(&[], "").unwrap();
+    assert_eq!(usual.endpoint, "http://169.254.169.254");
+    let config = "[default]\nmetadata_service_timeout = 7\nmetadata_service_num_attempts = 3\n\
+                  ec2_metadata_service_endpoint_mode = IPv6\nec2_metadata_v1_disabled = true\n";
+    let set = find(&[("AWS_METADATA_SERVICE_TIMEOUT", "9")], config).unwrap();
+    assert_eq!(set.endpoint, "http://[fd00:ec2::254]");
+    assert_eq!((set.patience, set.attempts), (Duration::from_secs(9), 3));
+    assert_eq!(set.without_token, WithoutToken::GiveUp);
+    let own = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://agent:1/");
+    assert_eq!(find(&[own], config).unwrap().endpoint, "http://agent:1");
+    for (name, value) in [
+        ("AWS_METADATA_SERVICE_TIMEOUT", "soon"),
+        ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "0"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "agent"),
+        (
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "http://u:hunter2@agent",
+        ),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv5"),
+    ] {
+        let error = find(&[(name, value)], "").unwrap_err().to_string();
+        assert!(
+            error.contains(name) && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
 }

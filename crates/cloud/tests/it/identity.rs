@@ -50,7 +50,8 @@ impl Home {
             ..StoreOptions::default()
         };
         let environment = self.variables.iter().cloned().collect();
-        let bucket = open(&location, &options, &environment).await.unwrap();
+        let bucket = open(&location, &options, &environment).await;
+        let bucket = bucket.map_err(|error| (error.kind(), error.to_string(), String::new()))?;
         check_connectivity(&bucket).await.map_err(|error| {
             let hint = error.diagnosis.hint.unwrap_or_default().to_owned();
             (error.diagnosis.kind, error.to_string(), hint)
@@ -216,4 +217,140 @@ async fn each_failure_of_the_token_service_has_its_hint() {
     assert_eq!(kind, ErrorKind::Unreachable, "{words}");
     assert!(words.contains("127.0.0.1:1"), "{words}");
     assert!(hint.contains("AWS_ENDPOINT_URL_STS"), "{hint}");
+}
+
+/// A machine whose metadata service answers so, in turn, in `seconds` or not at all.
+async fn on_a_machine(
+    answers: &[(&'static str, u64, String)],
+    seconds: &str,
+) -> (Home, FakeEndpoint) {
+    let answers = answers.iter().map(|(status, delay, body)| Answer {
+        delay: Duration::from_secs(*delay),
+        status,
+        body: body.clone().leak(),
+    });
+    let service = serve(answers.collect()).await;
+    let home = Home::new("")
+        .with("AWS_EC2_METADATA_DISABLED", "false")
+        .with("AWS_METADATA_SERVICE_TIMEOUT", seconds)
+        .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", &service.url);
+    (home, service)
+}
+
+fn answer(status: &'static str, body: &str) -> (&'static str, u64, String) {
+    (status, 0, body.to_owned())
+}
+
+// Reported as teleport#39363 and wal-g#2369: agents that know no tokens, and containers whose
+// answers do not come through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_gives_no_token_is_asked_without_one() {
+    let (role, keys) = (answer("200 OK", "a-role"), answer("200 OK", &json("Token")));
+    for status in [
+        "200 OK",
+        "403 Forbidden",
+        "404 Not Found",
+        "405 Not Allowed",
+    ] {
+        let first = answer(status, "a-token");
+        let (home, service) = on_a_machine(&[first, role.clone(), keys.clone()], "60").await;
+        home.list().await.unwrap();
+        assert_eq!(service.requests.load(Ordering::SeqCst), 3, "{status}");
+    }
+    let hanging = ("200 OK", 600, "a-token".to_owned());
+    let (home, _service) = on_a_machine(&[hanging, role.clone(), keys.clone()], "4").await;
+    home.list().await.unwrap();
+    // A passing fault of the service is waited out.
+    let fault = answer("500 Internal Server Error", "");
+    let first = answer("200 OK", "a-token");
+    let (home, _service) = on_a_machine(&[first, fault, role, keys], "60").await;
+    home.list().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_gives_no_credentials_is_named_with_its_answer() {
+    let denied = answer("403 Forbidden", "denied");
+    let failed = r#"{"Code":"AssumeRoleUnauthorizedAccess","Message":"not trusted"}"#;
+    let ok = |body: &str| answer("200 OK", body);
+    for (answers, words) in [
+        (vec![denied.clone()], "answered 403"),
+        (
+            vec![ok("t"), answer("404 Not Found", "")],
+            "this machine has no role",
+        ),
+        (vec![ok("t"), ok("")], "answered with nothing"),
+        (
+            vec![ok("t"), ok("r"), ok(failed)],
+            "AssumeRoleUnauthorizedAccess: not trusted",
+        ),
+        (
+            vec![ok("t"), ok("r"), ok("hunter2")],
+            "AccessKeyId is missing",
+        ),
+        (vec![answer("400 Bad Request", "")], "answered 400"),
+    ] {
+        let (home, service) = on_a_machine(&answers, "60").await;
+        let (kind, said, _) = home.list().await.unwrap_err();
+        assert_eq!(kind, ErrorKind::Denied, "{said}");
+        assert!(
+            said.contains("no credentials:") && said.contains(words),
+            "{said}"
+        );
+        assert!(
+            said.contains("metadata service") && !said.contains("hunter2"),
+            "{said}"
+        );
+        let host = service.url.strip_prefix("http://").unwrap();
+        assert!(said.contains(host) || words.contains("missing"), "{said}");
+    }
+    let (home, _service) = on_a_machine(&[denied], "60").await;
+    let (_, said, _) = home
+        .with("AWS_EC2_METADATA_V1_DISABLED", "true")
+        .list()
+        .await
+        .unwrap_err();
+    assert!(said.contains("must not be used without one"), "{said}");
+}
+
+// cloudnative-pg#972: a secret that was made from a file has the file's last line break.
+#[tokio::test(flavor = "multi_thread")]
+async fn line_breaks_around_a_key_do_not_count_and_those_inside_are_refused() {
+    let keys = |id: &str, secret: &str| {
+        Home::new("")
+            .with("AWS_ACCESS_KEY_ID", id)
+            .with("AWS_SECRET_ACCESS_KEY", secret)
+    };
+    let home = keys(&format!("{ACCESS_KEY}\n"), &format!("{SECRET_KEY}\r\n"));
+    home.list().await.unwrap();
+    let inside = json("SessionToken").replace(ACCESS_KEY, "AK\\nIA");
+    let program = |home: Home| {
+        fs::write(home.path().join("keys"), &inside).unwrap();
+        let config = format!(
+            "[default]\ncredential_process = cat {}/keys\n",
+            home.path().display()
+        );
+        fs::write(home.path().join(".aws/config"), config).unwrap();
+        home
+    };
+    let (kind, said, _) = program(Home::new("")).list().await.unwrap_err();
+    assert_eq!(kind, ErrorKind::Denied);
+    assert!(said.contains("AccessKeyId: it has a line break"), "{said}");
+}
+
+// aws-cli#9075: files of another user, or a home directory of one, beside keys that suffice.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_cannot_be_read_do_not_stop_who_needs_none() {
+    let home = Home::new("");
+    fs::create_dir(home.path().join(".aws/credentials")).unwrap();
+    let (_, said, _) = home.list().await.unwrap_err();
+    let unread = "/.aws/credentials: it is not a plain file";
+    assert!(
+        said.contains("none are configured (cannot read") && said.contains(unread),
+        "{said}"
+    );
+    home.with("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .with("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .list()
+        .await
+        .unwrap();
 }

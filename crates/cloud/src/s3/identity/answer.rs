@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use http::Uri;
 use jiff::Timestamp;
 use object_store::aws::AwsCredential;
 use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 use serde_json::Value;
+use url::Url;
 
 use super::{IdentityError, Temporary};
 use crate::failure::between;
+use crate::secret::{for_header, for_signing};
 
 const ATTEMPTS: u32 = 3;
 
@@ -27,11 +30,32 @@ pub(super) async fn exchange(
             Err(error) => !matches!(error.kind(), HttpErrorKind::Unknown | HttpErrorKind::Decode),
         };
         if !passing || attempt == ATTEMPTS {
-            let endpoint = request.uri().authority().map(ToString::to_string);
-            return read(service, endpoint.unwrap_or_default(), answer).await;
+            return read(service, host_of(request), answer).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
         attempt += 1;
+    }
+}
+
+/// An address that every layer below takes for one; they panic at others.
+pub(super) fn address(service: &'static str, text: &str) -> Result<Uri, IdentityError> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let uri = url.as_ref().and_then(|url| url.as_str().parse().ok());
+    uri.ok_or_else(|| IdentityError::Address {
+        service,
+        endpoint: url.map_or_else(String::new, |url| {
+            format!(": {}", url.host_str().unwrap_or_default())
+        }),
+    })
+}
+
+/// Host and port; nothing else that an address may hold is shown.
+fn host_of(request: &HttpRequest) -> String {
+    let uri = request.uri();
+    match (uri.host(), uri.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
     }
 }
 
@@ -98,12 +122,12 @@ pub(super) fn of_json(
         Some(Value::String(time)) => time.parse().ok(),
         _ => None,
     };
-    Ok(temporary(
-        needed(names.key_id)?,
-        needed(names.secret)?,
-        text(names.token).filter(|token| !token.is_empty()),
+    let names = (names.key_id, names.secret, names.token);
+    temporary(
+        (service, names),
+        (needed(names.0)?, needed(names.1)?, text(names.2)),
         expires,
-    ))
+    )
 }
 
 /// Credentials out of an answer of STS (AWS, "AWS STS API Reference", `Credentials`).
@@ -116,25 +140,35 @@ pub(super) fn of_xml(service: &'static str, text: &str) -> Result<Temporary, Ide
     };
     let expires = needed("Expiration")?.parse().ok();
     let (key_id, secret) = (needed("AccessKeyId")?, needed("SecretAccessKey")?);
-    let token = Some(needed("SessionToken")?).filter(|token| !token.is_empty());
-    Ok(temporary(key_id, secret, token, expires))
+    let names = ("AccessKeyId", "SecretAccessKey", "SessionToken");
+    let token = Some(needed(names.2)?);
+    temporary((service, names), (key_id, secret, token), expires)
 }
 
+/// What came, if it can go into a request.
 fn temporary(
-    key_id: String,
-    secret_key: String,
-    token: Option<String>,
+    (service, names): (&'static str, (&str, &str, &str)),
+    (key_id, secret, token): (String, String, Option<String>),
     expires: Option<Timestamp>,
-) -> Temporary {
+) -> Result<Temporary, IdentityError> {
+    let bad = |name: &str| {
+        let name = name.to_owned();
+        move |cause: &str| IdentityError::Answer {
+            service,
+            cause: format!("{name}: {cause}"),
+        }
+    };
+    let token = token.filter(|token| !token.is_empty());
+    let token = token.map(|token| for_header(&token).map(str::to_owned));
     let credential = Arc::new(AwsCredential {
-        key_id,
-        secret_key,
-        token,
+        key_id: for_header(&key_id).map_err(bad(names.0))?.to_owned(),
+        secret_key: for_signing(&secret).map_err(bad(names.1))?.to_owned(),
+        token: token.transpose().map_err(bad(names.2))?,
     });
-    Temporary {
+    Ok(Temporary {
         credential,
         expires,
-    }
+    })
 }
 
 fn lacking(service: &'static str, name: &str) -> IdentityError {

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 use object_store::signer::{HeaderName, HeaderValue};
 
-use super::answer::{Names, exchange, of_json};
+use super::answer::{Names, address, exchange, of_json};
 use super::{IdentityError, Issuer, Temporary};
 use crate::s3::credentials::Authorization;
+use crate::secret::for_header;
 
 const SERVICE: &str = "the container's credential service";
 const NAMES: Names = Names {
@@ -32,15 +33,14 @@ pub(super) struct Container {
 impl Issuer for Container {
     async fn issue(&self) -> Result<Temporary, IdentityError> {
         let mut request = HttpRequest::new(HttpRequestBody::empty());
-        *request.uri_mut() = self.url.parse().map_err(|_| IdentityError::Address {
-            service: SERVICE,
-            endpoint: self.url.clone(),
-        })?;
+        *request.uri_mut() = address(SERVICE, &self.url)?;
         if let Some(token) = self.token()? {
-            let value = HeaderValue::from_str(&token).map_err(|_| IdentityError::Answer {
+            let bad = |cause: &str| IdentityError::Answer {
                 service: SERVICE,
-                cause: "its authorization token is not one line of text".into(),
-            })?;
+                cause: format!("its authorization token cannot be sent: {cause}"),
+            };
+            let token = for_header(&token).map_err(bad)?;
+            let value = HeaderValue::from_str(token).map_err(|_| bad("it is no header"))?;
             let name = HeaderName::from_static("authorization");
             request.headers_mut().insert(name, value);
         }
@@ -57,7 +57,7 @@ impl Container {
             Authorization::Token(token) => Ok(Some(token.reveal().to_owned())),
             // It is written anew from time to time.
             Authorization::File(path) => match std::fs::read_to_string(path) {
-                Ok(token) => Ok(Some(token.trim_end().to_owned())),
+                Ok(token) => Ok(Some(token.trim().to_owned())),
                 Err(source) => Err(IdentityError::TokenFile {
                     path: PathBuf::from(path),
                     source,

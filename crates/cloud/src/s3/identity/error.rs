@@ -36,7 +36,15 @@ pub enum IdentityError {
     Process { place: String, cause: String },
     #[error("no credentials: nobody is logged in for profile {profile}: {cause}")]
     Login { profile: String, cause: String },
-    #[error("invalid address of {service}: {endpoint}")]
+    #[error(
+        "no credentials: none are configured{unread}, and the metadata service {endpoint} {cause}"
+    )]
+    Machine {
+        endpoint: String,
+        cause: String,
+        unread: String,
+    },
+    #[error("invalid address of {service}{endpoint}")]
     Address {
         service: &'static str,
         endpoint: String,
@@ -75,6 +83,11 @@ impl IdentityError {
                 "Run the program by hand: it must print JSON with Version 1 and the keys."
             }
             IdentityError::Login { .. } => "Run aws sso login --profile NAME.",
+            IdentityError::Machine { .. } => {
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile. A machine \
+                 in AWS needs a role, a container in it a hop limit of 2, a proxy none of this: \
+                 name the service in NO_PROXY."
+            }
             IdentityError::Address { .. } => "Write it as https://HOST.",
         }
     }

@@ -1,12 +1,13 @@
 //! Getting credentials from where [`CredentialSource`] says, and getting new ones in time.
 //!
-//! `object_store` knows the machine's metadata service; the rest is here, as few small requests.
+//! Each is a few small requests.
 //! Nothing is asked for before the first request to S3 needs it. Always true: what is about to
 //! expire is replaced before it does, and one that still holds is used when that fails.
 
 mod answer;
 mod container;
 mod error;
+mod machine;
 mod process;
 mod sso;
 mod sts;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
+use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use object_store::client::HttpClient;
 use object_store::{ClientOptions, CredentialProvider, StaticCredentialProvider};
 use tokio::sync::Mutex;
@@ -56,12 +57,11 @@ trait Issuer: std::fmt::Debug + Send + Sync {
     async fn issue(&self) -> Result<Temporary, IdentityError>;
 }
 
-/// The provider for a source. `machine` is made for the metadata service alone.
+/// The provider for a source.
 pub(super) fn provider(
     source: &CredentialSource,
     surroundings: &Surroundings,
-    machine: &dyn Fn(Option<&str>) -> AmazonS3Builder,
-) -> object_store::Result<AwsCredentialProvider> {
+) -> AwsCredentialProvider {
     let http = || client(surroundings);
     let issuer: Box<dyn Issuer> = match source {
         CredentialSource::Static {
@@ -69,18 +69,18 @@ pub(super) fn provider(
             secret_access_key,
             session_token,
         } => {
-            return Ok(Arc::new(StaticCredentialProvider::new(AwsCredential {
+            return Arc::new(StaticCredentialProvider::new(AwsCredential {
                 key_id: access_key_id.clone(),
                 secret_key: secret_access_key.reveal().to_owned(),
                 token: session_token
                     .as_ref()
                     .map(|token| token.reveal().to_owned()),
-            })));
+            }));
         }
-        CredentialSource::InstanceMetadata { endpoint } => {
-            let store = machine(endpoint.as_deref()).build()?;
-            return Ok(Arc::clone(store.credentials()));
-        }
+        CredentialSource::InstanceMetadata(machine) => Box::new(machine::Metadata {
+            http: http(),
+            machine: machine.clone(),
+        }),
         CredentialSource::WebIdentity {
             token_file,
             role_arn,
@@ -110,12 +110,12 @@ pub(super) fn provider(
             http: http(),
             endpoint: surroundings.sts_endpoint.clone(),
             region: surroundings.region.clone(),
-            source: provider(source, surroundings, machine)?,
+            source: provider(source, surroundings),
             role: role.clone(),
         }),
     };
     let held = Mutex::new(None);
-    Ok(Arc::new(Renewing { issuer, held }))
+    Arc::new(Renewing { issuer, held })
 }
 
 fn client(surroundings: &Surroundings) -> HttpClient {

@@ -13,6 +13,7 @@ use tokio::process::Command;
 use super::answer::{Names, of_json};
 use super::{IdentityError, Issuer, Temporary};
 use crate::s3::credentials::Secret;
+use crate::words;
 
 const SERVICE: &str = "credential_process";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,7 +38,7 @@ impl Issuer for Process {
             place: self.place.clone(),
             cause,
         };
-        let words = split_words(self.command.reveal());
+        let words = words::split(self.command.reveal());
         let words = words.ok_or_else(|| failed("has a quote without its other half".into()))?;
         let (program, arguments) = words
             .split_first()
@@ -61,43 +62,9 @@ impl Issuer for Process {
     }
 }
 
-/// The words of a command line, with quotes and backslashes as a shell has them.
-fn split_words(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut letters = line.chars();
-    while let Some(letter) = letters.next() {
-        match (quote, letter) {
-            (Some(open), letter) if letter == open => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (None | Some('"'), '\\') => word.get_or_insert_default().push(letters.next()?),
-            (None, letter) if letter.is_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    quote.is_none().then_some(words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_line_is_cut_into_words_as_a_shell_does() {
-        let words = |line| split_words(line).unwrap();
-        assert_eq!(
-            words(r#"/bin/x  "a b" 'c"d' e\ f"#),
-            ["/bin/x", "a b", "c\"d", "e f"]
-        );
-        assert_eq!(words(r#"x --a="b c" '' "#), ["x", "--a=b c", ""]);
-        assert!(words("  ").is_empty());
-        assert_eq!(split_words("x 'open"), None);
-    }
 
     #[tokio::test]
     async fn what_the_program_prints_is_taken_and_what_fails_is_told_without_it() {

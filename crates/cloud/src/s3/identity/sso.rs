@@ -11,9 +11,10 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 use url::form_urlencoded::Serializer;
 
-use super::answer::{Names, exchange, of_json};
+use super::answer::{Names, address, exchange, of_json};
 use super::{IdentityError, Issuer, Temporary};
 use crate::s3::credentials::SsoLogin;
+use crate::secret::for_header;
 
 const SERVICE: &str = "IAM Identity Center";
 const NAMES: Names = Names {
@@ -36,13 +37,10 @@ impl Issuer for Portal {
     async fn issue(&self) -> Result<Temporary, IdentityError> {
         let token = self.cached_token()?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
-        let url = self.url();
-        *request.uri_mut() = url.parse().map_err(|_| IdentityError::Address {
-            service: SERVICE,
-            endpoint: url,
-        })?;
-        let token = HeaderValue::from_str(&token);
-        let token = token.map_err(|_| self.not_logged_in("the token is not one line of text"))?;
+        *request.uri_mut() = address(SERVICE, &self.url())?;
+        let bad = |cause| self.not_logged_in(&format!("the token cannot be sent: {cause}"));
+        let token = HeaderValue::from_str(for_header(&token).map_err(bad)?);
+        let token = token.map_err(|_| bad("it is no header"))?;
         let name = HeaderName::from_static("x-amz-sso_bearer_token");
         request.headers_mut().insert(name, token);
         let text = exchange(&self.http, SERVICE, &request).await?;

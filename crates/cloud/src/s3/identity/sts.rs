@@ -102,11 +102,8 @@ fn post(
         .append_pair("RoleSessionName", &session_name);
     let mut request = HttpRequest::new(body.finish().into());
     *request.method_mut() = Method::POST;
-    let address = format!("{}/", endpoint.trim_end_matches('/')).parse();
-    *request.uri_mut() = address.map_err(|_| IdentityError::Address {
-        service: SERVICE,
-        endpoint: endpoint.into(),
-    })?;
+    let endpoint = format!("{}/", endpoint.trim_end_matches('/'));
+    *request.uri_mut() = answer::address(SERVICE, &endpoint)?;
     request.headers_mut().insert(
         HeaderName::from_static("content-type"),
         HeaderValue::from_static("application/x-www-form-urlencoded"),
