@@ -65,7 +65,7 @@ impl CustomerKey {
     pub fn read(uri: &str) -> Result<CustomerKey, BadCustomerKey> {
         let path = uri.strip_prefix("file://");
         let path = path.map(PathBuf::from).filter(|path| path.is_absolute());
-        let path = path.ok_or_else(|| BadCustomerKey::Uri)?;
+        let path = path.ok_or(BadCustomerKey::Uri)?;
         let mut text = Vec::new();
         let file = File::open(&path).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
         if let Err(source) = file {

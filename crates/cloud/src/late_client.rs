@@ -5,7 +5,8 @@
 //! authorities; and only when those did not sign the server's certificate is everything loaded
 //! that the system trusts, its directories included, and the request sent again. Always true:
 //! what is trusted in the end is exactly what `rustls-native-certs` finds, or the bundle that was
-//! chosen; a request is sent again only if nobody got it, for the certificate comes first.
+//! chosen (as authorities, and as servers' own certificates); a request is sent again only if nobody
+//! got it, for the certificate comes first.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -20,8 +21,9 @@ use reqwest::Certificate;
 use reqwest::redirect::Policy;
 
 use crate::addresses::Shuffled;
+use crate::own_certificate;
 use crate::proxies::NoProxyPorts;
-use crate::transport::{CONNECT_TIMEOUT, read_certificates};
+use crate::transport::CONNECT_TIMEOUT;
 
 /// What all clients of one store have in common.
 #[derive(Clone, Debug)]
@@ -78,6 +80,14 @@ struct Clients {
     full: OnceLock<Result<HttpClient, Unusable>>,
 }
 
+/// Whose word counts for who a server is.
+enum Trust {
+    System,
+    Only(Vec<Certificate>),
+    /// The chosen bundle, with what it may hold besides authorities.
+    Bundle(rustls::ClientConfig),
+}
+
 /// A client that cannot be made; nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot make an HTTP client: {cause}")]
@@ -108,17 +118,14 @@ impl Clients {
 
     fn full(&self) -> Result<&HttpClient, HttpError> {
         let make = || {
-            let trusted = match &self.manner.ca_bundle {
-                None => None,
+            let trust = match &self.manner.ca_bundle {
+                None => Trust::System,
                 Some(path) => {
-                    let read = read_certificates(path);
-                    let unusable = |error: crate::transport::BadCaBundle| Unusable {
-                        cause: error.to_string(),
-                    };
-                    Some(read.map_err(unusable)?)
+                    let config = own_certificate::config(path);
+                    Trust::Bundle(config.map_err(|cause| Unusable { cause })?)
                 }
             };
-            self.make(trusted)
+            self.make(trust)
         };
         let made = self.full.get_or_init(make).as_ref();
         made.map_err(|unusable| HttpError::new(HttpErrorKind::Unknown, unusable.clone()))
@@ -133,19 +140,18 @@ impl Clients {
     }
 
     fn make_usual(&self, is_plain: bool) -> Option<HttpClient> {
-        if self.manner.ca_bundle.is_some() {
+        if self.manner.ca_bundle.is_some() && !is_plain {
             return None;
         }
         let trusted = match is_plain {
             true => Vec::new(),
             false => system_file()?,
         };
-        self.make(Some(trusted)).ok()
+        self.make(Trust::Only(trusted)).ok()
     }
 
-    /// A client that trusts these certificates only, or what the system trusts. It follows no
-    /// redirect: what a request carries is for the host that it was made for.
-    fn make(&self, trusted: Option<Vec<Certificate>>) -> Result<HttpClient, Unusable> {
+    /// A client that trusts so much. It follows no redirect: what a request carries is for the host that it was made for.
+    fn make(&self, trust: Trust) -> Result<HttpClient, Unusable> {
         let Manner {
             allows_http,
             connect_timeout,
@@ -161,9 +167,11 @@ impl Clients {
             .connect_timeout(connect_timeout)
             .tcp_user_timeout(unread_timeout)
             .https_only(!allows_http);
-        if let Some(trusted) = trusted {
-            builder = builder.tls_certs_only(trusted);
-        }
+        builder = match trust {
+            Trust::System => builder,
+            Trust::Only(certificates) => builder.tls_certs_only(certificates),
+            Trust::Bundle(config) => builder.tls_backend_preconfigured(config),
+        };
         if let Some(timeout) = timeout {
             builder = builder.timeout(timeout);
         }

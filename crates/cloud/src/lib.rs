@@ -23,6 +23,7 @@ mod late_client;
 mod listing;
 mod location;
 mod options;
+mod own_certificate;
 mod persistence;
 mod proxies;
 pub mod s3;

@@ -87,7 +87,7 @@ pub(crate) fn requests_for_tokens(persistence: &Persistence) -> RetryConfig {
 }
 
 /// The certificates in a file in PEM form, at least one.
-pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Certificate>, BadCaBundle> {
+fn read_certificates(path: &Path) -> Result<Vec<Certificate>, BadCaBundle> {
     let bad = |cause: String| BadCaBundle {
         path: path.into(),
         cause,

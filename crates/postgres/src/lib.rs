@@ -27,3 +27,4 @@ pub use client::{CancelToken, Client};
 pub use config::options::{ConnectOptions, DatabaseName};
 pub use config::{Config, ConfigError};
 pub use environment::{Environment, effective_user_id, home_directory, user_name};
+pub use tls::may_serve;

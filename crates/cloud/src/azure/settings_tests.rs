@@ -46,6 +46,9 @@ const TENANT: (&str, &str) = ("AZURE_TENANT_ID", "t");
 const CLIENT: (&str, &str) = ("AZURE_CLIENT_ID", "c");
 const SECRET: (&str, &str) = ("AZURE_CLIENT_SECRET", "hunter2");
 const TOKEN_FILE: (&str, &str) = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
+const AUTHORITY: (&str, &str) = ("AZURE_AUTHORITY_HOST", "https://login.example/");
+const SERVICE: (&str, &str) = ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/token");
+const HEADER: (&str, &str) = ("IDENTITY_HEADER", "hunter2");
 
 #[test]
 fn the_first_source_in_barmans_order_counts() {
@@ -66,6 +69,21 @@ fn the_first_source_in_barmans_order_counts() {
         ),
         (Some(AzureCli), &[STRING, KEY], "cli"),
         (Some(ManagedIdentity), &[KEY, SECRET], "managed"),
+        (
+            Some(ManagedIdentity),
+            &[AUTHORITY, TENANT, CLIENT, TOKEN_FILE],
+            "workload",
+        ),
+        (
+            Some(ManagedIdentity),
+            &[TENANT, CLIENT, TOKEN_FILE],
+            "managed",
+        ),
+        (
+            Some(ManagedIdentity),
+            &[AUTHORITY, TENANT, CLIENT, TOKEN_FILE, SERVICE, HEADER],
+            "managed",
+        ),
     ] {
         let settings = resolve(kind, variables).unwrap();
         assert_eq!(
@@ -116,6 +134,26 @@ fn what_cannot_be_used_is_refused_by_name_and_without_values() {
             &[("IDENTITY_ENDPOINT", "http://localhost/hunter2")],
             ErrorKind::Other,
             "Azure Arc",
+        ),
+        (
+            &[("MSI_ENDPOINT", "http://localhost/hunter2")],
+            ErrorKind::Other,
+            "MSI_ENDPOINT",
+        ),
+        (
+            &[SERVICE, ("IDENTITY_HEADER", "hunter2\nx")],
+            ErrorKind::Other,
+            "IDENTITY_HEADER",
+        ),
+        (
+            &[CLIENT, SECRET, ("AZURE_TENANT_ID", "a/hunter2")],
+            ErrorKind::Other,
+            "AZURE_TENANT_ID",
+        ),
+        (
+            &[TENANT, CLIENT, ("AZURE_CLIENT_SECRET", "hunter2\u{1}")],
+            ErrorKind::Other,
+            "AZURE_CLIENT_SECRET",
         ),
     ] {
         let error = resolve(None, variables).unwrap_err();

@@ -121,3 +121,44 @@ fn endpoint(address: Named<'_>, mode: Named<'_>) -> Result<String, SettingsError
 fn bad(name: String, cause: &'static str) -> SettingsError {
     SettingsError::BadValue { name, cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::profile::AwsFiles;
+    use super::*;
+
+    #[test]
+    fn the_metadata_service_is_asked_as_environment_and_profile_say() {
+        let find = |variables: &[(&str, &str)], config: &str| {
+            let environment = variables.iter().copied().collect();
+            let profile = AwsFiles::from_texts(config, "").unwrap().profile("default");
+            Machine::find(&environment, profile.as_ref(), "").map(Option::unwrap)
+        };
+        let usual = find(&[], "").unwrap();
+        assert_eq!(usual.endpoint, "http://169.254.169.254");
+        let config = "[default]\nmetadata_service_timeout = 7\nmetadata_service_num_attempts = 3\n\
+                      ec2_metadata_service_endpoint_mode = IPv6\nec2_metadata_v1_disabled = true\n";
+        let set = find(&[("AWS_METADATA_SERVICE_TIMEOUT", "9")], config).unwrap();
+        assert_eq!(set.endpoint, "http://[fd00:ec2::254]");
+        assert_eq!((set.patience, set.attempts), (Duration::from_secs(9), 3));
+        assert_eq!(set.without_token, WithoutToken::GiveUp);
+        let own = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://agent:1/");
+        assert_eq!(find(&[own], config).unwrap().endpoint, "http://agent:1");
+        for (name, value) in [
+            ("AWS_METADATA_SERVICE_TIMEOUT", "soon"),
+            ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "0"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "agent"),
+            (
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                "http://u:hunter2@agent",
+            ),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv5"),
+        ] {
+            let error = find(&[(name, value)], "").unwrap_err().to_string();
+            assert!(
+                error.contains(name) && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+}

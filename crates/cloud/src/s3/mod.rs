@@ -12,6 +12,8 @@ mod identity;
 mod locks;
 mod machine;
 mod profile;
+#[cfg(test)]
+mod refusal_tests;
 mod settings;
 #[cfg(test)]
 mod settings_tests;

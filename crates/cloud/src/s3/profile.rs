@@ -103,6 +103,11 @@ impl AwsFiles {
         Some(value.clone()).filter(|value| !value.is_empty())
     }
 
+    /// Whether there is a `[services name]`.
+    pub(super) fn has_services(&self, name: &str) -> bool {
+        self.config.section_of_kind("services", name).is_some()
+    }
+
     /// A setting of one service in the `[services name]` that a profile refers to.
     pub(super) fn service(&self, services: &str, service: &str, key: &str) -> Option<String> {
         let section = self.config.section_of_kind("services", services)?;

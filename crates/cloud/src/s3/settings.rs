@@ -98,8 +98,11 @@ impl S3Settings {
         let style = addressing_style(options, profile)?;
         let of_option = options.endpoint_url.clone();
         let of_option = of_option.map(|url| (url, "--endpoint-url".to_owned()));
-        let configured = || settings_of("s3").endpoint(environment, files, profile);
-        let endpoint = match of_option.or_else(configured) {
+        let configured = match of_option {
+            Some(named) => Some(named),
+            None => settings_of("s3").endpoint(environment, files, profile)?,
+        };
+        let endpoint = match configured {
             Some((text, name)) => Endpoint::parse(&text, &name, style)?,
             None => {
                 let flag = |variable, key| {
@@ -123,6 +126,7 @@ impl S3Settings {
         };
         let of_service = |service| {
             let found = settings_of(service).endpoint(environment, files, profile);
+            let found = found.ok().flatten();
             found.map(|(url, _)| url.trim_end_matches('/').to_owned())
         };
         Ok(S3Settings {
@@ -148,11 +152,23 @@ fn region(environment: &Environment, profile: Option<&Profile>) -> Result<String
     let Some((name, region)) = in_environment.or_else(in_profile) else {
         return Ok("us-east-1".into());
     };
-    let region = for_header(region).map_err(|cause| SettingsError::BadValue {
+    let bad = |cause| SettingsError::BadValue {
         name: format!("region ({name})"),
         cause,
-    })?;
-    Ok(region.to_owned())
+    };
+    let region = for_header(region).map_err(bad)?;
+    // botocore takes nothing else, whatever the endpoint.
+    let is_label = region.len() <= 63
+        && region
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && !region.starts_with('-')
+        && !region.ends_with('-')
+        && !region.chars().all(|c| c.is_ascii_digit());
+    match is_label {
+        true => Ok(region.to_owned()),
+        false => Err(bad("it must be a name such as eu-west-1")),
+    }
 }
 
 fn ca_bundle(environment: &Environment, profile: Option<&Profile>) -> Option<PathBuf> {
@@ -245,22 +261,33 @@ impl Service {
         environment: &Environment,
         files: &AwsFiles,
         profile: Option<&Profile>,
-    ) -> Option<(String, String)> {
+    ) -> Result<Option<(String, String)>, SettingsError> {
         let value = |key: &str| profile.and_then(|profile| profile.value(key));
         let ignored = value("ignore_configured_endpoint_urls");
         if environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
             || ignored.is_some_and(|it| it.eq_ignore_ascii_case("true"))
         {
-            return None;
+            return Ok(None);
         }
         let variable = environment.first(&[self.variable, "AWS_ENDPOINT_URL"]);
         if let Some((name, url)) = variable {
-            return Some((url.into(), name.into()));
+            return Ok(Some((url.into(), name.into())));
         }
-        let services = value("services").map(str::to_owned);
-        let of_service = services.and_then(|name| files.service(&name, self.key, "endpoint_url"));
-        let url = of_service.or_else(|| value("endpoint_url").map(str::to_owned))?;
-        Some((url, format!("profile {}", profile?.name)))
+        let Some(profile) = profile else {
+            return Ok(None);
+        };
+        let of_service = match value("services") {
+            Some(name) if !files.has_services(name) => {
+                return Err(SettingsError::BadValue {
+                    name: format!("services of profile {}", profile.name),
+                    cause: "the config file has no [services ...] section of that name",
+                });
+            }
+            Some(name) => files.service(name, self.key, "endpoint_url"),
+            None => None,
+        };
+        let url = of_service.or_else(|| value("endpoint_url").map(str::to_owned));
+        Ok(url.map(|url| (url, format!("profile {}", profile.name))))
     }
 }
 

@@ -7,12 +7,14 @@
 )]
 
 mod azure;
+mod botocore;
 mod conformance;
 mod connections;
 mod dialects;
 mod directory;
 mod fake_endpoint;
 mod gcs;
+mod hostile_input;
 mod identity;
 mod memory;
 mod other_clouds;

@@ -139,6 +139,12 @@ impl Parsed {
     }
 }
 
+/// Whether a certificate is one for a TLS server, at this time in seconds since 1970.
+pub fn may_serve(der: &CertificateDer<'_>, unix_seconds: u64) -> bool {
+    let parsed = Parsed::parse(der);
+    parsed.is_some_and(|it| it.is_for_servers() && it.is_valid_at(unix_seconds))
+}
+
 /// RFC 5929 `tls-server-end-point`: the certificate hashed as its signature was, MD5 and SHA-1
 /// replaced by SHA-256. Nothing for algorithms without a hash of their own, such as Ed25519.
 pub(super) fn end_point_hash(der: &CertificateDer<'_>) -> Option<Vec<u8>> {

@@ -27,6 +27,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::config::values::{SslCertMode, SslMode, SslNegotiation};
 use crate::config::{RootCertificates, TlsSettings};
+pub use certificate::may_serve;
 use verify::{Trust, Verifier};
 
 /// Whom the socket leads to.

@@ -283,3 +283,26 @@ proptest! {
         let _ = parse(&format!("{key}={value}"), &TimeZone::UTC);
     }
 }
+
+/// What nobody writes into a field: each is answered, in every field.
+#[test]
+fn a_field_of_control_characters_or_of_a_megabyte_is_answered() {
+    let long = 1 << 20;
+    let values = [
+        String::new(),
+        "\u{0}\u{1}\u{7f}\t".to_owned(),
+        "\u{feff}\u{fffd}\r".to_owned(),
+        "x".repeat(long),
+        "9".repeat(long),
+        "[".repeat(long),
+        "{'a': ".repeat(long / 6),
+        "'".repeat(long),
+        "-".repeat(long),
+    ];
+    for key in keys() {
+        for value in &values {
+            let _ = parse(&format!("{key}={value}\n"), &TimeZone::UTC);
+            let _ = parse(&format!("{value}={key}\n"), &TimeZone::UTC);
+        }
+    }
+}
