@@ -296,9 +296,15 @@ pub(crate) fn refuse_query(rest: &str) -> Result<(), Problem> {
     }
 }
 
+/// The longest key that all of the clouds take, in bytes.
+const LONGEST_KEY: usize = 1024;
+
 /// The path below a bucket as the prefix of every key.
 pub(crate) fn parse_prefix(path: &str) -> Result<String, Problem> {
     let prefix = path.trim_matches('/');
+    if prefix.len() > LONGEST_KEY {
+        return Err(Problem::Invalid("the path is longer than a key may be"));
+    }
     let bad = |segment: &str| {
         segment.is_empty()
             || segment == "."

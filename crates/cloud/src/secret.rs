@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use url::Url;
+
 /// A secret: never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -60,6 +62,27 @@ pub(crate) fn for_signing(text: &str) -> Result<&str, &'static str> {
     match text.chars().any(char::is_control) {
         true => Err("it has a line break or another control character in it"),
         false => Ok(text),
+    }
+}
+
+/// No address of a service is as long as this; the storage clients panic at one of 64 KiB.
+const LONGEST_ADDRESS: usize = 4096;
+
+/// The address of a service, as every layer below takes it.
+///
+/// # Errors
+/// When it is none: the reason, without the text.
+pub(crate) fn for_address(text: &str) -> Result<Url, &'static str> {
+    if text.len() > LONGEST_ADDRESS {
+        return Err("it is longer than 4096 characters");
+    }
+    let url = Url::parse(text).map_err(|_| "it is not a URL; write http:// or https://")?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("it must begin with http:// or https://");
+    }
+    match url.as_str().parse::<http::Uri>() {
+        Ok(_) => Ok(url),
+        Err(_) => Err("it is not the address of a service"),
     }
 }
 

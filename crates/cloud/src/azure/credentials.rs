@@ -14,12 +14,11 @@ use object_store::azure::{
 };
 use object_store::client::StaticCredentialProvider;
 use object_store::{ClientOptions, CredentialProvider};
-use url::Url;
 
 use super::settings::SettingsError;
 use crate::environment::Environment;
 use crate::failure::NoIdentity;
-use crate::secret::{Secret, for_header, for_signing};
+use crate::secret::{Secret, for_address, for_header, for_signing};
 use crate::transport::{self, Connector};
 
 /// The credentials of a store, asked before every request.
@@ -199,12 +198,11 @@ fn bad(name: &str) -> impl Fn(&'static str) -> SettingsError {
 
 /// Addresses and what goes into them are judged here: `object_store` panics at what is none.
 fn check_address(name: &str, text: &str) -> Result<(), SettingsError> {
-    let url = Url::parse(text).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let is_one = url.is_some() && text.parse::<http::Uri>().is_ok();
-    is_one
-        .then_some(())
-        .ok_or_else(|| bad(name)("it is not an address"))
+    for_address(text).map_err(bad(name))?;
+    match text.parse::<http::Uri>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(bad(name)("it is not an address")),
+    }
 }
 
 fn application(has: &'static str, environment: &Environment) -> Result<Application, SettingsError> {
@@ -212,7 +210,7 @@ fn application(has: &'static str, environment: &Environment) -> Result<Applicati
         let value = environment.get(lacks).map(str::trim);
         let value = value.ok_or(SettingsError::Partial { has, lacks })?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        match !value.is_empty() && value.chars().all(allowed) {
+        match (1..=253).contains(&value.len()) && value.chars().all(allowed) {
             true => Ok(value.to_owned()),
             false => Err(bad(lacks)("it must be an identifier")),
         }

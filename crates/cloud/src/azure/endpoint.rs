@@ -8,6 +8,7 @@ use std::fmt;
 use url::Url;
 
 use crate::location::{Location, Problem, parse_prefix, refuse_query};
+use crate::secret::for_address;
 
 /// The endings of Azure's own host names: public, China, US government, and DNS zones.
 const AZURE_DOMAINS: [&str; 4] = [
@@ -107,10 +108,7 @@ pub(crate) fn parse_url(text: &str) -> Result<Location, Problem> {
 }
 
 fn parse_http(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "it is not a URL")?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err("it must begin with https:// or http://");
-    }
+    let url = for_address(text)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("credentials do not belong into it");
     }

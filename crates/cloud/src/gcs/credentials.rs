@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::key_file::{Content, KeyFile, SubjectSource};
 use super::settings::SettingsError;
 use crate::environment::Environment;
-use crate::secret::Secret;
+use crate::secret::{Secret, for_address};
 
 /// Google, "Refreshing an access token".
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
@@ -72,7 +72,7 @@ pub(super) fn find(
         None => {
             let host = environment.get("GCE_METADATA_HOST");
             let host = host.unwrap_or(METADATA_HOST).trim();
-            let is_host = url::Url::parse(&format!("http://{host}/"))
+            let is_host = for_address(&format!("http://{host}/"))
                 .is_ok_and(|url| url.path() == "/" && url.username().is_empty());
             match is_host && host.parse::<http::uri::Authority>().is_ok() {
                 true => Ok(CredentialSource::MetadataServer { host: host.into() }),

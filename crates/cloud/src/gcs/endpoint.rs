@@ -1,8 +1,7 @@
 //! Which bucket a URL means, and at which address Google Cloud Storage answers.
 
-use url::Url;
-
 use crate::location::{Location, Problem, parse_prefix, refuse_query};
+use crate::secret::for_address;
 
 /// What the console's addresses have between `https://` and the bucket.
 pub(crate) const CONSOLE: &str = "console.cloud.google.com/storage/browser/";
@@ -21,7 +20,7 @@ impl Endpoint {
     /// public one.
     pub(super) fn of_universe(domain: &str) -> Result<Self, &'static str> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-        if domain.is_empty() || !domain.chars().all(allowed) {
+        if domain.is_empty() || domain.len() > 253 || !domain.chars().all(allowed) {
             return Err("it must be a domain such as googleapis.com");
         }
         Ok(Endpoint::Google {
@@ -35,10 +34,7 @@ impl Endpoint {
             true => text.to_owned(),
             false => format!("http://{text}"),
         };
-        let url = Url::parse(&with_scheme).map_err(|_| "it is not a URL")?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err("it must begin with http:// or https://");
-        }
+        let url = for_address(&with_scheme)?;
         Ok(Endpoint::Emulator {
             url: url.as_str().trim_end_matches('/').to_owned(),
         })

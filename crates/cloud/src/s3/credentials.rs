@@ -8,14 +8,14 @@
 
 use std::path::PathBuf;
 
-use url::{Host, Url};
+use url::Host;
 
 use super::machine::Machine;
 use super::profile::{AwsFiles, Profile, Settings};
 use super::settings::{SettingsError, no_such_profile};
 use crate::environment::Environment;
 pub use crate::secret::Secret;
-use crate::secret::{for_header, for_signing};
+use crate::secret::{for_address, for_header, for_signing};
 use crate::transport::Scheme;
 
 /// Where credentials come from.
@@ -444,7 +444,7 @@ fn check_container_url(text: &str) -> Result<(), SettingsError> {
         name: "AWS_CONTAINER_CREDENTIALS_FULL_URI".into(),
         cause,
     };
-    let url = Url::parse(text).map_err(|_| bad("it is not a URL"))?;
+    let url = for_address(text).map_err(bad)?;
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

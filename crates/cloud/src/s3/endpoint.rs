@@ -10,6 +10,7 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 use super::settings::SettingsError;
+use crate::secret::for_address;
 
 /// The value of `--addressing-style`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,11 +93,7 @@ impl Endpoint {
             name: format!("endpoint URL of {name}"),
             cause,
         };
-        let url =
-            Url::parse(text).map_err(|_| bad("it is not a URL; write http:// or https://"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad("it must begin with http:// or https://"));
-        }
+        let url = for_address(text).map_err(bad)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(bad("credentials do not belong into it"));
         }

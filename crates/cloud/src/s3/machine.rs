@@ -6,11 +6,10 @@
 
 use std::time::Duration;
 
-use url::Url;
-
 use super::profile::Profile;
 use super::settings::SettingsError;
 use crate::environment::Environment;
+use crate::secret::for_address;
 
 /// AWS, "Use the Instance Metadata Service to access instance metadata".
 const ENDPOINT: &str = "http://169.254.169.254";
@@ -102,9 +101,7 @@ type Named<'a> = Option<(String, &'a str)>;
 
 fn endpoint(address: Named<'_>, mode: Named<'_>) -> Result<String, SettingsError> {
     if let Some((name, text)) = address {
-        let url = Url::parse(text).ok();
-        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let url = url.ok_or_else(|| bad(name.clone(), "it is not a URL; write http://HOST"))?;
+        let url = for_address(text).map_err(|cause| bad(name.clone(), cause))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(bad(name, "credentials do not belong into it"));
         }

@@ -258,7 +258,7 @@ fn same_keys(case: &Case, home: &Path, theirs: &Value) -> bool {
 /// Values that botocore takes and that can be no header: refused here, by name.
 fn is_refused_on_purpose(ours: &Value) -> bool {
     let error = ours["error"].as_str().unwrap_or_default();
-    ["line break", "it is empty"]
+    ["line break", "it is empty", "it is not a URL"]
         .iter()
         .any(|cause| error.contains(cause))
 }

@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use object_store::aws::AwsCredential;
 use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 use serde_json::Value;
-use url::Url;
 
 use super::{IdentityError, Temporary};
 use crate::failure::between;
-use crate::secret::{for_header, for_signing};
+use crate::secret::{for_address, for_header, for_signing};
 
 const ATTEMPTS: u32 = 3;
 
@@ -39,15 +38,15 @@ pub(super) async fn exchange(
 
 /// An address that every layer below takes for one; they panic at others.
 pub(super) fn address(service: &'static str, text: &str) -> Result<Uri, IdentityError> {
-    let url = Url::parse(text).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let uri = url.as_ref().and_then(|url| url.as_str().parse().ok());
-    uri.ok_or_else(|| IdentityError::Address {
-        service,
-        endpoint: url.map_or_else(String::new, |url| {
-            format!(": {}", url.host_str().unwrap_or_default())
+    let url = for_address(text).map(|url| url.as_str().parse());
+    match url {
+        Ok(Ok(uri)) => Ok(uri),
+        Ok(Err(_)) => Err(IdentityError::Address {
+            service,
+            cause: "it is not the address of a service",
         }),
-    })
+        Err(cause) => Err(IdentityError::Address { service, cause }),
+    }
 }
 
 /// Host and port; nothing else that an address may hold is shown.

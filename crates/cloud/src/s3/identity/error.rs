@@ -44,10 +44,10 @@ pub enum IdentityError {
         cause: String,
         unread: String,
     },
-    #[error("invalid address of {service}{endpoint}")]
+    #[error("invalid address of {service}: {cause}")]
     Address {
         service: &'static str,
-        endpoint: String,
+        cause: &'static str,
     },
 }
 

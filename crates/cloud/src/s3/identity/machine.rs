@@ -14,6 +14,7 @@ use super::{IdentityError, Issuer, Temporary};
 use crate::failure::innermost;
 use crate::s3::machine::{Machine, WithoutToken};
 use crate::secret::for_header;
+use crate::transport::authority_of;
 
 const SERVICE: &str = "the metadata service";
 const TOKEN_PATH: &str = "/latest/api/token";
@@ -144,10 +145,9 @@ impl Metadata {
     }
 
     fn failed(&self, cause: &str) -> IdentityError {
-        let endpoint = self.machine.endpoint.as_str();
-        let host = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+        let host = authority_of(&self.machine.endpoint);
         IdentityError::Machine {
-            endpoint: host.into(),
+            endpoint: host.unwrap_or_default(),
             cause: cause.into(),
             unread: self.machine.unread.clone(),
         }
