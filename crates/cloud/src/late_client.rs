@@ -5,8 +5,8 @@
 //! authorities; and only when those did not sign the server's certificate is everything loaded
 //! that the system trusts, its directories included, and the request sent again. Always true:
 //! what is trusted in the end is exactly what `rustls-native-certs` finds, or the bundle that was
-//! chosen (as authorities, and as servers' own certificates); a request is sent again only if nobody
-//! got it, for the certificate comes first.
+//! chosen (as authorities, and as servers' own certificates); a request is sent again only if
+//! nobody got it, for the certificate comes first.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -150,7 +150,8 @@ impl Clients {
         self.make(Trust::Only(trusted)).ok()
     }
 
-    /// A client that trusts so much. It follows no redirect: what a request carries is for the host that it was made for.
+    /// A client that trusts so much. It follows no redirect: what a request carries is for the host
+    /// that it was made for.
     fn make(&self, trust: Trust) -> Result<HttpClient, Unusable> {
         let Manner {
             allows_http,

@@ -261,6 +261,31 @@ async fn no_variable_makes_a_command_fall_over_or_tell_a_secret() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Options of S3 with this text in one of them.
+fn s3_options(text: &str, here: &str) -> [StoreOptions; 4] {
+    [
+        StoreOptions {
+            endpoint_url: Some(text.to_owned()),
+            ..StoreOptions::default()
+        },
+        StoreOptions {
+            endpoint_url: Some(text.to_owned()),
+            addressing_style: Some(AddressingStyle::Virtual),
+            ..StoreOptions::default()
+        },
+        StoreOptions {
+            profile: Some(text.to_owned()),
+            ..options(here)
+        },
+        StoreOptions {
+            encryption: Encryption::Kms {
+                key_id: Some(text.to_owned()),
+            },
+            ..options(here)
+        },
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_option_makes_a_command_fall_over() {
     let here = refusing().await;
@@ -278,27 +303,7 @@ async fn no_option_makes_a_command_fall_over() {
             let pairs = KEYS.iter().map(|(name, value)| (*name, *value));
             pairs.collect::<Environment>()
         };
-        let s3 = [
-            StoreOptions {
-                endpoint_url: Some(text.clone()),
-                ..StoreOptions::default()
-            },
-            StoreOptions {
-                endpoint_url: Some(text.clone()),
-                addressing_style: Some(AddressingStyle::Virtual),
-                ..StoreOptions::default()
-            },
-            StoreOptions {
-                profile: Some(text.clone()),
-                ..options(&here)
-            },
-            StoreOptions {
-                encryption: Encryption::Kms {
-                    key_id: Some(text.clone()),
-                },
-                ..options(&here)
-            },
-        ];
+        let s3 = s3_options(&text, &here);
         for options in s3 {
             note(
                 "S3",
