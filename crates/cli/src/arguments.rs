@@ -131,12 +131,8 @@ fn complain(command: &mut Command, error: &clap::Error) -> String {
     let body = text.split("\n\nUsage:").next().unwrap_or_default();
     let body = body.split("\n\nFor more").next().unwrap_or_default();
     let mut parts = body.split("\n\n");
-    let what = one_line(
-        parts
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: "),
-    );
+    let what = parts.next().unwrap_or_default();
+    let what = in_our_words(&one_line(what.trim_start_matches("error: ")));
     let tip = parts
         .next()
         .map(|tip| one_line(tip.trim_start().trim_start_matches("tip: ")));
@@ -178,6 +174,22 @@ fn unknown_word(error: &clap::Error) -> Option<&str> {
         ContextValue::String(word) => Some(word),
         _ => None,
     }
+}
+
+/// What Rust says of numbers is for programmers.
+fn in_our_words(text: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        ("invalid digit found in string", "it is not a whole number"),
+        ("cannot parse integer from empty string", "it is no number"),
+        ("number too large to fit in target type", "it is too large"),
+        ("number too small to fit in target type", "it is too small"),
+        (
+            "number would be zero for non-zero type",
+            "it must be at least 1",
+        ),
+    ];
+    let replace = |text: String, (from, to): (&str, &str)| text.replace(from, to);
+    WORDS.into_iter().fold(text.to_owned(), replace)
 }
 
 fn one_line(text: &str) -> String {

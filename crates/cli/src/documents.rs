@@ -26,12 +26,101 @@ pub enum Shell {
 /// When a page cannot be written; the message names it.
 pub fn write_manual(directory: &Path) -> Result<(), Failure> {
     write_each(directory, |program| {
-        let man = clap_mangen::Man::new((program.command_line)(program.name));
-        let mut page = Vec::new();
-        man.render(&mut page)?;
+        let page = render_page((program.command_line)(program.name))?;
         Ok((format!("{}.1", program.name), page))
     })
 }
+
+/// A manual page: what follows the options in the help has sections of its own there.
+fn render_page(command: clap::Command) -> io::Result<Vec<u8>> {
+    let after = command.get_after_help().map(ToString::to_string);
+    let man = clap_mangen::Man::new(command);
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    page.extend(render_sections(&after.unwrap_or_default()).into_bytes());
+    page.extend(OTHER_SECTIONS.as_bytes());
+    Ok(page)
+}
+
+/// The paragraphs of a help text as sections: those with a title that manuals have under it, the
+/// others as notes. Lines that begin with spaces stay lines.
+fn render_sections(help: &str) -> String {
+    let title = |paragraph: &str| match paragraph.lines().next() {
+        Some("Example:" | "Examples:") => "EXAMPLES",
+        Some("Exit status:") => "EXIT STATUS",
+        _ => "NOTES",
+    };
+    let (mut text, mut current) = (String::new(), "");
+    for paragraph in help.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
+        let title = title(paragraph);
+        text += &match title == current {
+            true => ".PP\n".to_owned(),
+            false => format!(".SH {title:?}\n"),
+        };
+        current = title;
+        let lines = paragraph.lines().skip(usize::from(title != "NOTES"));
+        let mut is_literal = false;
+        for line in lines {
+            if line.starts_with(' ') != is_literal {
+                is_literal = !is_literal;
+                text += if is_literal {
+                    ".PP\n.nf\n"
+                } else {
+                    ".fi\n.PP\n"
+                };
+            }
+            text += &escape(line);
+        }
+        text += if is_literal { ".fi\n" } else { "" };
+    }
+    text
+}
+
+/// A line that roff shows as it is.
+fn escape(line: &str) -> String {
+    let line = line.replace('\\', "\\e").replace('-', "\\-");
+    let guard = if line.starts_with(['.', '\'']) {
+        "\\&"
+    } else {
+        ""
+    };
+    format!("{guard}{line}\n")
+}
+
+const OTHER_SECTIONS: &str = r#".SH "ENVIRONMENT"
+.TP
+AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL
+Address of an S3 service other than AWS, where \-\-endpoint\-url is not given.
+.TP
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
+Credentials for S3.
+.TP
+AWS_PROFILE
+Section of the AWS files, where \-\-aws\-profile is not given.
+.TP
+NO_COLOR
+No colours on a terminal.
+.TP
+TMPDIR
+Where lists of files lie while a backup runs; /tmp without it.
+.SH "FILES"
+.TP
+~/.aws/credentials, ~/.aws/config
+Keys, profiles and endpoints for S3.
+.TP
+~/.pgpass
+Passwords for PostgreSQL.
+.SH "SEE ALSO"
+barman(1), barman\-cloud\-backup(1), barman\-cloud\-backup\-list(1),
+barman\-cloud\-backup\-show(1), barman\-cloud\-backup\-keep(1),
+barman\-cloud\-backup\-delete(1), barman\-cloud\-restore(1),
+barman\-cloud\-wal\-archive(1), barman\-cloud\-wal\-restore(1),
+barman\-cloud\-check\-wal\-archive(1)
+"#;
 
 /// Writes a file of completions for every name, called as the shell looks for it.
 ///

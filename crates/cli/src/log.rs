@@ -69,7 +69,8 @@ impl Log {
         if !self.shows(level) {
             return;
         }
-        let line = render_line(&Zoned::now(), std::process::id(), level, text);
+        let text = without_numbers(text);
+        let line = render_line(&Zoned::now(), std::process::id(), level, &text);
         let write = || {
             let style = style_of(level);
             let _ = writeln!(anstream::stderr().lock(), "{style}{line}{style:#}");
@@ -106,6 +107,22 @@ impl Log {
     }
 }
 
+/// Leaves out the ` (os error 2)` that Rust puts behind each of the system's messages.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut left = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => left += rest,
+            _ => {
+                left += " (os error ";
+                left += part;
+            }
+        }
+    }
+    left
+}
+
 fn style_of(level: Level) -> Style {
     match level {
         Level::Debug | Level::Info | Level::Note => Style::new(),
@@ -138,6 +155,22 @@ mod tests {
             render_line(&now, 4711, Level::Warning, "page 3 is damaged"),
             "2026-11-21 08:15:23,452 [4711] WARNING: page 3 is damaged"
         );
+    }
+
+    #[test]
+    fn the_systems_words_are_enough_without_its_numbers() {
+        let texts = [
+            (
+                "cannot open a: No such file (os error 2)",
+                "cannot open a: No such file",
+            ),
+            ("a (os error 2): b (os error 13), c", "a: b, c"),
+            ("a (os error x)", "a (os error x)"),
+            ("a (os error 2", "a (os error 2"),
+        ];
+        for (text, expected) in texts {
+            assert_eq!(without_numbers(text), expected);
+        }
     }
 
     #[test]

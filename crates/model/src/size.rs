@@ -20,8 +20,11 @@ pub enum BadSizeCause {
     /// It does not begin with a number, or the number is negative.
     #[error("no number such as 100 or 1.5 in front")]
     NoNumber,
-    /// What follows the number is no unit; `G` alone is none either.
-    #[error("the unit is none of B, kB, MB, GB, TB, PB, EB, KiB, MiB, GiB, TiB, PiB, EiB")]
+    /// What follows the number is no unit.
+    #[error(
+        "the unit is none of K, M, G, T, P, E and kB, MB, GB, TB, PB, EB (powers of 1024), KiB, \
+         MiB, GiB, TiB, PiB, EiB (powers of 1000), B"
+    )]
     NoUnit,
     /// A fraction of a byte.
     #[error("a number of bytes is whole")]
@@ -36,7 +39,8 @@ pub enum BadSizeCause {
 
 /// Reads a size as Barman's options do: `100000`, `100GB`, `1.5 gb`, `512KiB`.
 ///
-/// Letters of either case, spaces between number and unit. `kB`, `MB`, … are powers of **1024**,
+/// Letters of either case, spaces between number and unit. `K`, `M`, …, which Barman refuses, and
+/// `kB`, `MB`, … are powers of **1024**,
 /// `KiB`, `MiB`, … powers of **1000** (sic: see the module). Without a unit, or with `B`, the
 /// number is whole bytes; with one it may have a fraction, and a fraction of a byte is dropped.
 /// Barman also reads exponents, underscores, `ZB` and `YB`; here they are refused.
@@ -73,11 +77,12 @@ fn unit_factor(unit: &str) -> Option<u64> {
     let upper = unit.to_ascii_uppercase();
     let prefix = match upper.as_str() {
         "" | "B" => return Some(1),
-        other => other.strip_suffix('B')?,
+        // A letter alone is what most programs take for a power of 1024.
+        other => other.strip_suffix('B').unwrap_or(other),
     };
     let (letter, base) = match prefix.strip_suffix('I') {
-        Some(letter) => (letter, 1_000u64),
-        None => (prefix, 1_024),
+        Some(letter) if upper.ends_with('B') => (letter, 1_000u64),
+        _ => (prefix, 1_024),
     };
     let power = ["K", "M", "G", "T", "P", "E"]
         .iter()
@@ -150,6 +155,9 @@ mod tests {
             ("5.GB", 5 << 30),
             ("0.1kB", 102),
             ("100  GB", 100 << 30),
+            ("10G", 10 << 30),
+            ("1.5k", 1_536),
+            ("2 T", 2 << 40),
         ];
         for (text, bytes) in sizes {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
@@ -168,9 +176,9 @@ mod tests {
             ("5MB ", NoUnit),
             ("1.2.3GB", NoNumber),
             ("1,5GB", NoUnit),
-            ("5G", NoUnit),
-            ("5K", NoUnit),
             ("5Gi", NoUnit),
+            ("5I", NoUnit),
+            ("5GB B", NoUnit),
             ("5GBB", NoUnit),
             ("0x10", NoUnit),
             ("1000bytes", NoUnit),
@@ -192,8 +200,8 @@ mod tests {
     fn the_error_quotes_the_text() {
         assert_eq!(
             parse_size("5Q").unwrap_err().to_string(),
-            "\"5Q\" is not a size in bytes: the unit is none of B, kB, MB, GB, TB, PB, EB, \
-             KiB, MiB, GiB, TiB, PiB, EiB"
+            "\"5Q\" is not a size in bytes: the unit is none of K, M, G, T, P, E and kB, MB, GB, \
+             TB, PB, EB (powers of 1024), KiB, MiB, GiB, TiB, PiB, EiB (powers of 1000), B"
         );
     }
 

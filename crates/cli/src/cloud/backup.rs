@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use cloud::Environment;
@@ -22,7 +22,7 @@ use super::tags::TagFlags;
 use super::{CloudCommand, backup_report, hook};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
-use crate::log::{Level, Log};
+use crate::log::Log;
 use crate::progress::Reporter;
 use crate::runtime::{self, Threads};
 
@@ -174,8 +174,8 @@ many files there are, their list lies in the directory for temporary files (TMPD
 bytes each. \
 --max-memory gives those threads up, then makes parts smaller, then fewer, then jobs.
 
-Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
-Barman); a plain number is bytes.
+Sizes: K, M, G, T and kB, MB, GB, TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of \
+1000 (as in Barman); a plain number is bytes.
 
 As a hook: named in post_backup_script or post_backup_retry_script of a Barman server, it sends \
 the backup that the server has just taken. Use barman backup --wait, else there is nothing to \
@@ -320,7 +320,7 @@ impl Args {
             Ok(send_taken(&taken, request.codec, &request.rules, &world).await?)
         })?;
         backup_report::report_damage(&id, damaged.len(), log);
-        log.line(Level::Info, &format!("backup {id} is in the object store"));
+        log.done(&format!("backup {id} is in the object store"));
         stats.print(log);
         Ok(())
     }
@@ -388,7 +388,7 @@ impl CloudCommand for Args {
             .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);
         let (tags, request) = (self.tags.read()?, self.request()?);
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         self.connection.warn_of_secret(log);
         if let Some(taken) = hook::taken_backup(&Environment::gather())? {
@@ -398,6 +398,7 @@ impl CloudCommand for Args {
             .connection
             .options()
             .resolve(&postgres::Environment::gather())?;
+        let began = Instant::now();
         let progress = Arc::new(Reporter::new(log, "backing up"));
         let threads = Threads::ForJobs(self.effort.jobs);
         let stats = self.effort.stats.begin();
@@ -419,6 +420,7 @@ impl CloudCommand for Args {
         let here = backup_report::Here {
             url: &self.destination_url,
             server: &self.server_name,
+            began,
         };
         backup_report::report(&outcome, &here, log)
     }
@@ -522,8 +524,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_letter_is_no_size_and_a_backup_id_is_no_name() {
-        for words in [["-S", "10G"], ["-n", "20261121T081523"], ["-n", "latest"]] {
+    fn a_bare_letter_is_a_power_of_1024() {
+        let request = request(&["s3://b/p", "main", "-S", "10G"]);
+        assert_eq!(request.rules.max_archive_bytes, 10 << 30);
+    }
+
+    #[test]
+    fn what_is_no_size_and_a_backup_id_as_a_name_are_refused() {
+        for words in [["-S", "10Gi"], ["-n", "20261121T081523"], ["-n", "latest"]] {
             let words = [&["s3://b/p", "main"], &words[..]].concat();
             let refused = parse_words::<Args>(&words).request().unwrap_err();
             assert_eq!(refused.exit, crate::failure::Exit::Usage, "{words:?}");

@@ -85,7 +85,7 @@ impl CloudCommand for Args {
         let place = place.encrypted(self.customer_key.read()?);
         let wish = self.wish()?;
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         let plan = runtime::run_or_drop(async {
             let (bucket, layout) = (place.open().await?, place.layout());

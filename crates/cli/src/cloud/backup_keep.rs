@@ -110,7 +110,7 @@ impl CloudCommand for Args {
         let place = place.awaited(Patience::OfPeople, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         let said = runtime::run_or_drop(async {
@@ -125,8 +125,15 @@ impl CloudCommand for Args {
             let wish = self.wish();
             let id = &find(&found.backups, &wanted, &wish, log)?;
             match wish {
-                Wish::Keep(target) => keep::keep(&bucket, layout, id, target).await?,
-                Wish::Release => keep::release(&bucket, layout, id).await?,
+                Wish::Keep(target) => {
+                    keep::keep(&bucket, layout, id, target).await?;
+                    let word = target.render();
+                    log.done(&format!("backup {id} is kept: {word}"));
+                }
+                Wish::Release => {
+                    keep::release(&bucket, layout, id).await?;
+                    log.done(&format!("backup {id} is kept no longer"));
+                }
                 Wish::Status => return Ok(Some(keep::kept(&bucket, layout, id).await?)),
             }
             Ok(None)

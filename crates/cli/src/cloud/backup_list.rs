@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use engine::catalogue::{read_settled, servers_beside};
+use jiff::tz::TimeZone;
 
 use super::CloudCommand;
 use super::encryption::CustomerKeyFlag;
@@ -9,7 +10,7 @@ use super::flags::{self, Common, Format, Patience};
 use crate::failure::Failure;
 use crate::later::Later;
 use crate::log::{Level, Log};
-use crate::render::{console, json};
+use crate::render::{console, json, terminal};
 use crate::runtime;
 
 /// List the backups of a server in an object store, oldest first.
@@ -64,7 +65,7 @@ impl CloudCommand for Args {
         let place = place.awaited(Patience::OfPeople, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         let (found, servers) = runtime::run_or_drop(async {
             let (bucket, layout) = (place.open().await?, place.layout());
@@ -87,8 +88,24 @@ impl CloudCommand for Args {
         }
         let backups = found.backups.readable();
         flags::print(&match Format::from_word(&self.format) {
-            Format::Console => console::render_list(backups, &found.kept),
+            Format::Console => match terminal_columns() {
+                Some(columns) => {
+                    let zone = TimeZone::system();
+                    terminal::render_list(backups, &found.kept, (columns, &zone))
+                }
+                None => console::render_list(backups, &found.kept),
+            },
             Format::Json => json::render_list(backups),
         })
     }
+}
+
+/// How wide the terminal is that standard output goes to, if it goes to one.
+fn terminal_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    // A terminal that does not know its width, as of a serial line, has the usual one.
+    Some(match size.ws_col {
+        0 => 80,
+        columns => columns.into(),
+    })
 }

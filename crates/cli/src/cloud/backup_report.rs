@@ -2,8 +2,11 @@
 //!
 //! Always true: a backup that cannot be restored, although its WAL should be there, is no success.
 
+use std::time::Instant;
+
 use engine::backup::{Archiving, BackupOutcome, MissingCause, WalFate};
 use model::backup::id::BackupId;
+use model::size::pretty_size;
 
 use super::wal_archive;
 use crate::failure::{Exit, Failure};
@@ -30,11 +33,14 @@ pub fn report(outcome: &BackupOutcome, here: &Here<'_>, log: &Log) -> Result<(),
     let id = outcome.id;
     match &outcome.wal {
         WalFate::Arrived => {
-            log.line(Level::Info, &format!("backup {id} is complete"));
+            let seconds = here.began.elapsed().as_secs_f64();
+            let size = outcome.info.cluster_size.map(pretty_size);
+            let size = size.map_or_else(String::new, |size| format!(": {size}"));
+            log.done(&format!("backup {id} is complete{size} in {seconds:.1} s"));
             Ok(())
         }
         WalFate::Elsewhere => {
-            let Here { url, server } = here;
+            let Here { url, server, .. } = here;
             let text = format!(
                 "backup {id} is complete, but no WAL of {server} was ever in {url}: it can be \
                  restored only with the WAL from where that goes"
@@ -65,6 +71,8 @@ pub fn report(outcome: &BackupOutcome, here: &Here<'_>, log: &Log) -> Result<(),
 pub struct Here<'a> {
     pub url: &'a str,
     pub server: &'a str,
+    /// When the command began.
+    pub began: Instant,
 }
 
 impl Here<'_> {

@@ -53,7 +53,7 @@ impl CloudCommand for Args {
         let place = place.awaited(Patience::OfPeople, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         let found = runtime::run_or_drop(async {

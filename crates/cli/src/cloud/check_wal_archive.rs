@@ -51,7 +51,7 @@ impl CloudCommand for Args {
             .place(&self.destination_url, &self.server_name)?
             .awaited(Patience::OfPeople, log)?;
         if self.common.test {
-            return place.test_connection();
+            return place.test_connection(log);
         }
         let from = self.timeline.map(TimelineId::new);
         let (found, address) = runtime::run_or_drop(async {

@@ -24,7 +24,7 @@ use crate::runtime;
 /// Options of every cloud command.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Say more: -v the steps, -vv everything
+    /// Say more: -v tells the steps of the work; so does -vv
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
     /// Say less: -q only errors, -qq nothing but the exit status
@@ -48,7 +48,8 @@ pub struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reaching S3")]
 struct S3 {
-    /// Address of an S3 service other than AWS, such as https://s3.example.org:8333
+    /// Address of an S3 service other than AWS, such as https://s3.example.org:8333; without it,
+    /// AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL of the environment
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
     /// Section of the AWS configuration and credentials files
@@ -273,15 +274,15 @@ impl Place {
     }
 
     /// What `--test` does where a missing bucket would be made.
-    pub fn test_connection(&self) -> Result<(), Failure> {
-        match self.test() {
+    pub fn test_connection(&self, log: &Log) -> Result<(), Failure> {
+        match self.test(log) {
             Err(failure) if failure.exit == Exit::Failed => Ok(()),
             tested => tested,
         }
     }
 
     /// What `--test` does: one request, and the bucket must exist, else the status is 1.
-    pub fn test(&self) -> Result<(), Failure> {
+    pub fn test(&self, log: &Log) -> Result<(), Failure> {
         let mut options = self.options.clone();
         let quick = Patience::OfPeople.times().0;
         options.persistence.first_contact = options.persistence.first_contact.min(quick);
@@ -294,7 +295,10 @@ impl Place {
                 },
                 _ => error.into(),
             })?;
-            Ok(cloud::check_connectivity(&bucket).await?)
+            cloud::check_connectivity(&bucket).await?;
+            let place = bucket.address(self.layout.server_root());
+            log.done(&format!("the store of {place} can be reached"));
+            Ok(())
         })
     }
 }

@@ -111,8 +111,8 @@ with gzip, LZ4 and snappy, 3 with Zstandard, 4 with bzip2. --max-memory makes jo
 does with one request. At the end a million files take 20 MiB, when the jobs' memory is free again \
 and the files are compared with the backup's manifest.
 
-Sizes: kB, MB, GB and TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of 1000 (as in \
-Barman); a plain number is bytes.
+Sizes: K, M, G, T and kB, MB, GB, TB count in powers of 1024, KiB, MiB, GiB and TiB in powers of \
+1000 (as in Barman); a plain number is bytes.
 
 Examples:
   barman-cloud-restore s3://backups/pg main latest /var/lib/postgresql/17/main
@@ -434,7 +434,7 @@ impl CloudCommand for Args {
         let choice = self.choice(log)?;
         let request = self.request()?;
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         let progress: Arc<dyn Progress> = Arc::new(Reporter::new(log, "restoring"));
         let (began, stats) = (Instant::now(), self.stats.begin());

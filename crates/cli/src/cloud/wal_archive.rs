@@ -210,7 +210,7 @@ impl CloudCommand for Args {
             .encrypted(self.encryption.read()?);
         let mut request = self.request()?;
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         if self.wal_path.is_none() {
             request.path = hook::incoming_wal(&Environment::gather())?.ok_or_else(no_path)?;

@@ -95,7 +95,7 @@ impl Args {
         let place = place.encrypted(self.customer_key.read()?);
         let request = self.request()?;
         if self.common.test {
-            return place.test();
+            return place.test(log);
         }
         let prefetcher = match request.name {
             WalName::Segment(_) => self.prefetcher(&place, log),

@@ -51,7 +51,7 @@ fn row(table: &mut String, [id, end, wal, status, name]: [&str; 5]) {
     writeln!(table, "{id:<20}{end:<25}{wal:<30}{status:<17}{name:<20}").expect(INTO_MEMORY);
 }
 
-fn archival_status(status: BackupStatus, kept: Option<&KeepTarget>) -> &'static str {
+pub fn archival_status(status: BackupStatus, kept: Option<&KeepTarget>) -> &'static str {
     match (status, kept) {
         (BackupStatus::Done, Some(KeepTarget::Full)) => "KEEP:FULL",
         (BackupStatus::Done, Some(KeepTarget::Standalone)) => "KEEP:STANDALONE",

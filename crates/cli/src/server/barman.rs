@@ -1,7 +1,7 @@
 //! `barman` itself: for now the way to install the other names, and refusals that say what works.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -109,6 +109,13 @@ pub fn start(name: &'static str, words: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// Whoever installs by hand wants to see that it was done.
+fn tell_installed(directory: &Path) {
+    let count = crate::PROGRAMS.len();
+    let text = format!("{count} names are in {}", directory.display());
+    Log::new(0, 0).done(&text);
+}
+
 fn run(command: &mut Command, matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("version") {
         // Scripts take the first word; the rest is said so that nobody is misled.
@@ -121,16 +128,22 @@ fn run(command: &mut Command, matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("install-links", given)) => {
             let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
-            install::install_links(directory)
+            install::install_links(directory)?;
+            tell_installed(directory);
+            Ok(())
         }
         Some(("install-man", given)) => {
             let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
-            documents::write_manual(directory)
+            documents::write_manual(directory)?;
+            tell_installed(directory);
+            Ok(())
         }
         Some(("install-completions", given)) => {
             let shell: &documents::Shell = given.get_one("shell").expect("clap requires it");
             let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
-            documents::write_completions(*shell, directory)
+            documents::write_completions(*shell, directory)?;
+            tell_installed(directory);
+            Ok(())
         }
         Some((name, _)) if SERVER_COMMANDS.contains(&name) => Err(Failure::new(
             Exit::Failed,

@@ -101,3 +101,51 @@ fn a_restore_that_its_memory_is_too_little_for_makes_nothing() {
     let said = ask("barman-cloud-restore", &store, &words);
     assert!(said.stderr.contains("0 MiB of memory"), "{}", said.stderr);
 }
+
+#[test]
+fn a_backup_that_ended_after_the_target_is_refused_before_anything_is_made() {
+    let store = store();
+    let id = "20261121T081044";
+    put(&store, &format!("{id}/data.tar"), "");
+    let target = store.path().join("data");
+    for (option, value, told) in [
+        (
+            "--target-time",
+            "2026-11-21T08:10:45Z",
+            "ended at 2026-11-21T08:10:45.106787Z, after",
+        ),
+        (
+            "--target-lsn",
+            "0/70000FF",
+            "ended at 0/7000100, after the target 0/70000FF",
+        ),
+    ] {
+        let words = format!("{id} {} {option} {value}", target.display());
+        let said = ask("barman-cloud-restore", &store, &words);
+        assert!(
+            said.status == 1 && said.stderr.contains(told),
+            "{}",
+            said.stderr
+        );
+        assert!(said.stderr.contains("HINT: Say auto"), "{}", said.stderr);
+        assert!(!target.exists());
+    }
+}
+
+#[test]
+fn what_an_interrupted_restore_left_is_named_with_the_way_to_remove_it() {
+    let store = store();
+    let id = "20261121T081044";
+    put(&store, &format!("{id}/data.tar"), "");
+    let target = store.path().join("data");
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("PG_VERSION"), "15\n").unwrap();
+    let words = format!("{id} {}", target.display());
+    let said = ask("barman-cloud-restore", &store, &words);
+    let hint = format!("rm -r {}", target.display());
+    assert!(
+        said.status == 1 && said.stderr.contains(&hint),
+        "{}",
+        said.stderr
+    );
+}

@@ -85,7 +85,7 @@ fn every_spelling_of_the_azure_credential_takes_the_same_words() {
 #[test]
 fn a_test_of_the_connection_judges_the_command_line_first() {
     for (name, words) in [
-        ("barman-cloud-backup", "-t -S 1G file:///x main"),
+        ("barman-cloud-backup", "-t -S 1Gi file:///x main"),
         ("barman-cloud-backup", "-t -n latest file:///x main"),
         ("barman-cloud-backup", "-t --tag k file:///x main"),
         ("barman-cloud-wal-archive", "-t file:///x main nonsense"),

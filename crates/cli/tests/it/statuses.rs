@@ -24,7 +24,7 @@ const FAILURES: [(&str, &str); 25] = [
     ),
     ("barman-cloud-backup-show", "file://STORE main nightly"),
     ("barman-cloud-backup-show", "file://STORE main latest"),
-    ("barman-cloud-backup", "-S 10G file://STORE main"),
+    ("barman-cloud-backup", "-S 10Gi file://STORE main"),
     ("barman-cloud-backup", "-n latest file://STORE main"),
     (
         "barman-cloud-backup",
