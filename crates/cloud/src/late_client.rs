@@ -85,7 +85,7 @@ enum Trust {
     System,
     Only(Vec<Certificate>),
     /// The chosen bundle, with what it may hold besides authorities.
-    Bundle(rustls::ClientConfig),
+    Bundle(Box<rustls::ClientConfig>),
 }
 
 /// A client that cannot be made; nothing was sent.
@@ -122,7 +122,7 @@ impl Clients {
                 None => Trust::System,
                 Some(path) => {
                     let config = own_certificate::config(path);
-                    Trust::Bundle(config.map_err(|cause| Unusable { cause })?)
+                    Trust::Bundle(Box::new(config.map_err(|cause| Unusable { cause })?))
                 }
             };
             self.make(trust)
@@ -171,7 +171,7 @@ impl Clients {
         builder = match trust {
             Trust::System => builder,
             Trust::Only(certificates) => builder.tls_certs_only(certificates),
-            Trust::Bundle(config) => builder.tls_backend_preconfigured(config),
+            Trust::Bundle(config) => builder.tls_backend_preconfigured(*config),
         };
         if let Some(timeout) = timeout {
             builder = builder.timeout(timeout);

@@ -22,7 +22,7 @@ use super::tags::TagFlags;
 use super::{CloudCommand, backup_report, hook};
 use crate::failure::{Exit, Failure};
 use crate::later::{Later, Takes};
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::progress::Reporter;
 use crate::runtime::{self, Threads};
 
@@ -382,7 +382,7 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
-            .awaited(Patience::OfBackups, log)?
+            .awaited(Patience::Backups, log)?
             .encrypted_at_rest(&self.at_rest)?
             .encrypted(self.encryption.read()?)
             .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);

@@ -50,7 +50,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::OfPeople, log)?;
+        let place = place.awaited(Patience::People, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         if self.common.test {
             return place.test(log);

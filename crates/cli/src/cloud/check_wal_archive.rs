@@ -49,7 +49,7 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
-            .awaited(Patience::OfPeople, log)?;
+            .awaited(Patience::People, log)?;
         if self.common.test {
             return place.test_connection(log);
         }

@@ -105,20 +105,20 @@ pub struct Place {
 #[derive(Debug, Clone, Copy)]
 pub enum Patience {
     /// Somebody waits for the answer: a wrong address should show at once.
-    OfPeople,
+    People,
     /// PostgreSQL waits, and will ask again.
-    OfServers,
+    Servers,
     /// Hours of work would be lost.
-    OfBackups,
+    Backups,
 }
 
 impl Patience {
     /// For an endpoint that never answered, of which half is sure; and for one that did.
     fn times(self) -> (Duration, Duration) {
         let (first_contact, passing) = match self {
-            Patience::OfPeople => (8, 180),
-            Patience::OfServers => (60, 60),
-            Patience::OfBackups => (60, 300),
+            Patience::People => (8, 180),
+            Patience::Servers => (60, 60),
+            Patience::Backups => (60, 300),
         };
         (
             Duration::from_secs(first_contact),
@@ -284,7 +284,7 @@ impl Place {
     /// What `--test` does: one request, and the bucket must exist, else the status is 1.
     pub fn test(&self, log: &Log) -> Result<(), Failure> {
         let mut options = self.options.clone();
-        let quick = Patience::OfPeople.times().0;
+        let quick = Patience::People.times().0;
         options.persistence.first_contact = options.persistence.first_contact.min(quick);
         runtime::run_or_drop(async {
             let opened = cloud::open(&self.location, &options, &Environment::gather()).await;

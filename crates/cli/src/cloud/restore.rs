@@ -429,7 +429,7 @@ impl CloudCommand for Args {
 
     fn run(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::OfBackups, log)?;
+        let place = place.awaited(Patience::Backups, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         let choice = self.choice(log)?;
         let request = self.request()?;

@@ -204,7 +204,7 @@ impl CloudCommand for Args {
         let place = self
             .common
             .place(&self.destination_url, &self.server_name)?
-            .awaited(Patience::OfServers, log)?
+            .awaited(Patience::Servers, log)?
             .encrypted_at_rest(&self.at_rest)?
             .in_blocks(&self.blocks)?
             .encrypted(self.encryption.read()?);

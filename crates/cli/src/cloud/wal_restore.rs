@@ -91,7 +91,7 @@ impl Args {
 
     fn fetch(self, log: &Log) -> Result<(), Failure> {
         let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::OfServers, log)?;
+        let place = place.awaited(Patience::Servers, log)?;
         let place = place.encrypted(self.customer_key.read()?);
         let request = self.request()?;
         if self.common.test {

@@ -87,12 +87,14 @@ fn versions_helps_and_refusals_read_no_certificates() {
 fn plain_http_reads_no_certificates() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    // Until the program of the test ends: an empty catalogue is looked around in, too.
     std::thread::spawn(move || {
-        let (mut client, _) = listener.accept().unwrap();
-        let _ = client.read(&mut [0; 4096]).unwrap();
-        let body = "<ListBucketResult></ListBucketResult>";
-        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length:";
-        write!(client, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+        while let Ok((mut client, _)) = listener.accept() {
+            let _ = client.read(&mut [0; 4096]).unwrap();
+            let body = "<ListBucketResult></ListBucketResult>";
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length:";
+            write!(client, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+        }
     });
     let words = format!("--endpoint-url http://127.0.0.1:{port} s3://bucket/path main");
     let (said, opened) = with_certificates("barman-cloud-backup-list", &words);
