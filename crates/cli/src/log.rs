@@ -132,11 +132,20 @@ fn style_of(level: Level) -> Style {
     }
 }
 
+/// Names come from buckets: what would move the cursor or begin a line of its own is shown as it
+/// would be written in a program.
 fn render_line(now: &Zoned, pid: u32, level: Level, text: &str) -> String {
-    format!(
-        "{} [{pid}] {level}: {text}",
+    let mut line = format!(
+        "{} [{pid}] {level}: ",
         now.strftime("%Y-%m-%d %H:%M:%S,%3f")
-    )
+    );
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => line.extend(letter.escape_default()),
+            false => line.push(letter),
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -171,6 +180,14 @@ mod tests {
         for (text, expected) in texts {
             assert_eq!(without_numbers(text), expected);
         }
+    }
+
+    #[test]
+    fn a_name_that_would_forge_a_line_stays_in_its_own() {
+        let now = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+        let line = render_line(&now, 1, Level::Error, "no a\u{1b}[2J\n1970 INFO: ü is fine");
+        let told = "1970-01-01 00:00:00,000 [1] ERROR: no a\\u{1b}[2J\\n1970 INFO: ü is fine";
+        assert_eq!(line, told);
     }
 
     #[test]

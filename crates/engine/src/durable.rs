@@ -8,10 +8,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{
+    AtFlags, FlockOperation, Gid, Mode, OFlags, Uid, fchmod, fchown, flock, fsync, openat,
+    renameat, unlinkat,
+};
 use tempfile::NamedTempFile;
 
 /// How sure the new file must be before the caller goes on.
@@ -192,6 +196,48 @@ pub fn write_durably(destination: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = PendingFile::create(destination)?;
     file.write_all(content)?;
     file.finish(Durability::Durable)
+}
+
+/// What a new file is like, whoever may write to its directory meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct Looks {
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group, if it is given away.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Writes a whole small file durably into a directory that is open: no path leads elsewhere, and
+/// the file has its looks before it has its name.
+///
+/// # Errors
+/// When it cannot be made, written or renamed; what was there is then as it was.
+pub fn write_durably_in(
+    directory: BorrowedFd<'_>,
+    name: &str,
+    content: &[u8],
+    looks: Looks,
+) -> io::Result<()> {
+    let temporary = format!(".barman-{name}.{}{TEMPORARY_SUFFIX}", std::process::id());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(directory, &temporary, flags, Mode::from_raw_mode(0o600))?;
+    let written = fill(File::from(file), content, looks)
+        .and_then(|()| Ok(renameat(directory, &temporary, directory, name)?));
+    if written.is_err() {
+        // The error that came first is the one to tell.
+        let _ = unlinkat(directory, &temporary, AtFlags::empty());
+    }
+    written?;
+    Ok(fsync(directory)?)
+}
+
+fn fill(mut file: File, content: &[u8], looks: Looks) -> io::Result<()> {
+    file.write_all(content)?;
+    if let Some((user, group)) = looks.owner {
+        fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+    }
+    fchmod(&file, Mode::from_raw_mode(looks.mode & 0o777))?;
+    file.sync_all()
 }
 
 /// Flushes a directory's entries, so that a rename in it survives a power cut.

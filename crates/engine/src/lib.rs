@@ -4,6 +4,7 @@
 //! reports progress as typed events. Decisions are `model`'s, words are the command line's, and no
 //! cloud provider is named here: object stores arrive as a [`store::Bucket`].
 
+mod accounts;
 pub mod backup;
 pub mod catalogue;
 pub mod causes;

@@ -105,6 +105,16 @@ pub fn relation_segment(path: &str) -> Option<u32> {
     }
 }
 
+/// The init fork of the relation that a file belongs to: where it exists, the relation is
+/// unlogged, and PostgreSQL makes its other files anew when it recovers.
+pub fn init_fork_of(path: &str) -> Option<String> {
+    relation_segment(path)?;
+    let (directory, name) = path.rsplit_once('/')?;
+    let relation = name.split(['_', '.']).next()?;
+    let fork = format!("{directory}/{relation}_init");
+    (!name.starts_with(&format!("{relation}_init"))).then_some(fork)
+}
+
 const LANES: usize = 32;
 /// Bytes that are mixed in at a time.
 const ROW: usize = LANES * 4;
@@ -266,6 +276,22 @@ mod tests {
             ("pg_tblspc/16400/PG_15_202209061/5/16384.3", 3),
         ] {
             assert_eq!(relation_segment(path), Some(number), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_unlogged_relation_is_known_by_its_init_fork() {
+        for path in [
+            "base/5/16384",
+            "base/5/16384.3",
+            "base/5/16384_fsm",
+            "base/5/16384_vm.1",
+        ] {
+            let fork = init_fork_of(path);
+            assert_eq!(fork.as_deref(), Some("base/5/16384_init"), "{path}");
+        }
+        for path in ["base/5/16384_init", "base/5/PG_VERSION", "postgresql.conf"] {
+            assert_eq!(init_fork_of(path), None, "{path}");
         }
     }
 

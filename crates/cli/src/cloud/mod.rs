@@ -10,6 +10,7 @@ pub mod backup_list;
 mod backup_report;
 pub mod backup_show;
 pub mod check_wal_archive;
+mod damaged_pages;
 pub mod encryption;
 pub mod flags;
 mod hook;

@@ -211,17 +211,20 @@ mod tests {
         let plan = RestorePlan {
             backup,
             begins: vec![],
+            check_from: None,
             destination: PathBuf::from(destination),
             configuration: ConfigurationFile::of(info),
             extractions: vec![],
             effort: Effort::usual(2),
             links: vec![],
+            inside: std::collections::BTreeMap::new(),
             download_bytes: 0,
         };
         Restored {
             plan,
             file_count: 3,
             verified: Verified::NoManifest,
+            damage: engine::restore::Damage::default(),
             configuration: Configuration {
                 port: Some(5432),
                 has_pid_file: true,

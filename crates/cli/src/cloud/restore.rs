@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Parser;
 use engine::catalogue::read_settled;
 use engine::progress::{Event, Progress};
-use engine::restore::{LinkPolicy, Restored, Verified, World};
+use engine::restore::{LinkPolicy, Restored, UnlistedPolicy, Verified, World};
 use engine::wal::presence;
 use engine::wal::timelines::{Ways, ways_from};
 use jiff::tz::TimeZone;
@@ -28,6 +28,7 @@ use model::size::{parse_size, pretty_size};
 use model::wal::span::{MissingWal, WalRange};
 
 use super::CloudCommand;
+use super::damaged_pages::warn_of_damage;
 use super::encryption::CustomerKeyFlag;
 use super::flags::{Common, Patience, jobs};
 use super::next_steps::{Steps, Wanted, path_of};
@@ -66,6 +67,9 @@ pub struct Args {
     /// Begin even if the disk is too small by what is recorded of the backup [barman-rs only]
     #[arg(long)]
     no_space_check: bool,
+    /// Restore also files that the backup's own manifest does not list [barman-rs only]
+    #[arg(long)]
+    keep_unlisted: bool,
     #[command(flatten)]
     stats: StatsFlag,
     #[command(flatten)]
@@ -97,7 +101,9 @@ struct Target {
 const AFTER_HELP: &str = "\
 What happens: the archives of the backup are fetched, decompressed and unpacked straight to their \
 places; global/pg_control comes last, so that PostgreSQL cannot start on half a restore. Nothing \
-outside RECOVERY_DIR and the tablespace directories is touched, and neither may hold anything yet.
+outside RECOVERY_DIR and the tablespace directories is touched, and neither may hold anything yet. \
+A tablespace goes back to where it was if that place is the server's account's already; \
+--tablespace names, and confirms, any other.
 
 The options --target-* choose the backup, or refuse one that ended after the target. How far \
 PostgreSQL replays WAL from there is for you to say: before you start it, create \
@@ -444,6 +450,11 @@ impl CloudCommand for Args {
         } else {
             LinkPolicy::Refuse
         };
+        let unlisted = if self.keep_unlisted {
+            UnlistedPolicy::Keep
+        } else {
+            UnlistedPolicy::Refuse
+        };
         let threads = Threads::ForJobs(self.jobs);
         let (restored, facts) = runtime::run_until_done(threads, log, |cancel| async move {
             let bucket = place.open().await?;
@@ -457,6 +468,7 @@ impl CloudCommand for Args {
                 bucket,
                 layout,
                 links,
+                unlisted,
                 progress,
                 stages,
                 cancel,
@@ -470,6 +482,7 @@ impl CloudCommand for Args {
             Ok((engine::restore::execute(plan, &world).await?, facts))
         })?;
         report(&restored, began.elapsed().as_secs_f64(), log);
+        warn_of_damage(&restored.damage, log);
         self.say_what_next((&restored, &facts), log)?;
         stats.print(log);
         Ok(())

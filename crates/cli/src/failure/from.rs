@@ -4,13 +4,14 @@
 //! failure of the store or the network is never the status 1 that means "no such WAL file".
 
 use std::error::Error as StdError;
+use std::path::PathBuf;
 
 use cloud::{ErrorKind, Provider};
 use engine::backup::{BackupError, SessionError};
 use engine::causes;
 use engine::deletion::DeletionError;
 use engine::keep::KeepError;
-use engine::restore::{ExtractError, RestoreError};
+use engine::restore::{ExtractError, RestoreError, VerifyError};
 use engine::store::StoreError;
 use engine::wal::archive::ArchiveError;
 use engine::wal::fetch::FetchError;
@@ -377,6 +378,11 @@ impl From<RestoreError> for Failure {
                 "Barman archives links that lie in the data directory. If you trust the backup, \
                  empty the directory and add --skip-links: everything else is restored.",
             ),
+            RestoreError::Verify(VerifyError::Unlisted { .. }) => of_work(&error, Exit::Failed)
+                .with_hint(
+                    "Somebody may have put them into the archive. If you know them, empty the \
+                     directory and add --keep-unlisted.",
+                ),
             error => of_work(&error, Exit::Failed),
         }
     }
@@ -405,9 +411,30 @@ fn cannot_restore(error: &CannotRestore) -> Failure {
         ),
         CannotRestore::InsideAnother { .. } => failure
             .with_hint("Restore beside it: a backup of that server would take the copy along."),
+        CannotRestore::Unconfirmed(all) => failure.with_hint(confirmation(all)),
         CannotRestore::Memory(_) => failure.with_hint("Give --max-memory more, or leave it out."),
         _ => failure,
     }
+}
+
+/// The options that confirm what the record says. It may say something that a shell understands:
+/// then nobody should copy it.
+fn confirmation(all: &[(String, PathBuf)]) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
+    let option = |(name, location): &(String, PathBuf)| {
+        let location = location.to_string_lossy();
+        let plain = name.chars().chain(location.chars()).all(is_plain);
+        plain.then(|| format!("--tablespace {name}:{location}"))
+    };
+    let options: Option<Vec<_>> = all.iter().map(option).collect();
+    let options = options.map_or_else(
+        || "--tablespace NAME:LOCATION for each tablespace".to_owned(),
+        |options| options.join(" "),
+    );
+    format!(
+        "To restore it there, add {options}; or make the directory and give it to the server's \
+         account."
+    )
 }
 
 /// A store's refusal: what was tried, the cause, and which kind of failure that is.

@@ -131,7 +131,7 @@ pub fn write_archive(
         (codec, _) => Encoder::create(codec, None, sink),
     };
     let encoder = encoder.map_err(whole)?;
-    let tar = TarWriter::new(Timed::new(encoder, Stage::Pack, &shared.stages));
+    let tar = TarWriter::naming_owners(Timed::new(encoder, Stage::Pack, &shared.stages));
     let mut writer = Writer {
         shared,
         set,

@@ -6,12 +6,14 @@
 //! empty.
 //! Always true: no file that was in the backup is changed.
 
-use std::fs;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use model::format::postgresql_conf::{Directive, parse, value_of};
 
-use super::{RestoreError, make_inner_directory};
+use super::RestoreError;
+use super::finish::make_directory;
+use super::place::Place;
 
 /// What the restored `postgresql.conf` says, as far as starting it goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,8 +49,14 @@ pub struct Lacking {
 ///
 /// # Errors
 /// When a folder cannot be made.
-pub fn complete(destination: &Path, file: &str) -> Result<Configuration, RestoreError> {
-    let read = |name: &str| fs::read(destination.join(name)).unwrap_or_default();
+pub fn complete(place: &Place, file: &str) -> Result<Configuration, RestoreError> {
+    let destination = place.path();
+    let read = |name: &str| {
+        let mut content = Vec::new();
+        let opened = place.file(name.as_bytes());
+        let read = opened.and_then(|file| file.take(MOST_BYTES).read_to_end(&mut content));
+        read.map(|_| content).unwrap_or_default()
+    };
     let directives = parse(&String::from_utf8_lossy(&read(file)));
     let set_later = parse(&String::from_utf8_lossy(&read("postgresql.auto.conf")));
     let value =
@@ -84,7 +92,7 @@ pub fn complete(destination: &Path, file: &str) -> Result<Configuration, Restore
             continue;
         }
         if is_folder && stays_inside(Path::new(&value)) {
-            make_each(destination, Path::new(&value))?;
+            make_each(place, Path::new(&value))?;
             found.made.push(path);
         } else {
             found.lacking.push(Lacking { line, path });
@@ -92,6 +100,9 @@ pub fn complete(destination: &Path, file: &str) -> Result<Configuration, Restore
     }
     Ok(found)
 }
+
+/// More than any configuration file has.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What PostgreSQL allows one of at most (manual, "Recovery Target").
 const TARGETS: [&str; 5] = [
@@ -108,12 +119,12 @@ fn stays_inside(path: &Path) -> bool {
         && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-fn make_each(destination: &Path, folder: &Path) -> Result<(), RestoreError> {
+fn make_each(place: &Place, folder: &Path) -> Result<(), RestoreError> {
     let mut made = PathBuf::new();
     for part in folder.components() {
         made.push(part);
         if let Some(name) = made.to_str() {
-            make_inner_directory(destination, name)?;
+            make_directory(place, name)?;
         }
     }
     Ok(())
@@ -121,7 +132,13 @@ fn make_each(destination: &Path, folder: &Path) -> Result<(), RestoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn complete(path: &Path, file: &str) -> Result<Configuration, RestoreError> {
+        super::complete(&Place::make(path).unwrap(), file)
+    }
 
     #[test]
     fn included_folders_are_made_and_what_cannot_be_made_is_told() {

@@ -1,8 +1,9 @@
 //! Putting the members of an archive into a directory, whoever wrote the archive.
 //!
 //! Whoever can write to a bucket must not be able to write elsewhere on the host that restores
-//! from it. So every directory on the way is opened without following links, and members that are
-//! links or devices are refused. Always true: nothing is created outside the directory given, and
+//! from it, nor may another account of this host lead root astray. So everything happens below an
+//! open directory, following no link; what becomes of a member is `model::restore::members`'
+//! decision. Always true: nothing is created outside the directory given, and
 //! `global/pg_control` is not put in place but handed back.
 
 use std::collections::hash_map::DefaultHasher;
@@ -10,21 +11,27 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, openat};
+use model::restore::members::{Fate, MemberRules};
+use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, openat};
 use rustix::io::Errno;
 
 use super::direct::NewFile;
+use super::pages::{PageCheck, Pages};
+use super::place::{Place, is_root, make_directories};
+use super::second_names::{SecondName, SecondNames};
 use super::write_behind::{Output, WriteBehind};
 use super::written::{WrittenFile, WrittenList};
+use crate::accounts::Accounts;
+use crate::progress::{Event, Progress};
 use crate::stages::{Stage, Stages};
-use crate::tarball::read::{Member, MemberKind, TarReader};
+use crate::tarball::read::{Member, MemberKind, Owner, TarReader};
 use crate::upload::StopFlag;
 
 /// Why an archive's content was not accepted.
@@ -53,13 +60,22 @@ pub struct HeldControl {
 
 /// Where an archive is extracted to.
 pub struct Target<'a> {
-    pub directory: &'a Path,
+    pub place: &'a Place,
     /// How the directory is reached from the data directory: empty, or `pg_tblspc/<oid>/`.
     pub prefix: String,
+    pub rules: MemberRules,
     pub links: LinkPolicy,
     pub stop: &'a StopFlag,
     pub stages: &'a Arc<Stages>,
-    pub written: &'a WrittenList,
+    pub progress: &'a dyn Progress,
+    pub noted: &'a Noted,
+}
+
+/// What all archives of a backup note for the end.
+pub struct Noted {
+    pub written: WrittenList,
+    pub second_names: SecondNames,
+    pub pages: Pages,
 }
 
 /// What a link in an archive means, beside those whose place is known. It is never made.
@@ -86,19 +102,16 @@ pub fn extract(
     source: impl Read,
     target: &Target<'_>,
 ) -> Result<Option<HeldControl>, ExtractError> {
-    // The administrator's own path may be a link; nothing below it may.
-    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = openat(CWD, target.directory, flags, Mode::empty());
-    let root = root.map_err(|errno| write_failed(target.directory, errno.into()))?;
     thread::scope(|scope| {
         let behind = WriteBehind::start(scope, target.stages);
         let mut extractor = Extractor {
             target,
-            root,
             current: None,
-            as_root: rustix::process::geteuid().is_root(),
-            behind: behind.map_err(|source| write_failed(target.directory, source))?,
+            accounts: Accounts::default(),
+            as_root: is_root(),
+            behind: behind.map_err(|source| write_failed(target.place.path(), source))?,
             control: None,
+            told: Vec::new(),
         };
         let unpacked = extractor.unpack(source);
         // A failed write ends the unpacking soon: it is the cause.
@@ -107,9 +120,6 @@ pub fn extract(
     })
 }
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
     // What is there already may still be written by another thread.
@@ -119,12 +129,14 @@ const NEW_FILE: OFlags = OFlags::WRONLY
 
 struct Extractor<'a> {
     target: &'a Target<'a>,
-    root: OwnedFd,
     /// The directory used last: members come in the order of a walk.
     current: Option<(Vec<u8>, OwnedFd)>,
+    accounts: Accounts,
     as_root: bool,
     behind: WriteBehind<'a>,
     control: Option<HeldControl>,
+    /// The top of what was last left out aloud: one line for a directory is enough.
+    told: Vec<u8>,
 }
 
 impl Extractor<'_> {
@@ -145,26 +157,85 @@ impl Extractor<'_> {
         tar: &mut TarReader<R>,
     ) -> Result<(), ExtractError> {
         let path = normal_path(&member.path)?;
-        let is_data = self.target.prefix.is_empty();
-        match member.kind {
-            MemberKind::Directory => self.directory(&path, member),
-            MemberKind::File if is_data && path == b"global/pg_control" => {
-                self.hold_control(member, tar)
+        match self.target.rules.fate(&path, member.kind) {
+            Fate::Place => match member.kind {
+                MemberKind::Directory => self.directory(&path, member),
+                MemberKind::HardLink => self.second_name(path, member),
+                _ => self.file(&path, member, tar),
+            },
+            Fate::Hold => self.hold_control(member, tar),
+            Fate::MakeDirectory => self.open_directory(&path, &member.owner).map(drop),
+            Fate::LeaveOut => self.leave_out(&path, member, tar),
+            Fate::LeaveOutAloud(cause) => {
+                self.tell_left_out(&path, cause);
+                self.leave_out(&path, member, tar)
             }
-            MemberKind::File => self.file(&path, member, tar),
-            MemberKind::Other(_) if is_data && is_known_link(&path) => {
-                self.open_directory(&path).map(drop)
+            Fate::Link if self.target.links == LinkPolicy::Skip => {
+                let target = String::from_utf8_lossy(&member.link);
+                self.tell(&path, &format!("it is a link to {target}"));
+                Ok(())
             }
-            MemberKind::Other(_) if is_data && path.starts_with(b"pg_tblspc/") => Ok(()),
-            MemberKind::Other(b'1' | b'2') if self.target.links == LinkPolicy::Skip => Ok(()),
-            MemberKind::Other(kind) => Err(refused(
+            Fate::Link => Err(refused(
                 &member.path,
-                match kind {
-                    b'1' | b'2' => "it is a link, and a link can lead out of the target directory",
-                    _ => "it is neither a file nor a directory",
-                },
+                "it is a link, and a link can lead out of the target directory",
             )),
+            Fate::Refuse(cause) => Err(refused(&member.path, cause)),
         }
+    }
+
+    /// Its content is read, so that it can be compared, but goes nowhere.
+    fn leave_out<R: Read>(
+        &mut self,
+        path: &[u8],
+        member: &Member,
+        tar: &mut TarReader<R>,
+    ) -> Result<(), ExtractError> {
+        if member.kind != MemberKind::File {
+            return Ok(());
+        }
+        let check = PageCheck::off();
+        let crc32c = self.copy(tar, &mut Sink::Nowhere, check)?;
+        self.note(path, member.size_bytes, crc32c)
+    }
+
+    fn tell_left_out(&mut self, path: &[u8], cause: &str) {
+        let top = path.split(|byte| *byte == b'/').next().unwrap_or_default();
+        // Of what is below `pg_tblspc` each one is another tablespace.
+        let top = if top == b"pg_tblspc" { path } else { top };
+        if self.told != top {
+            self.told = top.to_vec();
+            self.tell(top, cause);
+        }
+    }
+
+    fn tell(&self, path: &[u8], cause: &str) {
+        let path = self.full(path);
+        let text = format!("{} is left out: {cause}", path.display());
+        self.target.progress.event(Event::Warning { text: &text });
+    }
+
+    /// Its content is in place when all archives are: then it is copied.
+    fn second_name(&mut self, path: Vec<u8>, member: &Member) -> Result<(), ExtractError> {
+        let Ok(first) = normal_path(&member.link) else {
+            if self.target.links == LinkPolicy::Skip {
+                self.tell(&path, "it is a link that leads out of the target directory");
+                return Ok(());
+            }
+            return Err(refused(
+                &member.path,
+                "it is a hard link that leads out of the target directory",
+            ));
+        };
+        let kept = self.target.noted.second_names.add(SecondName {
+            place: self.target.place.path().to_path_buf(),
+            prefix: self.target.prefix.clone(),
+            path,
+            first,
+            mode: member.mode & 0o777,
+            owner: self.owner(&member.owner)?,
+            links: self.target.links,
+        });
+        kept.map_err(|cause| refused(&member.path, cause))
     }
 
     fn directory(&mut self, path: &[u8], member: &Member) -> Result<(), ExtractError> {
@@ -175,11 +246,11 @@ impl Extractor<'_> {
             _ if is_data_root => 0o700,
             mode => mode | 0o700,
         };
-        let owner = self.owner(member);
+        let owner = self.owner(&member.owner)?;
         let full = self.full(path);
-        let directory = self.open_directory(path)?;
+        let directory = self.open_directory(path, &member.owner)?;
         let set = fchmod(directory, Mode::from_raw_mode(mode)).and_then(|()| match owner {
-            Some((uid, gid)) => fchown(directory, Some(uid), Some(gid)),
+            Some((uid, gid)) => give(directory, uid, gid),
             None => Ok(()),
         });
         set.map_err(|errno| write_failed(&full, errno.into()))
@@ -194,16 +265,13 @@ impl Extractor<'_> {
         let full = self.full(path);
         let failed = |source| write_failed(&full, source);
         let (parent, name) = split(path);
-        if name.is_empty() {
-            return Err(refused(&member.path, "it has no file name"));
-        }
         let began = Instant::now();
-        let owner = self.owner(member);
-        let directory = self.open_directory(parent)?;
+        let owner = self.owner(&member.owner)?;
+        let directory = self.open_directory(parent, &member.owner)?;
         let wanted = Mode::from_raw_mode(member.mode & 0o777);
         let file = match openat(directory, OsStr::from_bytes(name), NEW_FILE, wanted) {
             Err(Errno::EXIST) => {
-                return Err(refused(&member.path, "another member has the same path"));
+                return Err(refused(&member.path, SAME_PATH));
             }
             file => File::from(file.map_err(|errno| failed(errno.into()))?),
         };
@@ -214,26 +282,35 @@ impl Extractor<'_> {
             fchmod(&file, wanted).map_err(|errno| failed(errno.into()))?;
         }
         if let Some((uid, gid)) = owner {
-            fchown(&file, Some(uid), Some(gid)).map_err(|errno| failed(errno.into()))?;
+            give(file.as_fd(), uid, gid).map_err(|errno| failed(errno.into()))?;
         }
         self.target.stages.worked(Stage::Write, began);
         let file = NewFile::new(file, member.size_bytes);
-        let crc32c = self.copy(tar, Output { file, path: full })?;
+        let check = match member.is_finely_timed {
+            true => self.target.noted.pages.check_of(&self.target.prefix, path),
+            false => PageCheck::off(),
+        };
+        let mut sink = self.sink(Output { file, path: full });
+        let crc32c = self.copy(tar, &mut sink, check)?;
         self.note(path, member.size_bytes, crc32c)
+    }
+
+    /// The cache takes a block in less time than another thread takes to hear of it.
+    fn sink(&mut self, output: Output) -> Sink {
+        if output.file.is_direct() {
+            self.behind.begin(output);
+            Sink::Behind
+        } else {
+            Sink::Here(output)
+        }
     }
 
     fn copy<R: Read>(
         &mut self,
         tar: &mut TarReader<R>,
-        output: Output,
+        sink: &mut Sink,
+        mut check: PageCheck<'_>,
     ) -> Result<u32, ExtractError> {
-        // The cache takes a block in less time than another thread takes to hear of it.
-        let mut here = if output.file.is_direct() {
-            self.behind.begin(output);
-            None
-        } else {
-            Some(output)
-        };
         let stages = self.target.stages;
         let mut crc32c = 0;
         loop {
@@ -248,14 +325,16 @@ impl Extractor<'_> {
             }
             let began = Instant::now();
             crc32c = crc32c::crc32c_append(crc32c, content);
+            check.look_at(content);
             stages.worked(Stage::Check, began);
             stages.moved(Stage::Check, content.len());
-            match &mut here {
-                Some(output) => {
+            match sink {
+                Sink::Here(output) => {
                     output.write(content, stages)?;
                     self.behind.put_back(block);
                 }
-                None => self.behind.write(block),
+                Sink::Behind => self.behind.write(block),
+                Sink::Nowhere => self.behind.put_back(block),
             }
         }
     }
@@ -266,6 +345,9 @@ impl Extractor<'_> {
         tar: &mut TarReader<R>,
     ) -> Result<(), ExtractError> {
         const LARGEST: u64 = 64 * 1024;
+        if self.control.is_some() {
+            return Err(refused(&member.path, SAME_PATH));
+        }
         if member.size_bytes > LARGEST {
             return Err(refused(&member.path, "it is too large for a control file"));
         }
@@ -287,54 +369,81 @@ impl Extractor<'_> {
     fn note(&self, path: &[u8], size_bytes: u64, crc32c: u32) -> Result<(), ExtractError> {
         let path = [self.target.prefix.as_bytes(), path].concat();
         let file = WrittenFile { size_bytes, crc32c };
-        self.target.written.add(&path, file)
+        self.target.noted.written.add(&path, file)
     }
 
-    /// Only root can and must give files to their owner, as `tar` does.
-    fn owner(&self, member: &Member) -> Option<(Uid, Gid)> {
-        let ids = (
-            Uid::from_raw(member.uid as u32),
-            Gid::from_raw(member.gid as u32),
-        );
-        self.as_root.then_some(ids)
+    /// Only root can and must give files to their owner, as `tar` does: by name, since the same
+    /// account has other numbers elsewhere, and by number if this host does not know the name.
+    fn owner(&mut self, of: &Owner) -> Result<Option<(u32, u32)>, ExtractError> {
+        if !self.as_root {
+            return Ok(None);
+        }
+        let number = |number: u64| {
+            // The greatest one means nobody to fchown(2), and a longer one would be cut short.
+            let number = u32::try_from(number)
+                .ok()
+                .filter(|number| *number < u32::MAX);
+            number.ok_or_else(|| refused(&of.user, "its owner's number is none"))
+        };
+        let uid = match of.user.as_slice() {
+            b"" => None,
+            name => self.accounts.user(name),
+        };
+        let gid = match of.group.as_slice() {
+            b"" => None,
+            name => self.accounts.group(name),
+        };
+        Ok(Some((
+            uid.map_or_else(|| number(of.uid), Ok)?,
+            gid.map_or_else(|| number(of.gid), Ok)?,
+        )))
     }
 
-    /// Opens a directory below the target, making what is missing, following no link.
-    fn open_directory(&mut self, path: &[u8]) -> Result<&OwnedFd, ExtractError> {
+    /// Opens a directory below the target, making what is missing, following no link. What no
+    /// member described goes to the owner of what is in it.
+    fn open_directory(
+        &mut self,
+        path: &[u8],
+        owner: &Owner,
+    ) -> Result<BorrowedFd<'_>, ExtractError> {
         if path.is_empty() {
-            return Ok(&self.root);
+            return Ok(self.target.place.as_fd());
         }
         let cached = self
             .current
             .as_ref()
             .is_some_and(|(known, _)| known == path);
         if !cached {
-            let directory = self.walk_down(path)?;
+            let owner = self.owner(owner)?;
+            let made = |directory: BorrowedFd<'_>| match owner {
+                Some((uid, gid)) => give(directory, uid, gid),
+                None => Ok(()),
+            };
+            let directory = make_directories(self.target.place, path, made);
+            let directory = directory.map_err(|source| write_failed(&self.full(path), source))?;
             self.current = Some((path.to_vec(), directory));
         }
         let (_, directory) = self.current.as_ref().expect("it was set just now");
-        Ok(directory)
-    }
-
-    fn walk_down(&self, path: &[u8]) -> Result<OwnedFd, ExtractError> {
-        let full = self.full(path);
-        let failed = |errno: Errno| write_failed(&full, errno.into());
-        let mut directory: Option<OwnedFd> = None;
-        for name in path.split(|byte| *byte == b'/') {
-            let above = directory.as_ref().map_or(self.root.as_fd(), OwnedFd::as_fd);
-            let name = OsStr::from_bytes(name);
-            match mkdirat(above, name, Mode::from_raw_mode(0o700)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(failed(errno)),
-            }
-            directory = Some(openat(above, name, DIRECTORY, Mode::empty()).map_err(failed)?);
-        }
-        Ok(directory.expect("a path that is not empty has a first name"))
+        Ok(directory.as_fd())
     }
 
     fn full(&self, path: &[u8]) -> PathBuf {
-        self.target.directory.join(OsStr::from_bytes(path))
+        self.target.place.path().join(OsStr::from_bytes(path))
     }
+}
+
+/// Where the content of a member goes.
+enum Sink {
+    Here(Output),
+    /// To the other thread, which has been told of the file.
+    Behind,
+    Nowhere,
+}
+
+const SAME_PATH: &str = "another member has the same path";
+
+fn give(what: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
+    fchown(what, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
 }
 
 /// `./a//b/` as `a/b`; anything that could leave the directory is refused.
@@ -361,19 +470,14 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Directories that administrators put elsewhere with a link, and whose content is not restored.
-fn is_known_link(path: &[u8]) -> bool {
-    matches!(path, b"pg_wal" | b"pg_xlog" | b"log" | b"pg_log")
-}
-
-fn refused(path: &[u8], cause: &'static str) -> ExtractError {
+pub fn refused(path: &[u8], cause: &'static str) -> ExtractError {
     ExtractError::Refused {
         path: String::from_utf8_lossy(path).into_owned(),
         cause,
     }
 }
 
-fn write_failed(path: &Path, source: io::Error) -> ExtractError {
+pub fn write_failed(path: &Path, source: io::Error) -> ExtractError {
     ExtractError::Write {
         path: path.to_path_buf(),
         source,

@@ -4,18 +4,23 @@
 //! [`super::extract`]'s. Always true: when [`extract_all`] has returned, no job writes any more,
 //! and after the first failure none begins another archive.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::restore::effort::Effort;
-use model::restore::plan::{Extraction, RestorePlan};
+use model::restore::members::MemberRules;
+use model::restore::plan::{Extraction, RestorePlan, TablespaceLink};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::extract::{ExtractError, HeldControl, Target, extract};
+use super::claim::Claim;
+use super::extract::{ExtractError, HeldControl, Noted, Target, extract};
+use super::pages::Pages;
 use super::read_ahead::ReadAhead;
+use super::second_names::SecondNames;
 use super::written::WrittenList;
 use super::{RestoreError, World, failed};
 use crate::causes;
@@ -29,16 +34,25 @@ use crate::upload::StopFlag;
 pub struct Extracted {
     /// Of the data directory, if an archive held it.
     pub control: Option<HeldControl>,
-    pub written: Arc<WrittenList>,
+    pub noted: Arc<Noted>,
 }
 
 /// Extracts every archive, several at a time.
 ///
 /// # Errors
 /// The first failure, when every job has stopped.
-pub async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted, RestoreError> {
-    let written = WrittenList::create_in(&plan.destination);
-    let written = Arc::new(written.map_err(failed("write into", &plan.destination))?);
+pub async fn extract_all(
+    plan: &RestorePlan,
+    claim: &Arc<Claim>,
+    world: &World,
+) -> Result<Extracted, RestoreError> {
+    let written = WrittenList::create_in(claim.destination());
+    let noted = Arc::new(Noted {
+        written: written.map_err(failed("write into", &plan.destination))?,
+        second_names: SecondNames::default(),
+        pages: Pages::older_than(plan.check_from),
+    });
+    let inside = |link: &TablespaceLink| (link.oid, plan.inside.get(&link.oid).cloned());
     // Large archives first, so that none is begun when the others are done.
     let mut extractions = plan.extractions.clone();
     extractions.sort_by_key(|extraction| std::cmp::Reverse(extraction.size_bytes));
@@ -51,7 +65,9 @@ pub async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted,
             false => Unpacking::Beside,
         },
         queue: Arc::new(Mutex::new(VecDeque::from(extractions))),
-        written: Arc::clone(&written),
+        claim: Arc::clone(claim),
+        tablespaces: plan.links.iter().map(inside).collect(),
+        noted: Arc::clone(&noted),
         watch: Watch {
             stop: StopFlag::default(),
             stages: Arc::clone(&world.stages),
@@ -63,7 +79,7 @@ pub async fn extract_all(plan: &RestorePlan, world: &World) -> Result<Extracted,
         workers.spawn(job.clone().run());
     }
     let control = collect(workers, world, &job.watch.stop).await?;
-    Ok(Extracted { control, written })
+    Ok(Extracted { control, noted })
 }
 
 /// Waits until every job has ended; after the first failure, and when the restore is to be given
@@ -82,6 +98,10 @@ async fn collect(
                 let failed = |error| RestoreError::Worker(causes::of_worker(&error));
                 let worker = worker.map_err(failed);
                 match (worker.flatten(), &mut control) {
+                    (Ok(Some(_)), Ok(Some(_))) => {
+                        stop.raise();
+                        control = Err(RestoreError::Control("two archives have it".to_owned()));
+                    }
                     (Ok(one), Ok(control)) => *control = one.or(control.take()),
                     (Err(error), Ok(_)) => {
                         stop.raise();
@@ -107,7 +127,10 @@ struct Job {
     effort: Effort,
     unpacking: Unpacking,
     queue: Arc<Mutex<VecDeque<Extraction>>>,
-    written: Arc<WrittenList>,
+    claim: Arc<Claim>,
+    /// Those inside the data directory with their places there.
+    tablespaces: BTreeMap<u32, Option<PathBuf>>,
+    noted: Arc<Noted>,
     watch: Watch,
 }
 
@@ -125,8 +148,13 @@ impl Job {
     async fn run(self) -> Result<Option<HeldControl>, RestoreError> {
         let mut control = None;
         while let Some(next) = self.next() {
-            let one = self.extract(next).await?;
-            control = one.or(control);
+            match (self.extract(next).await?, &control) {
+                (Some(_), Some(_)) => {
+                    return Err(RestoreError::Control("two archives have it".to_owned()));
+                }
+                (Some(one), None) => control = Some(one),
+                (None, _) => {}
+            }
         }
         Ok(control)
     }
@@ -171,12 +199,14 @@ impl Job {
             ArchiveSet::Tablespace(oid) => format!("pg_tblspc/{oid}/"),
         };
         let target = Target {
-            directory: &extraction.target,
+            place: self.claim.place(&extraction.target),
             prefix,
+            rules: MemberRules::new(extraction.archive.set, self.tablespaces.clone()),
             links: self.world.links,
             stop: &self.watch.stop,
             stages: &self.watch.stages,
-            written: &self.written,
+            progress: &*self.world.progress,
+            noted: &self.noted,
         };
         let unpacked = self
             .unpacking

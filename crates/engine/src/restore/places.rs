@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 use model::restore::plan::{DirectoryFact, PlaceFacts};
 use model::restore::space::{FileSystem, Storage};
 
+use super::place::is_empty;
 use super::{RestoreError, failed};
-
-/// What mkfs makes at the top of a file system; a volume with it is as empty as can be.
-const LOST_AND_FOUND: &str = "lost+found";
 
 /// Looks at a path; what is not there yet is judged by the directory that it would be made in.
 ///
 /// # Errors
 /// When a directory that is there cannot be looked into.
 pub fn place_facts(path: &Path) -> Result<PlaceFacts, RestoreError> {
+    let (real, owner) = whereabouts(path).map_err(failed("look into", path))?;
     Ok(PlaceFacts {
+        real: Some(real),
+        owner: Some(owner),
         directory: directory_fact(path)?,
         file_system: file_system(path),
         inside: data_directory_around(path),
@@ -26,7 +27,12 @@ pub fn place_facts(path: &Path) -> Result<PlaceFacts, RestoreError> {
 }
 
 fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {
-    match is_empty(path) {
+    // Opening what is no directory could take for ever.
+    let opened = fs::metadata(path).and_then(|metadata| match metadata.is_dir() {
+        true => fs::File::open(path),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    });
+    match opened.and_then(is_empty) {
         Ok(true) => Ok(DirectoryFact::Empty),
         Ok(false) if was_interrupted(path) => Ok(DirectoryFact::Interrupted),
         Ok(false) => Ok(DirectoryFact::NotEmpty),
@@ -38,15 +44,29 @@ fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {
     }
 }
 
-/// Whether nothing is in a directory but what a new file system has.
-pub fn is_empty(path: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_name() != LOST_AND_FOUND || !entry.file_type()?.is_dir() {
-            return Ok(false);
+/// The path without links, and whose it is; of what is missing, as the nearest directory above
+/// has it.
+fn whereabouts(path: &Path) -> io::Result<(PathBuf, u32)> {
+    let mut missing = Vec::new();
+    let mut above = path;
+    loop {
+        match fs::canonicalize(above) {
+            Ok(mut real) => {
+                let owner = fs::metadata(&real)?.uid();
+                real.extend(missing.iter().rev());
+                return Ok((real, owner));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // A file is in the way, which is told as that.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+            Err(error) => return Err(error),
         }
+        let (Some(name), Some(next)) = (above.file_name(), above.parent()) else {
+            return Err(io::ErrorKind::InvalidFilename.into());
+        };
+        missing.push(name);
+        above = next;
     }
-    Ok(true)
 }
 
 /// Archives of the data directory begin with other things than `global/pg_control`, which a restore
@@ -107,7 +127,7 @@ mod tests {
         assert_eq!(fact(&target), DirectoryFact::Missing);
         fs::create_dir(&target).unwrap();
         assert_eq!(fact(&target), DirectoryFact::Empty);
-        fs::create_dir(target.join(LOST_AND_FOUND)).unwrap();
+        fs::create_dir(target.join("lost+found")).unwrap();
         assert_eq!(fact(&target), DirectoryFact::Empty);
         fs::write(target.join("notes"), "").unwrap();
         assert_eq!(fact(&target), DirectoryFact::NotEmpty);

@@ -6,10 +6,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use super::extract::{ExtractError, path_hash};
+use super::place::Place;
 
 /// A file as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,10 @@ impl WrittenList {
     ///
     /// # Errors
     /// When the directory takes no file.
-    pub fn create_in(directory: &Path) -> io::Result<WrittenList> {
-        let file = BufWriter::new(tempfile::tempfile_in(directory)?);
+    pub fn create_in(place: &Place) -> io::Result<WrittenList> {
+        let file = BufWriter::new(place.nameless_file()?);
         Ok(WrittenList {
-            directory: directory.to_path_buf(),
+            directory: place.path().to_path_buf(),
             records: Mutex::new(Records { file, count: 0 }),
         })
     }
@@ -76,7 +77,8 @@ impl WrittenList {
         file.rewind()?;
         file.read_exact(table.as_flattened_mut())?;
         table.sort_unstable();
-        Ok(WrittenTable(table))
+        let is_found = vec![0; table.len().div_ceil(8)];
+        Ok(WrittenTable { table, is_found })
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
@@ -95,19 +97,40 @@ fn record(path: &[u8], file: WrittenFile) -> Record {
 }
 
 /// Written files by their paths.
-pub struct WrittenTable(Vec<Record>);
+pub struct WrittenTable {
+    table: Vec<Record>,
+    /// A bit for each of them: whether somebody asked for it.
+    is_found: Vec<u8>,
+}
 
 impl WrittenTable {
     /// What was written at a path relative to the data directory.
-    pub fn find(&self, path: &[u8]) -> Option<WrittenFile> {
-        let hash = path_hash(path).to_be_bytes();
-        let found = self.0.binary_search_by(|record| record[..8].cmp(&hash));
-        let record = &self.0[found.ok()?];
-        let (size, crc32c) = record[8..].split_first_chunk()?;
+    pub fn find(&mut self, path: &[u8]) -> Option<WrittenFile> {
+        let place = self.position(path_hash(path))?;
+        self.is_found[place / 8] |= 1 << (place % 8);
+        let (size, crc32c) = self.table[place][8..].split_first_chunk()?;
         Some(WrittenFile {
             size_bytes: u64::from_be_bytes(*size),
             crc32c: u32::from_be_bytes(crc32c.try_into().ok()?),
         })
+    }
+
+    /// How many nobody asked for.
+    pub fn unasked_count(&self) -> usize {
+        let asked = self.is_found.iter().map(|byte| byte.count_ones() as usize);
+        self.table.len() - asked.sum::<usize>()
+    }
+
+    /// Whether this one was written and nobody asked for it.
+    pub fn is_unasked(&self, path: &[u8]) -> bool {
+        let place = self.position(path_hash(path));
+        place.is_some_and(|place| self.is_found[place / 8] & (1 << (place % 8)) == 0)
+    }
+
+    fn position(&self, hash: u64) -> Option<usize> {
+        let hash = hash.to_be_bytes();
+        let found = self.table.binary_search_by(|record| record[..8].cmp(&hash));
+        found.ok()
     }
 }
 
@@ -125,7 +148,7 @@ mod tests {
     #[test]
     fn what_several_threads_noted_is_found_by_its_path() {
         let place = tempfile::tempdir().unwrap();
-        let list = WrittenList::create_in(place.path()).unwrap();
+        let list = WrittenList::create_in(&Place::make(place.path()).unwrap()).unwrap();
         let note = |number: u32| {
             let path = format!("base/5/{number}");
             list.add(path.as_bytes(), file(number)).unwrap();
@@ -135,18 +158,37 @@ mod tests {
             scope.spawn(|| (3000..5000).for_each(note));
         });
         assert_eq!(list.count(), 5000);
-        let table = list.finish().unwrap();
+        let mut table = list.finish().unwrap();
         for number in 0..5000 {
             let path = format!("base/5/{number}");
             assert_eq!(table.find(path.as_bytes()), Some(file(number)));
         }
         assert_eq!(table.find(b"base/5/5000"), None);
+        assert_eq!(table.unasked_count(), 0);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_known() {
+        let place = tempfile::tempdir().unwrap();
+        let list = WrittenList::create_in(&Place::make(place.path()).unwrap()).unwrap();
+        for number in 0..20 {
+            list.add(format!("{number}").as_bytes(), file(number))
+                .unwrap();
+        }
+        let mut table = list.finish().unwrap();
+        for number in 3..20 {
+            table.find(format!("{number}").as_bytes()).unwrap();
+        }
+        assert_eq!(table.unasked_count(), 3);
+        let unasked = |path: &[u8]| table.is_unasked(path);
+        assert!(unasked(b"0") && unasked(b"2"));
+        assert!(!unasked(b"3") && !unasked(b"20"));
     }
 
     #[test]
     fn the_list_is_not_seen_in_the_directory() {
         let place = tempfile::tempdir().unwrap();
-        let list = WrittenList::create_in(place.path()).unwrap();
+        let list = WrittenList::create_in(&Place::make(place.path()).unwrap()).unwrap();
         list.add(b"PG_VERSION", file(1)).unwrap();
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     }

@@ -64,7 +64,7 @@ mod tests {
         let file = reader.next_member().unwrap().unwrap();
         assert_eq!(file.path.len(), 157);
         assert_eq!(
-            (file.mode, file.uid, file.gid, file.mtime),
+            (file.mode, file.owner.uid, file.owner.gid, file.mtime),
             (0o600, 7, 8, 9)
         );
         let mut content = String::new();
@@ -116,5 +116,73 @@ mod tests {
         let bytes = tar.into_inner();
         let mut reader = TarReader::new(bytes.as_slice());
         assert_eq!(reader.next_member().unwrap().unwrap().size_bytes, size);
+    }
+
+    #[test]
+    fn owners_are_named_if_this_host_knows_them() {
+        let root = MemberHeader {
+            uid: 0,
+            gid: 0,
+            ..header("a", 0)
+        };
+        let stranger = MemberHeader {
+            uid: 3_999_999_999,
+            gid: 3_999_999_998,
+            ..header("b", 0)
+        };
+        let mut tar = TarWriter::naming_owners(Vec::new());
+        tar.begin_file(&root).unwrap();
+        tar.begin_file(&stranger).unwrap();
+        let bytes = tar.finish().unwrap();
+        let mut reader = TarReader::new(bytes.as_slice());
+        let owner = reader.next_member().unwrap().unwrap().owner;
+        assert_eq!(
+            (owner.user, owner.group),
+            (b"root".to_vec(), b"root".to_vec())
+        );
+        let owner = reader.next_member().unwrap().unwrap().owner;
+        assert_eq!((owner.uid, owner.gid), (3_999_999_999, 3_999_999_998));
+        assert_eq!((owner.user, owner.group), (vec![], vec![]));
+    }
+
+    /// Python's `tarfile` writes a number that does not fit as zero, and the number beside it.
+    #[test]
+    fn what_an_extended_header_says_of_owner_and_link_counts() {
+        let records = [
+            ("uid", "1987600001"),
+            ("gid", "1987600002"),
+            ("uname", "postgres@example.org"),
+            ("linkpath", "base/5/1"),
+            ("mtime", "1764000000.25"),
+        ];
+        let records: Vec<u8> = records
+            .into_iter()
+            .flat_map(|(key, value)| super::write::pax_record(key.as_bytes(), value.as_bytes()))
+            .collect();
+        let member = |kind, size| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(0o600);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            header.set_size(size);
+            header.set_cksum();
+            header.as_bytes().to_vec()
+        };
+        let mut bytes = member(tar::EntryType::XHeader, records.len() as u64);
+        bytes.extend(&records);
+        bytes.resize(2 * BLOCK_BYTES, 0);
+        bytes.extend(member(tar::EntryType::Link, 0));
+        let mut reader = TarReader::new(bytes.as_slice());
+        let member = reader.next_member().unwrap().unwrap();
+        assert_eq!(member.kind, MemberKind::HardLink);
+        assert_eq!(
+            (member.owner.uid, member.owner.gid),
+            (1_987_600_001, 1_987_600_002)
+        );
+        assert_eq!(member.owner.user, b"postgres@example.org");
+        assert_eq!(member.link, b"base/5/1");
+        assert!(member.is_finely_timed);
     }
 }

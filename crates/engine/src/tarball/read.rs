@@ -5,6 +5,8 @@
 
 use std::io::{self, Read};
 
+pub use model::restore::members::MemberKind;
+
 use super::{BLOCK_BYTES, padding_bytes};
 
 /// One member as its header describes it.
@@ -13,19 +15,22 @@ pub struct Member {
     pub path: Vec<u8>,
     pub kind: MemberKind,
     pub mode: u32,
-    pub uid: u64,
-    pub gid: u64,
+    pub owner: Owner,
     pub mtime: u64,
     pub size_bytes: u64,
+    /// Where a link leads.
+    pub link: Vec<u8>,
+    /// Its time has a fraction, as Python's `tarfile` writes it and we do not.
+    pub is_finely_timed: bool,
 }
 
-/// What a member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemberKind {
-    File,
-    Directory,
-    /// Symbolic link, hard link, device, FIFO: by its tar type letter.
-    Other(u8),
+/// Whose a member was, where it was archived. The names are empty if only numbers are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    pub uid: u64,
+    pub gid: u64,
+    pub user: Vec<u8>,
+    pub group: Vec<u8>,
 }
 
 /// A tar stream being read; the content of the current member comes out through [`Read`].
@@ -40,7 +45,13 @@ pub struct TarReader<R: Read> {
 #[derive(Default)]
 struct Extended {
     path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
     size_bytes: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    user: Option<Vec<u8>>,
+    group: Option<Vec<u8>>,
+    is_finely_timed: bool,
 }
 
 /// Extended headers hold names and numbers; more than this is an attack on memory.
@@ -74,11 +85,11 @@ impl<R: Read> TarReader<R> {
                 }
                 tar::EntryType::XGlobalHeader => drop(self.extension(size_bytes)?),
                 tar::EntryType::GNULongName => {
-                    let mut path = self.extension(size_bytes)?;
-                    path.truncate(path.iter().position(|b| *b == 0).unwrap_or(path.len()));
-                    extended.path = Some(path);
+                    extended.path = Some(self.long_name(size_bytes)?);
                 }
-                tar::EntryType::GNULongLink => drop(self.extension(size_bytes)?),
+                tar::EntryType::GNULongLink => {
+                    extended.link = Some(self.long_name(size_bytes)?);
+                }
                 _ => return self.member(&header, size_bytes, extended).map(Some),
             }
         }
@@ -105,24 +116,44 @@ impl<R: Read> TarReader<R> {
         size_bytes: u64,
         extended: Extended,
     ) -> io::Result<Member> {
+        let path = extended.path;
+        let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
         let kind = match header.entry_type() {
+            // Before there was a letter for directories.
+            tar::EntryType::Regular if header.as_old().linkflag == [0] && path.ends_with(b"/") => {
+                MemberKind::Directory
+            }
             tar::EntryType::Regular | tar::EntryType::Continuous => MemberKind::File,
             tar::EntryType::Directory => MemberKind::Directory,
-            other => MemberKind::Other(other.as_byte()),
+            tar::EntryType::Link => MemberKind::HardLink,
+            tar::EntryType::Symlink => MemberKind::SymbolicLink,
+            other => MemberKind::Special(other.as_byte()),
         };
         let content = extended.size_bytes.unwrap_or(size_bytes);
         self.left_bytes = if kind == MemberKind::File { content } else { 0 };
         self.padding = padding_bytes(self.left_bytes);
+        let named = |pax: Option<Vec<u8>>, plain: Option<&[u8]>| {
+            pax.unwrap_or_else(|| plain.unwrap_or_default().to_vec())
+        };
+        let number = |pax: Option<u64>, plain: io::Result<u64>| match pax {
+            Some(number) => Ok(number),
+            None => plain.map_err(damaged),
+        };
+        let link = extended.link;
         Ok(Member {
-            path: extended
-                .path
-                .unwrap_or_else(|| header.path_bytes().into_owned()),
+            path,
             kind,
             mode: header.mode().map_err(damaged)?,
-            uid: header.uid().map_err(damaged)?,
-            gid: header.gid().map_err(damaged)?,
+            owner: Owner {
+                uid: number(extended.uid, header.uid())?,
+                gid: number(extended.gid, header.gid())?,
+                user: named(extended.user, header.username_bytes()),
+                group: named(extended.group, header.groupname_bytes()),
+            },
             mtime: header.mtime().map_err(damaged)?,
             size_bytes: self.left_bytes,
+            link: named(link, header.link_name_bytes().as_deref()),
+            is_finely_timed: extended.is_finely_timed,
         })
     }
 
@@ -153,6 +184,12 @@ impl<R: Read> TarReader<R> {
         self.fill(&mut content)?;
         content.truncate(size_bytes as usize);
         Ok(content)
+    }
+
+    fn long_name(&mut self, size_bytes: u64) -> io::Result<Vec<u8>> {
+        let mut name = self.extension(size_bytes)?;
+        name.truncate(name.iter().position(|b| *b == 0).unwrap_or(name.len()));
+        Ok(name)
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
@@ -211,14 +248,22 @@ fn parse_pax(records: &[u8], extended: &mut Extended) -> io::Result<()> {
             .position(|b| *b == b'=')
             .ok_or_else(|| damaged("pax record"))?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
+        let number = |what: &'static str| {
+            let text = std::str::from_utf8(value).ok();
+            let number = text.and_then(|text| text.parse().ok());
+            number.map(Some).ok_or_else(|| damaged(what))
+        };
         match key {
             b"path" => extended.path = Some(value.to_vec()),
-            b"size" => {
-                let size = std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|text| text.parse().ok());
-                extended.size_bytes = Some(size.ok_or_else(|| damaged("pax size"))?);
-            }
+            b"linkpath" => extended.link = Some(value.to_vec()),
+            b"size" => extended.size_bytes = number("pax size")?,
+            b"uid" => extended.uid = number("pax uid")?,
+            b"gid" => extended.gid = number("pax gid")?,
+            b"uname" => extended.user = Some(value.to_vec()),
+            b"gname" => extended.group = Some(value.to_vec()),
+            b"mtime" => extended.is_finely_timed = value.contains(&b'.'),
+            // Its content is a map and what the map leaves of the file.
+            key if key.starts_with(b"GNU.sparse.") => return Err(damaged("a sparse file")),
             _ => {}
         }
         rest = &rest[length..];

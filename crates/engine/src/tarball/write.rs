@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{BLOCK_BYTES, padding_bytes};
+use crate::accounts::Accounts;
 
 /// What a member's header says.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct TarWriter<W: Write> {
     /// Content bytes the open member still owes.
     owed_bytes: u64,
     padding: usize,
+    /// Asked for the names of owners, if they are to be written.
+    accounts: Option<Accounts>,
 }
 
 /// The longest path that fits the plain header's name field.
@@ -36,6 +39,15 @@ impl<W: Write> TarWriter<W> {
             sink,
             owed_bytes: 0,
             padding: 0,
+            accounts: None,
+        }
+    }
+
+    /// One that writes the names of owners beside their numbers, which another host may not know.
+    pub fn naming_owners(sink: W) -> TarWriter<W> {
+        TarWriter {
+            accounts: Some(Accounts::default()),
+            ..TarWriter::new(sink)
         }
     }
 
@@ -94,6 +106,13 @@ impl<W: Write> TarWriter<W> {
         header.set_gid(member.gid.into());
         header.set_mtime(member.mtime);
         header.set_size(member.size_bytes);
+        if let Some(accounts) = &mut self.accounts {
+            // A name that the field cannot hold: the number has to do.
+            let user = accounts.user_name(member.uid).unwrap_or_default();
+            let _ = header.set_username(&user);
+            let group = accounts.group_name(member.gid).unwrap_or_default();
+            let _ = header.set_groupname(&group);
+        }
         if member.path.len() > NAME_FIELD_BYTES || !member.path.is_ascii() {
             self.extended_path(member.path)?;
         }
@@ -121,7 +140,7 @@ impl<W: Write> TarWriter<W> {
 }
 
 /// `"<length> <key>=<value>\n"`, where the length counts itself.
-fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
+pub(super) fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut length = rest;
     while length != rest + length.to_string().len() {

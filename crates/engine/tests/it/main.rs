@@ -13,6 +13,7 @@ mod keep;
 mod listings;
 mod restore;
 mod restore_effort;
+mod restore_placing;
 mod settling;
 mod stores;
 mod uploads;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use engine::codec::Encoder;
 use engine::progress::Silent;
-use engine::restore::{LinkPolicy, RestoreError, Restored, Verified, World, execute, plan};
+use engine::restore::{
+    LinkPolicy, RestoreError, Restored, UnlistedPolicy, Verified, World, execute, plan,
+};
 use engine::store::Bucket;
 use engine::tarball::write::{MemberHeader, TarWriter};
 use model::backup::{BackupInfo, BackupStatus};
@@ -25,7 +27,7 @@ use crate::stores::{Fault, bucket};
 
 pub const ID: &str = "20261121T081044";
 
-fn header(path: &str, size_bytes: u64) -> MemberHeader<'_> {
+pub fn header(path: &str, size_bytes: u64) -> MemberHeader<'_> {
     MemberHeader {
         path: path.as_bytes(),
         mode: 0o600,
@@ -36,7 +38,7 @@ fn header(path: &str, size_bytes: u64) -> MemberHeader<'_> {
     }
 }
 
-fn add(tar: &mut TarWriter<Vec<u8>>, path: &str, content: &[u8]) {
+pub fn add(tar: &mut TarWriter<Vec<u8>>, path: &str, content: &[u8]) {
     tar.begin_file(&header(path, content.len() as u64)).unwrap();
     tar.write_all(content).unwrap();
     tar.end_file().unwrap();
@@ -69,7 +71,7 @@ fn walk(path: &Path) -> Vec<std::path::PathBuf> {
 }
 
 /// A raw member of another kind, such as a symbolic link.
-fn special(path: &str, kind: u8, link: &str) -> Vec<u8> {
+pub fn special(path: &str, kind: u8, link: &str) -> Vec<u8> {
     let mut block = [0u8; 512];
     block[..path.len()].copy_from_slice(path.as_bytes());
     block[100..108].copy_from_slice(b"0000777\0");
@@ -86,18 +88,18 @@ fn special(path: &str, kind: u8, link: &str) -> Vec<u8> {
     block.to_vec()
 }
 
-struct Attempt {
-    directory: tempfile::TempDir,
-    outcome: Result<Restored, RestoreError>,
+pub struct Attempt {
+    pub directory: tempfile::TempDir,
+    pub outcome: Result<Restored, RestoreError>,
 }
 
 impl Attempt {
-    fn has(&self, path: &str) -> bool {
+    pub fn has(&self, path: &str) -> bool {
         self.directory.path().join(path).symlink_metadata().is_ok()
     }
 }
 
-async fn restore(archive: Vec<u8>) -> Attempt {
+pub async fn restore(archive: Vec<u8>) -> Attempt {
     restore_as("data.tar", archive).await
 }
 
@@ -114,11 +116,11 @@ async fn stored(file: &str, archive: Vec<u8>) -> (Bucket, Layout) {
     (bucket, layout)
 }
 
-async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
+pub async fn restore_from(bucket: Bucket, layout: Layout) -> Attempt {
     restore_recorded(&finished(), (bucket, layout)).await
 }
 
-async fn restore_recorded(info: &BackupInfo, (bucket, layout): (Bucket, Layout)) -> Attempt {
+pub async fn restore_recorded(info: &BackupInfo, (bucket, layout): (Bucket, Layout)) -> Attempt {
     let directory = tempfile::tempdir().unwrap();
     let (world, _keep) = world(bucket, layout);
     let request = request(directory.path());
@@ -136,6 +138,7 @@ pub fn world(bucket: Bucket, layout: Layout) -> (World, watch::Sender<bool>) {
         bucket,
         layout,
         links: LinkPolicy::Refuse,
+        unlisted: UnlistedPolicy::Refuse,
         progress: Arc::new(Silent),
         stages: Arc::default(),
         cancel,
@@ -163,7 +166,7 @@ pub fn finished() -> BackupInfo {
     }
 }
 
-fn archive(extra: impl FnOnce(&mut TarWriter<Vec<u8>>)) -> Vec<u8> {
+pub fn archive(extra: impl FnOnce(&mut TarWriter<Vec<u8>>)) -> Vec<u8> {
     let mut tar = TarWriter::new(Vec::new());
     tar.directory(&header(".", 0)).unwrap();
     add(&mut tar, "./PG_VERSION", b"15\n");
@@ -174,7 +177,7 @@ fn archive(extra: impl FnOnce(&mut TarWriter<Vec<u8>>)) -> Vec<u8> {
 }
 
 /// An archive with a raw block in front of everything else.
-fn archive_with(block: Vec<u8>) -> Vec<u8> {
+pub fn archive_with(block: Vec<u8>) -> Vec<u8> {
     let mut bytes = block;
     bytes.extend(archive(|_| {}));
     bytes

@@ -6,6 +6,8 @@
 pub mod choose;
 pub mod effort;
 pub mod forks;
+pub mod members;
+pub mod places;
 pub mod plan;
 pub mod space;
 pub mod tablespaces;

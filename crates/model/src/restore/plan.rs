@@ -15,6 +15,7 @@ use crate::backup::{BackupInfo, BackupStatus, Tablespace};
 use crate::cloud::{ArchiveName, ArchiveSet};
 use crate::codec::Codec;
 use crate::restore::effort::{Effort, Work, fit};
+use crate::restore::places::Places;
 use crate::restore::space::{FileSystem, NoRoom, SpacePolicy, check_space};
 use crate::restore::tablespaces::{BadTablespaceMapping, TablespaceMapping, relocate};
 use crate::wal::lsn::Lsn;
@@ -62,6 +63,10 @@ pub struct PlaceFacts {
     pub file_system: Option<FileSystem>,
     /// The data directory that it lies in, if it does.
     pub inside: Option<PathBuf>,
+    /// The path without links, which says whether two places are one.
+    pub real: Option<PathBuf>,
+    /// Whose it is; of what is missing, whose the nearest directory above is.
+    pub owner: Option<u32>,
 }
 
 impl From<DirectoryFact> for PlaceFacts {
@@ -70,6 +75,8 @@ impl From<DirectoryFact> for PlaceFacts {
             directory,
             file_system: None,
             inside: None,
+            real: None,
+            owner: None,
         }
     }
 }
@@ -89,6 +96,7 @@ pub struct Extraction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablespaceLink {
     pub oid: u32,
+    pub name: String,
     pub location: PathBuf,
 }
 
@@ -99,11 +107,15 @@ pub struct RestorePlan {
     /// Where the backup began, by each field of its record: a manifest or a label of another
     /// backup begins elsewhere.
     pub begins: Vec<Lsn>,
+    /// Pages older than this have checksums, by the record.
+    pub check_from: Option<Lsn>,
     pub destination: PathBuf,
     pub configuration: ConfigurationFile,
     pub extractions: Vec<Extraction>,
     pub effort: Effort,
     pub links: Vec<TablespaceLink>,
+    /// Those of the tablespaces that lie inside the destination, with their paths there.
+    pub inside: BTreeMap<u32, PathBuf>,
     /// The sum of the objects' sizes.
     pub download_bytes: u64,
 }
@@ -164,6 +176,13 @@ pub enum CannotRestore {
     NotAbsolute(PathBuf),
     #[error("{inner} lies inside {outer}: each tablespace needs a place of its own")]
     Nested { inner: PathBuf, outer: PathBuf },
+    #[error("the backup's record has two tablespaces of number {0}")]
+    Twice(u32),
+    #[error(
+        "the backup's record puts tablespace {:?} into {}, and nothing but the record says so",
+        .0[0].0, .0[0].1.display()
+    )]
+    Unconfirmed(Vec<(String, PathBuf)>),
     #[error(transparent)]
     Memory(#[from] TooLittleMemory),
     #[error(transparent)]
@@ -196,7 +215,7 @@ pub fn target_directories(
         .collect())
 }
 
-/// Decides what a restore does.
+/// Decides what a restore does, by what is at the places and by the account that restores.
 ///
 /// # Errors
 /// See [`CannotRestore`]; nothing was touched.
@@ -204,7 +223,7 @@ pub fn plan_restore(
     request: &RestoreRequest,
     info: &BackupInfo,
     objects: &[StoredObject],
-    places: &BTreeMap<PathBuf, PlaceFacts>,
+    (places, account): (&BTreeMap<PathBuf, PlaceFacts>, u32),
 ) -> Result<RestorePlan, CannotRestore> {
     if info.snapshots_info.is_some() {
         return Err(CannotRestore::Snapshot(request.backup));
@@ -214,8 +233,14 @@ pub fn plan_restore(
         return Err(CannotRestore::NotDone { id, status });
     }
     let links = tablespace_links(request, info)?;
-    let targets = target_directories(request, info)?;
-    check_targets(&targets, places)?;
+    let to_check = Places {
+        destination: &request.destination,
+        links: &links,
+        mappings: &request.tablespaces,
+        facts: places,
+        account,
+    };
+    let inside = to_check.check()?;
     let mut extractions = Vec::new();
     for link in &links {
         let set = ArchiveSet::Tablespace(link.oid);
@@ -243,11 +268,15 @@ pub fn plan_restore(
     Ok(RestorePlan {
         backup: request.backup,
         begins: begins(info).into_iter().map(|begin| begin.lsn).collect(),
+        check_from: info
+            .begin_xlog
+            .filter(|_| info.data_checksums.as_deref() == Some("on")),
         destination: request.destination.clone(),
         configuration: ConfigurationFile::of(info),
         extractions,
         effort,
         links,
+        inside,
         download_bytes,
     })
 }
@@ -260,49 +289,10 @@ fn tablespace_links(
     let relocated = relocate(tablespaces, &request.tablespaces)?;
     let link = |tablespace: Tablespace| TablespaceLink {
         oid: tablespace.oid,
+        name: tablespace.name,
         location: PathBuf::from(tablespace.location),
     };
     Ok(relocated.into_iter().map(link).collect())
-}
-
-fn check_targets(
-    targets: &[PathBuf],
-    places: &BTreeMap<PathBuf, PlaceFacts>,
-) -> Result<(), CannotRestore> {
-    for (index, target) in targets.iter().enumerate() {
-        if !target.is_absolute() {
-            return Err(CannotRestore::NotAbsolute(target.clone()));
-        }
-        if let Some(facts) = places.get(target) {
-            check_place(target, facts)?;
-        }
-        let mut others = targets
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index);
-        if let Some((_, outer)) = others.find(|(_, outer)| target.starts_with(outer)) {
-            let (inner, outer) = (target.clone(), outer.clone());
-            return Err(CannotRestore::Nested { inner, outer });
-        }
-    }
-    Ok(())
-}
-
-fn check_place(target: &Path, facts: &PlaceFacts) -> Result<(), CannotRestore> {
-    let target = target.to_path_buf();
-    match facts.directory {
-        DirectoryFact::Missing | DirectoryFact::Empty => {}
-        DirectoryFact::NotEmpty => return Err(CannotRestore::NotEmpty(target)),
-        DirectoryFact::Interrupted => return Err(CannotRestore::Interrupted(target)),
-        DirectoryFact::NotADirectory => return Err(CannotRestore::NotADirectory(target)),
-    }
-    match &facts.inside {
-        None => Ok(()),
-        Some(outer) => Err(CannotRestore::InsideAnother {
-            inner: target,
-            outer: outer.clone(),
-        }),
-    }
 }
 
 /// The archives of one set in order; numbers must run from 0 without a gap.
@@ -339,6 +329,8 @@ fn archives_of(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     fn info() -> BackupInfo {
@@ -374,8 +366,28 @@ mod tests {
         files.iter().map(object).collect()
     }
 
+    /// The locations are the restoring account's own.
+    fn own(facts: PlaceFacts) -> PlaceFacts {
+        PlaceFacts {
+            owner: Some(26),
+            ..facts
+        }
+    }
+
+    fn all_missing() -> BTreeMap<PathBuf, PlaceFacts> {
+        let fact = |path: &str| (PathBuf::from(path), own(DirectoryFact::Missing.into()));
+        ["/new/data", "/srv/ts1", "/other", "/new/data/base/ts1"]
+            .map(fact)
+            .into()
+    }
+
+    fn no_facts() -> (&'static BTreeMap<PathBuf, PlaceFacts>, u32) {
+        static FACTS: LazyLock<BTreeMap<PathBuf, PlaceFacts>> = LazyLock::new(all_missing);
+        (&FACTS, 26)
+    }
+
     fn plan(files: &[&str]) -> Result<RestorePlan, CannotRestore> {
-        plan_restore(&request(), &info(), &objects(files), &BTreeMap::new())
+        plan_restore(&request(), &info(), &objects(files), no_facts())
     }
 
     #[test]
@@ -472,7 +484,7 @@ mod tests {
                 max_memory_bytes: limit_mib.map(|mib| mib << 20),
                 ..request()
             };
-            let plan = plan_restore(&request, &info(), &files, &BTreeMap::new());
+            let plan = plan_restore(&request, &info(), &files, no_facts());
             plan.map(|plan| plan.effort.jobs)
         };
         assert_eq!((jobs(None), jobs(Some(1000))), (Ok(8), Ok(8)));
@@ -488,7 +500,7 @@ mod tests {
             BackupStatus::Empty,
         ] {
             let info = BackupInfo { status, ..info() };
-            let outcome = plan_restore(&request(), &info, &[], &BTreeMap::new());
+            let outcome = plan_restore(&request(), &info, &[], no_facts());
             assert!(matches!(outcome, Err(CannotRestore::NotDone { .. })));
         }
     }
@@ -502,9 +514,10 @@ mod tests {
     }
 
     fn plan_with(path: &str, facts: PlaceFacts) -> Result<RestorePlan, CannotRestore> {
-        let facts = BTreeMap::from([(PathBuf::from(path), facts)]);
+        let mut all = all_missing();
+        all.insert(PathBuf::from(path), own(facts));
         let files = objects(&["16384.tar", "data.tar"]);
-        plan_restore(&request(), &info(), &files, &facts)
+        plan_restore(&request(), &info(), &files, (&all, 26))
     }
 
     #[test]
@@ -535,11 +548,12 @@ mod tests {
             file_system: Some(full),
             ..DirectoryFact::Missing.into()
         };
-        let facts = BTreeMap::from([(PathBuf::from("/new/data"), facts)]);
+        let mut all = all_missing();
+        all.insert(PathBuf::from("/new/data"), own(facts));
         let files = objects(&["16384.tar", "data.tar.zst"]);
         let outcome = |space| {
             let request = RestoreRequest { space, ..request() };
-            plan_restore(&request, &info(), &files, &facts)
+            plan_restore(&request, &info(), &files, (&all, 26))
         };
         let refused = outcome(SpacePolicy::Check);
         assert!(matches!(refused, Err(CannotRestore::NoRoom(_))));
@@ -551,19 +565,19 @@ mod tests {
         let mut request = request();
         request.tablespaces = vec!["ts1:/other".parse().unwrap()];
         let files = objects(&["16384.tar", "data.tar"]);
-        let plan = plan_restore(&request, &info(), &files, &BTreeMap::new()).unwrap();
+        let plan = plan_restore(&request, &info(), &files, no_facts()).unwrap();
         assert_eq!(plan.links[0].location, PathBuf::from("/other"));
         request.tablespaces = vec!["nope:/other".parse().unwrap()];
-        let outcome = plan_restore(&request, &info(), &files, &BTreeMap::new());
+        let outcome = plan_restore(&request, &info(), &files, no_facts());
         assert!(matches!(outcome, Err(CannotRestore::Tablespaces(_))));
     }
 
     #[test]
-    fn a_tablespace_inside_the_new_data_directory_is_refused() {
+    fn a_tablespace_among_the_files_of_the_new_data_directory_is_refused() {
         let mut request = request();
-        request.tablespaces = vec!["ts1:/new/data/ts1".parse().unwrap()];
+        request.tablespaces = vec!["ts1:/new/data/base/ts1".parse().unwrap()];
         let files = objects(&["16384.tar", "data.tar"]);
-        let outcome = plan_restore(&request, &info(), &files, &BTreeMap::new());
+        let outcome = plan_restore(&request, &info(), &files, no_facts());
         assert!(matches!(outcome, Err(CannotRestore::Nested { .. })));
     }
 }

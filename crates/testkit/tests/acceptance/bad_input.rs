@@ -271,7 +271,7 @@ fn a_restore_goes_only_where_nothing_is() {
     );
     refused(restore("nonsense", &data), 3, &["nonsense"]);
     refused(restore("ts1:relative", &data), 3, &["relative", "absolute"]);
-    let inside = data.join("inside");
+    let inside = data.join("base/inside");
     refused(
         restore(&format!("ts1:{}", inside.display()), &data),
         1,

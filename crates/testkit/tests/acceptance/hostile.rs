@@ -93,8 +93,12 @@ impl Target {
     }
 
     fn restore(&self) -> Finished {
+        self.restore_with(&[])
+    }
+
+    fn restore_with(&self, options: &[&str]) -> Finished {
         let _ = fs::remove_dir_all(self.destination());
-        let restore = Program::new(barman_program("barman-cloud-restore"));
+        let restore = Program::new(barman_program("barman-cloud-restore")).args(options);
         let restore = restore.args([&self.store.url(), SERVER, &self.id]);
         restore.arg(self.destination()).run()
     }
@@ -201,7 +205,7 @@ fn a_link_where_postgres_has_links_leads_nowhere_either() {
     ] {
         target.forge(&[format!("symlink {link} {out}"), format!("file {file}")]);
         // Such a link is honest in backups of others: it is left out, its place is a directory.
-        target.restore().success();
+        target.restore_with(&["--keep-unlisted"]).success();
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{link}");
         let inside = target.destination().join(file);
         assert!(

@@ -25,6 +25,7 @@ mod kills;
 mod kit;
 mod memory;
 mod ownership;
+mod placing;
 mod product;
 mod s3;
 mod seen;

@@ -158,3 +158,36 @@ fn we_archive_what_links_lead_to_and_barman_archives_links_to_files_alone() {
     );
     By::Barman.restore(&store, &ours, &Scratch::new("links"));
 }
+
+/// Python's `tarfile` archives the second name of a file as a hard link to the first.
+#[test]
+fn we_restore_both_names_of_a_file_that_barman_archived_once() {
+    let store = Store::s3();
+    let cluster = source(&store, 16, By::Us).start();
+    fill(&cluster);
+    let data = cluster.data();
+    fs::write(data.join("a_first.conf"), "# shared").unwrap();
+    fs::create_dir(data.join("z_folder")).unwrap();
+    for second in ["b_second.conf", "z_folder/third.conf"] {
+        fs::hard_link(data.join("a_first.conf"), data.join(second)).unwrap();
+    }
+    testkit::user::give_to_server_user(data);
+    let id = By::Barman.back_up(&store, &cluster, &[]);
+    let archived = members(&store, &id);
+    assert!(
+        archived.iter().any(|name| name.contains(" link to ")),
+        "{archived:?}"
+    );
+    let place = Scratch::new("names");
+    let restored = By::Us.restore(&store, &id, &place);
+    for name in ["a_first.conf", "b_second.conf", "z_folder/third.conf"] {
+        let path = restored.join(name);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# shared", "{name}");
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(
+            std::os::unix::fs::MetadataExt::nlink(&metadata),
+            1,
+            "{name}"
+        );
+    }
+}
