@@ -155,7 +155,7 @@ fn write_each(
     for program in PROGRAMS {
         let made = make(program).and_then(|(name, content)| {
             let path = directory.join(&name);
-            engine::durable::write_durably(&path, &content)
+            engine::durable::write_for_all(&path, &content)
         });
         made.map_err(|error| {
             let what = format!(

@@ -123,6 +123,15 @@ impl OpenError {
     }
 }
 
+/// The umask that keeps what is written to this store to those who may read the database; `None`
+/// where files are not ours to make.
+pub fn private_umask(location: &Location) -> Option<u32> {
+    match location {
+        Location::Directory { path } => Some(directory::private_umask(path)),
+        _ => None,
+    }
+}
+
 /// Opens the bucket of a location. Keys begin with [`Location::prefix`], which is the caller's to
 /// put before them. Whether a cloud's bucket exists shows at the first request or in
 /// [`check_connectivity`]; a directory must exist.

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -188,6 +188,18 @@ impl Write for PendingFile {
     }
 }
 
+/// Writes a whole small file durably that every user may read; others are their writer's alone.
+///
+/// # Errors
+/// As [`PendingFile::create`] and [`PendingFile::finish`].
+pub fn write_for_all(destination: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = PendingFile::create(destination)?;
+    file.write_all(content)?;
+    let mode = fs::Permissions::from_mode(0o644);
+    file.writer.get_ref().as_file().set_permissions(mode)?;
+    file.finish(Durability::Durable)
+}
+
 /// Writes a whole small file durably.
 ///
 /// # Errors
@@ -350,5 +362,16 @@ mod tests {
         move_into_place(&from, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"new");
         assert!(!from.exists());
+    }
+
+    #[test]
+    fn a_file_is_its_writers_alone_unless_it_is_for_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        write_durably(&path, b"x").unwrap();
+        assert_eq!(mode(), 0o600);
+        write_for_all(&path, b"x").unwrap();
+        assert_eq!(mode(), 0o644);
     }
 }

@@ -88,7 +88,7 @@ impl CloudCommand for Args {
             return place.test(log);
         }
         let plan = runtime::run_or_drop(async {
-            let (bucket, layout) = (place.open().await?, place.layout());
+            let (bucket, layout) = (place.open_to_write().await?, place.layout());
             for left in (0..TRIES).rev() {
                 match self.attempt(&wish, &bucket, layout, log).await {
                     Err(Stopped::Deletion(

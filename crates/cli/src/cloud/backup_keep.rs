@@ -114,7 +114,7 @@ impl CloudCommand for Args {
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         let said = runtime::run_or_drop(async {
-            let (bucket, layout) = (place.open().await?, place.layout());
+            let (bucket, layout) = (place.open_to_write().await?, place.layout());
             let mut found = read_catalogue(&bucket, layout).await?;
             if matches!(self.wish(), Wish::Keep(_)) {
                 // Only what is DONE can be kept, and it may be so by now.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
@@ -14,6 +15,8 @@ use model::backup::catalogue::{BackupRef, Catalogue};
 use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
 use model::cloud::Layout;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use super::providers::{AtRestFlags, AzureFlags, BlockFlags};
 use crate::arguments;
@@ -265,6 +268,25 @@ impl Place {
     /// Opens the bucket.
     pub async fn open(&self) -> Result<Bucket, Failure> {
         Ok(cloud::open(&self.location, &self.options, &Environment::gather()).await?)
+    }
+
+    /// Where the store lies, if it is a directory of this host.
+    pub fn directory(&self) -> Option<PathBuf> {
+        match &self.location {
+            Location::Directory { path } => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// Opens the bucket to write to it. What is stored holds a whole database, or leads to one: in
+    /// a directory it is closed to others, and the directory itself says what its group may do, as
+    /// with PostgreSQL's data directory. The umask does not: that of a server, which is also its
+    /// archive_command's, closes everything to the group.
+    pub async fn open_to_write(&self) -> Result<Bucket, Failure> {
+        if let Some(private) = cloud::private_umask(&self.location) {
+            umask(Mode::from_raw_mode(private));
+        }
+        self.open().await
     }
 
     /// Opens the bucket, and makes it first if it does not exist.

@@ -224,7 +224,7 @@ impl CloudCommand for Args {
         };
         let Some(notes) = notes else {
             let archived = runtime::run_or_drop(async {
-                let bucket = place.open().await?;
+                let bucket = place.open_to_write().await?;
                 Ok(archive_wal(&bucket, place.layout(), &request).await?)
             })?;
             say(&request, &archived, log);
@@ -242,7 +242,7 @@ impl CloudCommand for Args {
             notes: &notes,
         };
         let archived = runtime::run_or_drop(async {
-            let bucket = place.open().await?;
+            let bucket = place.open_to_write().await?;
             Ok(archive_ahead(&bucket, place.layout(), &request, ahead).await?)
         })?;
         say(&request, &archived.requested, log);

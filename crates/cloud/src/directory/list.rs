@@ -2,8 +2,9 @@
 //!
 //! The order is that of the keys' bytes, so `a.b` comes before `a/b`. Only directories that can
 //! hold keys of the prefix are read, and a page stops reading when it is full. What has a key's
-//! name and is no regular file is listed with a size of 0, and cannot be read. Files that a write
-//! has in progress (`name#1`) and names that no key can have are left out.
+//! name and is no regular file is listed with a size of 0, and cannot be read. A prefix that lies
+//! behind a link to nothing is an error. Files that a write has in progress (`name#1`) and names
+//! that no key can have are left out.
 
 use std::fs;
 use std::io;
@@ -14,6 +15,7 @@ use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta};
 
 use super::access::NotPermitted;
+use super::what::{check_way, is_absent};
 
 /// The longest page when the caller names no size: what S3 gives (AWS, "ListObjectsV2").
 const PAGE_KEYS: usize = 1000;
@@ -45,7 +47,11 @@ pub(super) fn list_page(
     // Everything before the last slash is a directory; the rest is the beginning of a name.
     let start = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
     if start.is_empty() || Path::parse(start).is_ok() {
-        page.walk(&root.join(start), start)?;
+        let directory = root.join(start);
+        if !directory.exists() {
+            check_way(root, &directory)?;
+        }
+        page.walk(&directory, start)?;
     }
     let page_token = page.truncated.then_some(page.last);
     Ok(PaginatedListResult {
@@ -179,7 +185,8 @@ fn sorted_entries(directory: &FilePath, base: &str) -> io::Result<Vec<Entry>> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if name.contains(|c: char| c.is_ascii_control()) {
+        let of_the_volume = base.is_empty() && name == LOST_AND_FOUND;
+        if of_the_volume || name.contains(|c: char| c.is_ascii_control()) {
             continue;
         }
         let is_directory = match entry.file_type() {
@@ -207,12 +214,8 @@ fn sorted_entries(directory: &FilePath, base: &str) -> io::Result<Vec<Entry>> {
     Ok(found)
 }
 
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
+/// The top of a volume has this one, and often only root may read it.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// Whether `name` is one that `object_store` gives to files not yet complete: `name#digits`.
 fn is_staged(name: &str) -> bool {
@@ -332,5 +335,26 @@ mod tests {
         let error = list_page(&gone, "", &PaginatedListOptions::default()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(error.to_string().contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn a_prefix_behind_a_link_to_nothing_is_an_error_and_not_an_empty_list() {
+        use std::os::unix::fs::symlink;
+        let list = |root: &FilePath, prefix: &str| {
+            list_page(root, prefix, &PaginatedListOptions::default())
+        };
+        let root = tree(&["real/base/x", "lost+found/z", "v/1"]);
+        symlink("/nowhere", root.path().join("unmounted")).unwrap();
+        symlink("real", root.path().join("moved")).unwrap();
+        for prefix in ["unmounted/base/", "unmounted/", "unmounted/base/2026"] {
+            let error = list(root.path(), prefix).err();
+            let error = error.unwrap_or_else(|| panic!("{prefix} is listed"));
+            assert!(error.to_string().contains("link to nothing"), "{error}");
+        }
+        let found = |prefix| keys(&list(root.path(), prefix).unwrap());
+        assert_eq!(found("moved/base/"), ["moved/base/x"]);
+        assert!(found("moved/wals/").is_empty());
+        let all = ["moved/base/x", "real/base/x", "unmounted", "v/1"];
+        assert_eq!(found(""), all);
     }
 }

@@ -4,16 +4,21 @@
 //! renamed (or hard-linked, for create-only) into place, and the directory is fsynced before
 //! success is said: so a visible object is a complete and durable one. Deletions are fsynced too,
 //! and directories that become empty go. Files get the mode that the process's umask leaves of
-//! 0666. The work is `object_store`'s `LocalFileSystem`; here its errors get the file's name, and
-//! deleting what is not there succeeds, as it does on S3.
+//! 0666; [`private_umask`] says which umask keeps a database's bytes to those who may have them.
+//! The work is `object_store`'s `LocalFileSystem`; here its errors get the file's name, deleting
+//! what is not there succeeds, as it does on S3, and what is no plain file is neither taken for
+//! absent nor replaced.
 
 mod access;
+mod heir;
 mod list;
 mod lock;
+mod what;
 
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +36,8 @@ use object_store::{
 
 pub(crate) use access::{NotPermitted, describe};
 
+use self::heir::Heir;
+use self::what::Purpose;
 use crate::failure::MissingDirectory;
 
 /// The name of this store in errors.
@@ -65,6 +72,17 @@ pub(crate) fn open(path: &FilePath, url: String) -> std::result::Result<Bucket, 
         max_parts: MAX_PARTS,
         locks: None,
     })
+}
+
+/// The umask to write with below this directory: nothing for others, ever; for the group what the
+/// directory gives it, if it is closed to others. An open directory (0755) says nothing about the
+/// group: every umask of 022 makes one.
+pub(crate) fn private_umask(path: &FilePath) -> u32 {
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.mode());
+    match mode & 0o007 {
+        0 => !mode & 0o070 | 0o007,
+        _ => 0o077,
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +138,26 @@ impl Directory {
         self.files.put_opts(key, payload, options).await
     }
 
+    /// Makes sure that the key's place holds a plain file or nothing.
+    async fn check_plain(&self, key: &Path, purpose: Purpose) -> Result<()> {
+        let (root, file) = (self.root.clone(), self.file(key));
+        let checked = on_blocking_thread(move || what::check_plain(&root, &file, purpose)).await?;
+        checked.map_err(|error| {
+            let verb = match purpose {
+                Purpose::Read => "read",
+                Purpose::Replace => "write",
+            };
+            generic(verb, self.file(key), Box::new(error))
+        })
+    }
+
+    /// Makes sure that the key's place can be written to; says who gets what is written there.
+    async fn prepare(&self, key: &Path) -> Result<Option<Heir>> {
+        self.check_plain(key, Purpose::Replace).await?;
+        let (root, file) = (self.root.clone(), self.file(key));
+        on_blocking_thread(move || Heir::of(&root, &file)).await
+    }
+
     async fn remove(&self, key: Path) -> Result<Path> {
         let file = self.file(&key);
         let _lock = on_blocking_thread(move || lock::of_folder(&file)).await?;
@@ -159,6 +197,13 @@ fn generic(
     }
 }
 
+async fn hand_over(heir: Option<Heir>, file: PathBuf) -> Result<()> {
+    let Some(heir) = heir else { return Ok(()) };
+    let path = file.clone();
+    let handed = on_blocking_thread(move || heir.inherit(&path)).await?;
+    handed.map_err(|error| generic("give away", file, Box::new(error)))
+}
+
 async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
@@ -193,11 +238,14 @@ impl ObjectStore for Directory {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
+        let heir = self.prepare(location).await?;
         let put = match opts.mode.clone() {
             PutMode::Update(version) => self.replace(location, payload, (version, opts)).await,
             _ => self.files.put_opts(location, payload, opts).await,
         };
-        put.map_err(|error| self.named("write", location, error))
+        let put = put.map_err(|error| self.named("write", location, error))?;
+        hand_over(heir, self.file(location)).await?;
+        Ok(put)
     }
 
     async fn put_multipart_opts(
@@ -205,25 +253,18 @@ impl ObjectStore for Directory {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        let heir = self.prepare(location).await?;
         let upload = self.files.put_multipart_opts(location, opts).await;
         let upload = upload.map_err(|error| self.named("write", location, error))?;
         Ok(Box::new(FileUpload {
             path: self.file(location),
+            heir,
             upload,
         }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let path = self.file(location);
-        // Looked at before it is opened: a pipe would block, a device might do something.
-        let kind = on_blocking_thread(move || fs::metadata(path)).await?;
-        if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir()) {
-            let error = Error::Generic {
-                store: STORE,
-                source: "it is no regular file".into(),
-            };
-            return Err(self.named("read", location, error));
-        }
+        self.check_plain(location, Purpose::Read).await?;
         let got = self.files.get_opts(location, options).await;
         got.map_err(|error| self.named("read", location, error))
     }
@@ -249,8 +290,10 @@ impl ObjectStore for Directory {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let heir = self.prepare(to).await?;
         let copied = self.files.copy_opts(from, to, options).await;
-        copied.map_err(|error| self.named("copy to", to, error))
+        copied.map_err(|error| self.named("copy to", to, error))?;
+        hand_over(heir, self.file(to)).await
     }
 }
 
@@ -283,6 +326,7 @@ impl PaginatedListStore for Directory {
 #[derive(Debug)]
 struct FileUpload {
     path: PathBuf,
+    heir: Option<Heir>,
     upload: Box<dyn MultipartUpload>,
 }
 
@@ -296,7 +340,9 @@ impl MultipartUpload for FileUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let completed = self.upload.complete().await;
-        completed.map_err(|error| named("complete", self.path.clone(), error))
+        let completed = completed.map_err(|error| named("complete", self.path.clone(), error))?;
+        hand_over(self.heir.take(), self.path.clone()).await?;
+        Ok(completed)
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -181,3 +181,61 @@ async fn what_is_no_regular_file_is_listed_and_refused_and_never_taken_for_absen
         bucket.read(name).await.unwrap_err();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_is_neither_absent_nor_replaced() {
+    use std::os::unix::fs::symlink;
+    let root = tempfile::tempdir().unwrap();
+    let bucket = try_open(root.path()).await.unwrap();
+    bucket.write("main/wals/x", "kept".into()).await.unwrap();
+    let at = |name: &str| root.path().join("main/wals").join(name);
+    symlink("/nowhere", at("dangling")).unwrap();
+    symlink("x", at("link")).unwrap();
+    fs::create_dir(at("directory")).unwrap();
+    let made = Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+    assert!(made.success());
+    for name in ["dangling", "directory", "fifo"] {
+        let key = format!("main/wals/{name}");
+        // Opening a fifo would wait for a writer for ever.
+        let error = bucket.read(&key).await.unwrap_err();
+        assert!(!error.is_not_found(), "{name}");
+        bucket.exists(&key).await.unwrap_err();
+    }
+    assert_eq!(bucket.read("main/wals/link").await.unwrap(), "kept");
+    for name in ["dangling", "link", "directory", "fifo"] {
+        let key = format!("main/wals/{name}");
+        let before = fs::symlink_metadata(at(name)).unwrap().file_type();
+        bucket.write(&key, "new".into()).await.unwrap_err();
+        let created = bucket.create(&key, "new".into(), &Default::default()).await;
+        created.unwrap_err();
+        assert_eq!(fs::symlink_metadata(at(name)).unwrap().file_type(), before);
+    }
+    assert_eq!(fs::read(at("x")).unwrap(), b"kept");
+    assert!(!bucket.exists("main/wals/absent").await.unwrap());
+}
+
+#[test]
+fn others_get_nothing_and_the_group_what_a_closed_directory_gives_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let location = Location::parse(
+        &format!("file://{}", root.path().display()),
+        Provider::AwsS3,
+    );
+    let location = location.unwrap();
+    let table = [
+        (0o700, 0o077),
+        (0o755, 0o077),
+        (0o775, 0o077),
+        (0o1777, 0o077),
+        (0o750, 0o027),
+        (0o2770, 0o007),
+        (0o710, 0o067),
+    ];
+    for (mode, umask) in table {
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(cloud::private_umask(&location), Some(umask), "{mode:o}");
+    }
+    let s3 = Location::parse("s3://bucket", Provider::AwsS3).unwrap();
+    assert_eq!(cloud::private_umask(&s3), None);
+}
