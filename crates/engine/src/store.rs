@@ -251,9 +251,28 @@ impl Bucket {
         version: UpdateVersion,
         content: Bytes,
     ) -> Result<bool, StoreError> {
+        let tags = TagSet::default();
+        self.replace_tagged(key, version, content, &tags).await
+    }
+
+    /// The same, with tags.
+    ///
+    /// # Errors
+    /// As [`Bucket::replace`].
+    pub async fn replace_tagged(
+        &self,
+        key: &str,
+        version: UpdateVersion,
+        content: Bytes,
+        tags: &TagSet,
+    ) -> Result<bool, StoreError> {
         use object_store::Error::{NotFound, NotImplemented, Precondition};
         let path = self.path(key)?;
-        let options = PutOptions::from(PutMode::Update(version.clone()));
+        let options = PutOptions {
+            mode: PutMode::Update(version.clone()),
+            tags: tags.clone(),
+            ..PutOptions::default()
+        };
         let put = self
             .objects
             .put_opts(&path, content.clone().into(), options);
@@ -268,7 +287,8 @@ impl Bucket {
             Err(NotFound { .. }) => Ok(false),
             Err(NotImplemented { .. }) => match self.objects.head(&path).await {
                 Ok(now) if now.e_tag == version.e_tag => {
-                    self.write(key, content).await.map(|()| true)
+                    let written = self.write_tagged(key, content, tags).await;
+                    written.map(|()| true)
                 }
                 Ok(_) | Err(NotFound { .. }) => Ok(false),
                 Err(source) => Err(self.error("read", key)(source)),

@@ -286,6 +286,7 @@ impl Args {
                 false => OnDamage::Warn,
             },
             wal_patience: WAL_PATIENCE,
+            store_directory: None,
         })
     }
 }
@@ -308,7 +309,7 @@ impl Args {
         let id = taken.id;
         let damaged = runtime::run_until_done(threads, log, |cancel| async move {
             let layout = place.layout().clone();
-            let bucket = place.open().await?;
+            let bucket = place.open_to_write().await?;
             let world = World {
                 bucket,
                 layout,
@@ -386,7 +387,8 @@ impl CloudCommand for Args {
             .encrypted_at_rest(&self.at_rest)?
             .encrypted(self.encryption.read()?)
             .paced(self.upload.min_part_size()?, self.upload.max_bandwidth()?);
-        let (tags, request) = (self.tags.read()?, self.request()?);
+        let (tags, mut request) = (self.tags.read()?, self.request()?);
+        request.store_directory = place.directory();
         if self.common.test {
             return place.test(log);
         }
@@ -405,7 +407,7 @@ impl CloudCommand for Args {
         let stages = Arc::clone(&stats.stages);
         let outcome = runtime::run_until_done(threads, log, |cancel| async move {
             let layout = place.layout().clone();
-            let bucket = place.open().await?;
+            let bucket = place.open_to_write().await?;
             let world = World {
                 bucket,
                 layout,
@@ -416,7 +418,7 @@ impl CloudCommand for Args {
             };
             Ok(take_backup(request, &postgres, &world).await?)
         })?;
-        stats.print(log);
+        stats.print_with(backup_report::remark_on_checks(&outcome.info), log);
         let here = backup_report::Here {
             url: &self.destination_url,
             server: &self.server_name,

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use engine::backup::{Archiving, BackupOutcome, MissingCause, WalFate};
+use model::backup::BackupInfo;
 use model::backup::id::BackupId;
 use model::size::pretty_size;
 
@@ -24,6 +25,14 @@ pub fn report_damage(id: &BackupId, count: usize, log: &Log) {
         "Find out what lies there before the last backup from before the damage expires; \
          barman-cloud-backup-show lists the pages.",
     );
+}
+
+/// What the stage `check` of `--stats` was not: it digests every byte, checksums or not.
+pub fn remark_on_checks(info: &BackupInfo) -> &'static str {
+    match info.data_checksums.as_deref() {
+        Some("off") => "pages were not verified: data checksums are off\n",
+        _ => "",
+    }
 }
 
 /// Says what a finished backup should make its owner think about. One that cannot be restored

@@ -38,11 +38,17 @@ impl StatsFlag {
 impl Stats {
     /// Prints the table, if it was asked for. A lost table is no failure of finished work.
     pub fn print(&self, log: &Log) {
+        self.print_with("", log);
+    }
+
+    /// Prints the table, if it was asked for, and below it what should be known of its numbers.
+    pub fn print_with(&self, remark: &str, log: &Log) {
         if !self.flag.stats {
             return;
         }
         let times = Stage::ALL.map(|stage| (stage, self.stages.of(stage)));
-        if let Err(failure) = flags::print(&render_stages(&times, self.began.elapsed())) {
+        let table = render_stages(&times, self.began.elapsed()) + remark;
+        if let Err(failure) = flags::print(&table) {
             log.line(Level::Warning, &failure.what);
         }
     }

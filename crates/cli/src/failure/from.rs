@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 
 use cloud::{ErrorKind, Provider};
-use engine::backup::{BackupError, SessionError};
+use engine::backup::{BackupError, PlaceError, SessionError};
 use engine::causes;
 use engine::deletion::DeletionError;
 use engine::keep::KeepError;
@@ -329,6 +329,11 @@ impl From<BackupError> for Failure {
                     .to_owned(),
             ),
             BackupError::LostTablespace { .. } => Some("Take another backup.".to_owned()),
+            BackupError::Place(PlaceError::Empty { .. }) => Some(
+                "Is its disk mounted, and here as the server sees it? A backup without it could \
+                 not be restored."
+                    .to_owned(),
+            ),
             // Whether it is full, closed to this account, or not there.
             BackupError::Spool { .. } => Some(
                 "Set TMPDIR to a directory that this account may write to; each file of the \

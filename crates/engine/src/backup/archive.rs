@@ -7,8 +7,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use model::backup::contents::EntryKind;
@@ -158,6 +159,24 @@ pub fn write_archive(
     Ok(packing.end(finish).map_err(whole)?)
 }
 
+/// How often a small file that is just being written anew is looked at again.
+const REREADS: u32 = 10;
+const REREAD_PAUSE: Duration = Duration::from_millis(50);
+
+/// The greatest time that the field of a tar header holds (POSIX.1-2001, "ustar Interchange
+/// Format"), in the year 2242: a disk can claim any.
+const LATEST_MTIME: i64 = 0o777_7777_7777;
+
+/// What became of a file when it was to be archived.
+enum Seen {
+    /// It is archived; the manifest is to say this of it.
+    Archived(FileEntry),
+    /// There is nothing for the manifest: it is a directory, or gone.
+    Nothing,
+    /// Somebody is just writing it anew.
+    Unsettled,
+}
+
 impl Writer<'_> {
     /// What the manifest is to say of it: nothing of a directory, or of a file that is gone.
     fn entry(&mut self, entry: SourceEntry<'_>) -> Result<Option<FileEntry>, ArchiveError> {
@@ -166,26 +185,49 @@ impl Writer<'_> {
             path: path.display().to_string(),
             source,
         };
-        self.shared.stop.check().map_err(failed)?;
+        for rereads_left in (0..=REREADS).rev() {
+            self.shared.stop.check().map_err(failed)?;
+            let seen = self.look(entry, &path, rereads_left > 0);
+            match seen.map_err(failed)? {
+                Seen::Archived(noted) => return Ok(Some(noted)),
+                Seen::Nothing => return Ok(None),
+                Seen::Unsettled => std::thread::sleep(REREAD_PAUSE),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Archives an entry, unless it may look better a moment later and `may_wait`.
+    fn look(&mut self, entry: SourceEntry<'_>, path: &Path, may_wait: bool) -> io::Result<Seen> {
         let began = Instant::now();
-        let file = match File::open(&path) {
-            // Dropped while the backup runs: WAL replay drops it again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(failed)?,
+        let is_relation = relation_of(entry.path).is_some();
+        let file = match File::open(path) {
+            // Configuration is often replaced by taking the old file away first.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let is_top = entry.kind == EntryKind::File && !entry.path.contains(&b'/');
+                let unsettled = may_wait && is_top && !is_relation;
+                // Dropped while the backup runs: WAL replay drops it again.
+                return Ok(if unsettled {
+                    Seen::Unsettled
+                } else {
+                    Seen::Nothing
+                });
+            }
+            file => file?,
         };
-        let metadata = file.metadata().map_err(failed)?;
+        let metadata = file.metadata()?;
         self.shared.stages.worked(Stage::Read, began);
         let mut header = MemberHeader {
             path: entry.path,
             mode: metadata.mode() & 0o7777,
             uid: metadata.uid(),
             gid: metadata.gid(),
-            mtime: metadata.mtime().max(0) as u64,
+            mtime: metadata.mtime().clamp(0, LATEST_MTIME) as u64,
             size_bytes: 0,
         };
         if entry.kind == EntryKind::Directory {
-            self.tar.directory(&header).map_err(failed)?;
-            return Ok(None);
+            self.tar.directory(&header)?;
+            return Ok(Seen::Nothing);
         }
         header.size_bytes = metadata.len();
         // Python Barman's archives have top-level files as `./PG_VERSION`.
@@ -193,7 +235,40 @@ impl Writer<'_> {
         if entry.path.len() <= 100 && !entry.path.contains(&b'/') {
             header.path = &dotted;
         }
-        self.file(entry, &file, &header).map(Some).map_err(failed)
+        if is_relation || header.size_bytes > READ_BYTES as u64 {
+            return self.file(entry, &file, &header).map(Seen::Archived);
+        }
+        let was_emptied = header.size_bytes == 0 && entry.size_bytes > 0;
+        if may_wait && was_emptied {
+            return Ok(Seen::Unsettled);
+        }
+        self.small_file(entry, &file, header, may_wait)
+    }
+
+    /// A small file that is no relation, so that no WAL mends it: its header says what was read.
+    fn small_file(
+        &mut self,
+        entry: SourceEntry<'_>,
+        file: &File,
+        mut header: MemberHeader<'_>,
+        may_wait: bool,
+    ) -> io::Result<Seen> {
+        let size = header.size_bytes as usize;
+        let stages = &self.shared.stages;
+        let mut source = SourceFile::new((file, header.size_bytes), PageCheck::Off, stages);
+        let count = source.read_block(&mut self.block[..size])?;
+        if count < size && may_wait {
+            return Ok(Seen::Unsettled);
+        }
+        header.size_bytes = count as u64;
+        self.tar.begin_file(&header)?;
+        self.tar.write_all(&self.block[..count])?;
+        self.tar.end_file()?;
+        self.shared.progress.event(Event::Advance {
+            bytes: header.size_bytes,
+        });
+        let path = self.manifest_path(entry.path);
+        note_of(path, &header, source.finish().crc32c).map(Seen::Archived)
     }
 
     fn file(
@@ -215,6 +290,7 @@ impl Writer<'_> {
             let count = source.read_block(&mut self.block[..wanted])?;
             if count == 0 {
                 source.pad(left);
+                self.report_shrunken(entry.path, &path, left);
                 break;
             }
             self.tar.write_all(&self.block[..count])?;
@@ -226,17 +302,22 @@ impl Writer<'_> {
         self.tar.end_file()?;
         let summary = source.finish();
         self.report_damage(&path, &summary.damaged);
-        Ok(FileEntry {
-            path,
-            size: header.size_bytes,
-            modified: Timestamp::from_second(header.mtime as i64).map_err(io::Error::other)?,
-            crc32c: summary.crc32c,
-        })
+        note_of(path, header, summary.crc32c)
+    }
+
+    /// WAL replay truncates a relation again; nothing mends another file.
+    fn report_shrunken(&self, path: &[u8], shown: &[u8], missing_bytes: u64) {
+        if relation_of(path).is_none() {
+            let text = format!(
+                "{} shrank while it was read: the last {missing_bytes} bytes of its copy are zeros",
+                String::from_utf8_lossy(shown)
+            );
+            self.shared.progress.event(Event::Warning { text: &text });
+        }
     }
 
     fn page_check(&self, path: &[u8]) -> PageCheck {
-        let segment = std::str::from_utf8(path).ok().and_then(relation_segment);
-        match (self.shared.check_from, segment) {
+        match (self.shared.check_from, relation_of(path)) {
             (Some(backup_start), Some(segment)) => PageCheck::From {
                 first_block: segment * PAGES_PER_FILE,
                 backup_start,
@@ -334,4 +415,18 @@ impl Writer<'_> {
         io::copy(&mut content, &mut self.tar)?;
         self.tar.end_file()
     }
+}
+
+/// The number of a relation's file, if it is one.
+fn relation_of(path: &[u8]) -> Option<u32> {
+    std::str::from_utf8(path).ok().and_then(relation_segment)
+}
+
+fn note_of(path: Vec<u8>, header: &MemberHeader<'_>, crc32c: u32) -> io::Result<FileEntry> {
+    Ok(FileEntry {
+        path,
+        size: header.size_bytes,
+        modified: Timestamp::from_second(header.mtime as i64).map_err(io::Error::other)?,
+        crc32c,
+    })
 }

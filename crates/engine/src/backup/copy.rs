@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use model::backup::contents::version_directory;
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::control_file::ControlFile;
@@ -22,6 +23,7 @@ use super::archive::{Shared, SourceSet};
 use super::gather::{GatherError, Root, gather_entries};
 use super::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
+use super::places::check_places;
 use super::record::{Copied, Record};
 use super::request::{BackupRequest, OnDamage};
 use super::session::{ServerFacts, Session, StartedOn};
@@ -53,6 +55,15 @@ pub fn has_checksums(control: &ControlFile) -> bool {
         && control.pages_per_file == PAGES_PER_FILE
 }
 
+/// Why no page is verified, if none is.
+fn why_unverified(control: &ControlFile) -> Option<&'static str> {
+    match (control.data_checksum_version, has_checksums(control)) {
+        (_, true) => None,
+        (0, _) => Some("data checksums are off (pg_checksums --enable switches them on)"),
+        _ => Some("the server was built with other sizes of pages"),
+    }
+}
+
 /// Copies everything, stops the backup in PostgreSQL and waits for its WAL.
 ///
 /// # Errors
@@ -66,15 +77,7 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
     } = work;
     let began = Instant::now();
     let facts = &cluster.facts;
-    let check_from = has_checksums(&cluster.control)
-        .then_some(record.info.begin_xlog)
-        .flatten();
-    let contents = Contents {
-        roots: roots(facts),
-        data: PathBuf::from(&facts.data_directory),
-        check_from,
-    };
-    let shared = Arc::new(gather(contents, request.codec, world).await?);
+    let shared = Arc::new(gather(contents(work), request.codec, world).await?);
     let mut jobs = start_jobs(&request.rules, world, &shared, record.id).await?;
     let heartbeat = Heartbeat {
         session: &mut *session,
@@ -85,7 +88,9 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
         },
     };
     let files = wait_for_files(world, &mut jobs, Some(heartbeat)).await;
-    let stopped = match files {
+    // What was unmounted meanwhile looks like files that PostgreSQL has deleted.
+    let there = files.and_then(|()| Ok(check_places(facts, &cluster.control)?));
+    let stopped = match there {
         Ok(()) => cancellable(world, stop(facts, session, record, &shared))
             .await
             .flatten(),
@@ -122,7 +127,22 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
         wal,
         seconds_per_set: seconds.into_iter().collect(),
         copy_seconds,
+        sent: jobs.sent.clone(),
     })
+}
+
+fn contents(work: &Work<'_>) -> Contents {
+    let cluster = &work.cluster;
+    if let Some(why) = why_unverified(&cluster.control) {
+        step(work.world, &format!("pages are not verified: {why}"));
+    }
+    Contents {
+        roots: roots(cluster),
+        data: PathBuf::from(&cluster.facts.data_directory),
+        check_from: has_checksums(&cluster.control)
+            .then_some(work.record.info.begin_xlog)
+            .flatten(),
+    }
 }
 
 /// What is to be archived.
@@ -144,9 +164,12 @@ pub async fn gather(
     world: &World,
 ) -> Result<Shared, BackupError> {
     let roots = contents.roots;
+    let progress = Arc::clone(&world.progress);
     let gathered = spawn_blocking(move || {
+        let mut note = |text: String| progress.event(Event::Warning { text: &text });
         let set = |(set, root): (ArchiveSet, Root)| {
-            gather_entries(&root).map(|entries| SourceSet { set, root, entries })
+            let entries = gather_entries(&root, &mut note);
+            entries.map(|entries| SourceSet { set, root, entries })
         };
         roots.into_iter().map(set).collect::<Result<Vec<_>, _>>()
     });
@@ -183,7 +206,9 @@ fn owner(data: &Path) -> (u32, u32) {
     metadata.map_or((0, 0), |metadata| (metadata.uid(), metadata.gid()))
 }
 
-fn roots(facts: &ServerFacts) -> Vec<(ArchiveSet, Root)> {
+fn roots(cluster: &Cluster) -> Vec<(ArchiveSet, Root)> {
+    let Cluster { facts, control } = cluster;
+    let version_directory = version_directory(facts.version.major(), control.catalog_version);
     let data = PathBuf::from(&facts.data_directory);
     let locations = facts
         .tablespaces
@@ -197,7 +222,7 @@ fn roots(facts: &ServerFacts) -> Vec<(ArchiveSet, Root)> {
         let location = PathBuf::from(&tablespace.location);
         let root = Root::Tablespace {
             location,
-            major: facts.version.major(),
+            version_directory: version_directory.clone(),
         };
         (ArchiveSet::Tablespace(tablespace.oid), root)
     };

@@ -15,6 +15,7 @@ use model::cloud::ArchiveSet;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::archive::{Shared, TailSlot, write_archive};
+use super::confirm::Sent;
 use super::jobs::part_rules;
 use super::{BackupError, World};
 use crate::causes;
@@ -34,6 +35,7 @@ pub struct Job {
     pub effort: Effort,
     pub queue: Queue,
     pub seconds: Seconds,
+    pub sent: Sent,
 }
 
 type Writing = JoinHandle<Result<(), BackupError>>;
@@ -97,7 +99,7 @@ impl Job {
             .archive(&self.id, &archive.name, self.shared.codec);
         let item = item_name(archive.name.set);
         let (world, shared) = (self.world.clone(), Arc::clone(&self.shared));
-        let seconds = Arc::clone(&self.seconds);
+        let (seconds, sent) = (Arc::clone(&self.seconds), self.sent.clone());
         async move {
             let began = Instant::now();
             let destination = Destination {
@@ -108,6 +110,9 @@ impl Job {
             let spent = began.elapsed().as_secs_f64();
             let mut seconds = seconds.lock().expect("no thread panics holding it");
             *seconds.entry(item).or_default() += spent;
+            if let Ok(Uploaded::Complete { bytes }) = uploaded {
+                sent.add(key, bytes);
+            }
             uploaded.map_err(BackupError::Upload)
         }
     }

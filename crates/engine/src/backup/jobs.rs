@@ -16,6 +16,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
 use super::archive::{Shared, SourceSet, Tail, TailSlot};
+use super::confirm::Sent;
 use super::job::{Job, Seconds};
 use super::request::Rules;
 use super::sample::slowest_first;
@@ -30,6 +31,7 @@ pub struct Jobs {
     workers: JoinSet<Result<(), BackupError>>,
     shared: Arc<Shared>,
     pub seconds: Seconds,
+    pub sent: Sent,
     files_done: oneshot::Receiver<()>,
     tail: Option<oneshot::Sender<Tail>>,
 }
@@ -66,7 +68,7 @@ pub async fn start_jobs(
         *last = Some(slot);
     }
     let queue = Arc::new(Mutex::new(queue));
-    let seconds = Seconds::default();
+    let (seconds, sent) = (Seconds::default(), Sent::default());
     let mut workers = JoinSet::new();
     for _ in 0..effort.jobs {
         let job = Job {
@@ -76,6 +78,7 @@ pub async fn start_jobs(
             effort,
             queue: Arc::clone(&queue),
             seconds: Arc::clone(&seconds),
+            sent: sent.clone(),
         };
         workers.spawn(job.run());
     }
@@ -83,6 +86,7 @@ pub async fn start_jobs(
         workers,
         shared: Arc::clone(shared),
         seconds,
+        sent,
         files_done,
         tail: Some(tail),
     })

@@ -8,6 +8,7 @@
 
 mod archive;
 mod archiving;
+mod confirm;
 mod control;
 mod copy;
 mod earlier;
@@ -17,6 +18,7 @@ mod job;
 mod jobs;
 mod manifest;
 mod names;
+mod places;
 mod record;
 mod request;
 mod sample;
@@ -41,6 +43,7 @@ pub use archive::ArchiveError;
 pub use archiving::Archiving;
 pub use control::ControlError;
 pub use gather::WalkError;
+pub use places::PlaceError;
 pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules};
 pub use session::{Grants, SessionError};
 pub use taken::{TakenBackup, send_taken};
@@ -50,7 +53,7 @@ use crate::progress::{Event, Progress};
 use crate::stages::Stages;
 use crate::store::{Bucket, StoreError, TagSet};
 use record::{Copied, Record, note_damage};
-use session::Session;
+use session::{ServerFacts, Session};
 
 /// What a backup works with.
 #[derive(Clone)]
@@ -80,6 +83,8 @@ pub enum BackupError {
     Upload(StoreError),
     #[error(transparent)]
     Walk(#[from] WalkError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error("cannot keep the list of files in {directory}")]
@@ -134,6 +139,19 @@ pub enum BackupError {
     },
     #[error("cannot send the backup in {directory}: {cause}")]
     Taken { directory: PathBuf, cause: String },
+    #[error("the object store has confirmed {object}, and it is not there")]
+    Forgotten { object: String },
+    #[error("{object} was sent with {sent} bytes and has {found}")]
+    OtherSize {
+        object: String,
+        sent: u64,
+        found: u64,
+    },
+    /// Nothing of this backup may be called complete any more.
+    #[error("somebody has deleted the backup while it ran: {record} is gone")]
+    Deleted { record: String },
+    #[error("somebody has changed the backup while it ran: {record} is not as it was written")]
+    Changed { record: String },
     #[error(transparent)]
     Memory(#[from] TooLittleMemory),
     #[error("the backup was stopped by a signal")]
@@ -157,8 +175,13 @@ pub async fn take_backup(
     let mut session = Session::open(server).await?;
     let facts = session.gather_facts().await?;
     let control = control::check_same_cluster(&facts)?;
+    places::check_places(&facts, &control)?;
+    if let Some(store) = &request.store_directory {
+        places::check_apart(&facts, store)?;
+    }
     tail::check_external_files(&facts)?;
     earlier::check_place(&request, &facts, &mut session, world).await?;
+    warn_of_places(&facts, world);
     let mut record = Record::reserve(&request, &facts, control.redo_lsn, world).await?;
     let mut work = copy::Work {
         request: &request,
@@ -179,14 +202,29 @@ pub async fn take_backup(
             })
         }
         Err(error) => {
-            record.fail(&error);
-            if let Err(unsaved) = record.save(world).await {
-                let text = format!("the record of {} still says STARTED: {unsaved}", record.id);
-                world.progress.event(Event::Warning { text: &text });
-            }
+            note_failure(&mut record, &error, world).await;
             Err(error)
         }
     }
+}
+
+/// Leaves a record that says why; of a backup that somebody has deleted, nothing is left.
+async fn note_failure(record: &mut Record, error: &BackupError, world: &World) {
+    record.fail(error);
+    let unsaved = match record.save(world).await {
+        Ok(()) => return,
+        // Its record goes last: what is still there came later, and no later deletion finds it.
+        Err(BackupError::Deleted { .. }) => match record.sweep(world).await {
+            Ok(()) => return,
+            Err(error) => format!(
+                "parts of the deleted backup {} are left: {error}",
+                record.id
+            ),
+        },
+        Err(BackupError::Changed { .. }) => return,
+        Err(unsaved) => format!("the record of {} still says STARTED: {unsaved}", record.id),
+    };
+    world.progress.event(Event::Warning { text: &unsaved });
 }
 
 /// From the reserved record to the finished one.
@@ -207,6 +245,9 @@ async fn run(work: &mut copy::Work<'_>, session: &mut Session) -> Result<Copied,
     work.record.save(world).await?;
     let copied = copy::copy_and_stop(work, session).await?;
     note_damage(world, &work.record.id, &copied.damaged).await?;
+    // A deleted backup has lost its archives too, and no store is to blame.
+    work.record.check(world).await?;
+    confirm::confirm_archives(world, &work.record.id, &copied.sent).await?;
     work.record.finish(&copied);
     work.record.save(world).await?;
     Ok(copied)
@@ -228,6 +269,27 @@ async fn telling_of_checkpoint<T>(
                 world.progress.event(Event::Checkpoint { waited, usual });
             }
         }
+    }
+}
+
+/// What is archived, and yet makes a restore harder than it looks.
+fn warn_of_places(facts: &ServerFacts, world: &World) {
+    for tablespace in places::tablespaces_inside(facts) {
+        let text = format!(
+            "tablespace {} lies inside the data directory, at {}: PostgreSQL advises against it, \
+             and a restore to another place must give it another place too",
+            tablespace.name, tablespace.location
+        );
+        world.progress.event(Event::Warning { text: &text });
+    }
+    let left_out: Vec<_> = tail::left_out_files(facts).collect();
+    if !left_out.is_empty() {
+        let text = format!(
+            "the configuration includes files outside the data directory, which are not in the \
+             backup; keep copies of them: {}",
+            left_out.join(", ")
+        );
+        world.progress.event(Event::Warning { text: &text });
     }
 }
 

@@ -14,7 +14,9 @@ use model::format::python_literal::Value;
 use model::moment::Moment;
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
+use object_store::UpdateVersion;
 
+use super::confirm::Sent;
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
 use super::wal_wait::WalFate;
@@ -33,6 +35,7 @@ pub struct Copied {
     /// Item name (`data` or a tablespace's OID) and the seconds spent on its archives.
     pub seconds_per_set: Vec<(String, f64)>,
     pub copy_seconds: f64,
+    pub sent: Sent,
 }
 
 /// A record on its way into the catalogue.
@@ -41,6 +44,8 @@ pub struct Record {
     pub info: BackupInfo,
     jobs: usize,
     begun: Instant,
+    /// What is in the bucket, if nobody else writes there.
+    written: Bytes,
 }
 
 /// How often a free id is looked for while others have theirs.
@@ -98,6 +103,7 @@ impl Record {
                 info: started_info(request, facts),
                 jobs: request.rules.jobs.get(),
                 begun,
+                written: Bytes::new(),
             };
             record.begin(&began);
             let prefix = format!("{}/", world.layout.base(&id));
@@ -122,8 +128,9 @@ impl Record {
     }
 
     /// Writes the record for the first time; never over another backup's.
-    async fn create(&self, world: &World) -> Result<Written, StoreError> {
+    async fn create(&mut self, world: &World) -> Result<Written, StoreError> {
         let key = world.layout.backup_info(&self.id);
+        self.written = self.text();
         let created = world.bucket.create(&key, self.text().into(), &world.tags);
         match created.await? {
             // The store's answer to our own first attempt may have been lost.
@@ -134,19 +141,83 @@ impl Record {
         }
     }
 
-    /// Writes the record as it is now.
+    /// Writes the record as it is now, in place of what this backup wrote before. A store that
+    /// takes no condition is asked for that just before.
+    ///
+    /// # Errors
+    /// When the store refuses, or something else is there by now, or nothing.
+    pub async fn save(&mut self, world: &World) -> Result<(), BackupError> {
+        let key = world.layout.backup_info(&self.id);
+        let (bucket, text) = (&world.bucket, self.text());
+        let version = self.check(world).await?;
+        let replaced = bucket
+            .replace_tagged(&key, version, text.clone(), &world.tags)
+            .await;
+        if !matches!(replaced, Ok(true)) {
+            // Its answer may have been lost, or the store may not know conditions.
+            let there = match bucket.read(&key).await {
+                Err(error) if error.is_not_found() => return Err(self.deleted(world)),
+                read => read?,
+            };
+            if there != text && (replaced.is_ok() || there != self.written) {
+                return Err(self.changed(world));
+            }
+            if there != text {
+                bucket.write_tagged(&key, text.clone(), &world.tags).await?;
+            }
+        }
+        self.written = text;
+        Ok(())
+    }
+
+    /// Makes sure that the record is still the one that this backup wrote; says which version of
+    /// the object that is.
+    ///
+    /// # Errors
+    /// When somebody has deleted or changed it, or the store cannot be asked.
+    pub async fn check(&self, world: &World) -> Result<UpdateVersion, BackupError> {
+        let key = world.layout.backup_info(&self.id);
+        match world.bucket.read_version(&key).await {
+            Err(error) if error.is_not_found() => Err(self.deleted(world)),
+            Err(error) => Err(error.into()),
+            // An answer to an earlier attempt may have been lost.
+            Ok((there, version)) if there == self.written || there == self.text() => Ok(version),
+            Ok(_) => Err(self.changed(world)),
+        }
+    }
+
+    fn address(&self, world: &World) -> String {
+        world.bucket.address(&world.layout.backup_info(&self.id))
+    }
+
+    fn deleted(&self, world: &World) -> BackupError {
+        BackupError::Deleted {
+            record: self.address(world),
+        }
+    }
+
+    fn changed(&self, world: &World) -> BackupError {
+        BackupError::Changed {
+            record: self.address(world),
+        }
+    }
+
+    /// Deletes what this backup has stored, when its record is gone: nothing, if the store lists
+    /// the record and only does not give it.
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn save(&self, world: &World) -> Result<(), StoreError> {
-        world
-            .bucket
-            .write_tagged(
-                &world.layout.backup_info(&self.id),
-                self.text(),
-                &world.tags,
-            )
-            .await
+    pub async fn sweep(&self, world: &World) -> Result<(), StoreError> {
+        let prefix = format!("{}/", world.layout.base(&self.id));
+        let record = world.layout.backup_info(&self.id);
+        let left = world.bucket.list(&prefix).await?;
+        if left.iter().any(|object| object.location.as_ref() == record) {
+            return Ok(());
+        }
+        for object in left {
+            world.bucket.delete(object.location.as_ref()).await?;
+        }
+        Ok(())
     }
 
     fn text(&self) -> Bytes {

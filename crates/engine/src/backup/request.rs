@@ -1,6 +1,7 @@
 //! What is asked of a backup, and what comes of it.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model::backup::BackupInfo;
@@ -72,6 +73,8 @@ pub struct BackupRequest {
     pub on_damage: OnDamage,
     /// How long to wait for the backup's WAL while none of it arrives in the bucket.
     pub wal_patience: Duration,
+    /// Where the store lies, if it is a directory of this host.
+    pub store_directory: Option<PathBuf>,
 }
 
 /// A finished backup.

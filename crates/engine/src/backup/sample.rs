@@ -138,11 +138,11 @@ mod tests {
     fn set_of(directory: &Path) -> SourceSet {
         let root = Root::Tablespace {
             location: directory.to_path_buf(),
-            major: 15,
+            version_directory: "PG_15_202209061".to_owned(),
         };
         SourceSet {
             set: ArchiveSet::Tablespace(1),
-            entries: gather_entries(&root).unwrap(),
+            entries: gather_entries(&root, &mut |_| {}).unwrap(),
             root,
         }
     }

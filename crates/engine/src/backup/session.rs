@@ -7,6 +7,7 @@
 //! refuses other startup parameters.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use model::wal::lsn::Lsn;
 use postgres::{Client, Config, Row};
 
 use super::archiving::Archiving;
+use super::places::absolute_location;
 use super::request::CheckpointMode;
 
 /// What must be known of a server before its backup.
@@ -261,8 +263,7 @@ impl Session {
     /// In-place tablespaces are a developer's option that lies inside the data directory.
     async fn refuse_in_place_tablespaces(&mut self) -> Result<(), SessionError> {
         let sql = "SELECT spcname FROM pg_tablespace
-                    WHERE pg_tablespace_location(oid) NOT LIKE '/%'
-                      AND pg_tablespace_location(oid) <> ''";
+                    WHERE pg_tablespace_location(oid) LIKE 'pg_tblspc/%'";
         let rows = self.rows("ask for in-place tablespaces", sql).await?;
         match rows.first().and_then(|row| row.get("spcname")) {
             Some(name) => Err(SessionError::InPlaceTablespace(name.to_owned())),
@@ -276,14 +277,18 @@ impl Session {
     /// When the query fails.
     pub async fn gather_tablespaces(&mut self) -> Result<Vec<Tablespace>, SessionError> {
         const QUERY: &str = "the tablespaces query";
-        let sql = "SELECT spcname, oid, pg_tablespace_location(oid) AS location
-                     FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%' ORDER BY oid";
+        let sql = "SELECT spcname, oid, pg_tablespace_location(oid) AS location,
+                          current_setting('data_directory') AS data
+                     FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '' ORDER BY oid";
         let rows = self.rows("ask for the tablespaces", sql).await?;
         let tablespace = |row: &Row| {
             Ok(Tablespace {
                 name: field(row, QUERY, "spcname")?,
                 oid: field(row, QUERY, "oid")?,
-                location: field(row, QUERY, "location")?,
+                location: absolute_location(
+                    &field::<PathBuf>(row, QUERY, "data")?,
+                    &field::<String>(row, QUERY, "location")?,
+                ),
             })
         };
         rows.iter().map(tablespace).collect()

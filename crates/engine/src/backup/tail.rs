@@ -21,20 +21,29 @@ use model::wal::timeline::TimelineHistory;
 use super::BackupError;
 use super::archive::{Shared, Tail, TailMember};
 use super::control::read_control;
+use super::places::lies_inside;
 use super::record::Record;
 use super::session::{ServerFacts, Session, Stopped};
 use crate::causes;
 use crate::progress::Event;
 
-/// Makes sure that each of them finds a place in the data directory.
+/// Makes sure that each of them can be read, and finds a place in the data directory: they are
+/// archived last, and hours of work should not end there.
 ///
 /// # Errors
-/// When two have the same name, or one has the name of a file the backup adds itself.
+/// When one may not be read, two have the same name, or one has the name of a file the backup adds
+/// itself.
 pub fn check_external_files(facts: &ServerFacts) -> Result<(), BackupError> {
     let mut taken: BTreeSet<String> = RESERVED.map(str::to_owned).into();
     for path in external_files(facts) {
         if !taken.insert(file_name(&path)) {
             return Err(BackupError::SameName(path));
+        }
+        match std::fs::File::open(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(BackupError::Configuration { path, source });
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -48,8 +57,23 @@ pub fn external_files(facts: &ServerFacts) -> Vec<PathBuf> {
     let files = [&facts.config_file, &facts.hba_file, &facts.ident_file];
     let paths = files.into_iter().flatten().map(PathBuf::from);
     paths
-        .filter(|path| !path.starts_with(&facts.data_directory))
+        .filter(|path| !lies_inside(Path::new(&facts.data_directory), path))
         .collect()
+}
+
+/// Files that the configuration includes and that are in no archive: they lie elsewhere, and would
+/// not be read if they were put into the data directory.
+pub fn left_out_files(facts: &ServerFacts) -> impl Iterator<Item = &str> {
+    let data = Path::new(&facts.data_directory);
+    let others = [&facts.hba_file, &facts.ident_file];
+    let archived = move |path: &&String| {
+        others.iter().any(|other| other.as_ref() == Some(*path))
+            || lies_inside(data, Path::new(path.as_str()))
+    };
+    let included = facts.included_files.iter();
+    included
+        .filter(move |path| !archived(path))
+        .map(String::as_str)
 }
 
 pub fn file_name(path: &Path) -> String {

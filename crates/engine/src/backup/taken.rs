@@ -10,23 +10,27 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
+use model::backup::contents::version_directory;
 use model::backup::id::BackupId;
 use model::backup::needed_wal::Span;
-use model::backup::{BackupInfo, BackupStatus};
+use model::backup::{BackupInfo, BackupStatus, Tablespace};
 use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::damage::DamagedPage;
 use model::format::backup_info;
 
 use super::archive::{Shared, Tail};
+use super::confirm::confirm_archives;
 use super::control::read_control;
 use super::copy::{Contents, gather, has_checksums};
 use super::gather::Root;
 use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
+use super::places::check_tablespace;
 use super::record::note_damage;
 use super::request::Rules;
 use super::tail::{Ending, control_member, read_label};
 use super::{BackupError, World, step};
+use crate::store::Written;
 
 /// A finished backup on a Barman server.
 #[derive(Debug, Clone)]
@@ -70,11 +74,16 @@ pub async fn send_taken(
     wait_for_all(world, &mut jobs).await?;
     let damaged = std::mem::take(&mut *shared.damaged.lock().expect("no thread panicked"));
     note_damage(world, &taken.id, &damaged).await?;
-    world
+    confirm_archives(world, &taken.id, &jobs.sent).await?;
+    let created = world
         .bucket
-        .write_tagged(&key, content, &world.tags)
-        .await?;
-    Ok(damaged)
+        .create(&key, content.clone().into(), &world.tags);
+    match created.await? {
+        Written::AlreadyExists if world.bucket.read(&key).await? != content => {
+            Err(taken.unfit("the bucket has got another backup of that id meanwhile"))
+        }
+        _ => Ok(damaged),
+    }
 }
 
 impl TakenBackup {
@@ -123,15 +132,18 @@ impl TakenBackup {
     fn contents(&self, info: &BackupInfo) -> Result<Contents, BackupError> {
         let (_, control) = read_control(&self.data())?;
         let major = self.fact(info.version, "version")?.major();
+        let version = version_directory(major, control.catalog_version);
         let tablespaces = info.tablespaces.as_deref().unwrap_or_default();
-        let tablespace = |oid: u32| {
+        let mut roots = Vec::new();
+        for Tablespace { name, oid, .. } in tablespaces {
             let location = self.directory.join(oid.to_string());
-            (
-                ArchiveSet::Tablespace(oid),
-                Root::Tablespace { location, major },
-            )
-        };
-        let mut roots: Vec<_> = tablespaces.iter().map(|one| tablespace(one.oid)).collect();
+            check_tablespace(name, &location, &version)?;
+            let root = Root::Tablespace {
+                location,
+                version_directory: version.clone(),
+            };
+            roots.push((ArchiveSet::Tablespace(*oid), root));
+        }
         let data = Root::Data {
             directory: self.data(),
             leave_out: Vec::new(),

@@ -30,7 +30,7 @@ const LAST: &str = "/data_0005.tar";
 
 /// A backup of three files that make an archive each, between archives of little ones, and of a
 /// last file that a part of is sent before its archive has got the tail.
-fn taken(directory: &Path) -> TakenBackup {
+pub fn taken(directory: &Path) -> TakenBackup {
     let data = directory.join("data");
     for folder in ["base/5", "global"] {
         fs::create_dir_all(data.join(folder)).unwrap();
@@ -172,4 +172,19 @@ async fn an_archive_that_is_refused_while_it_waits_for_the_tail_fails_the_backup
     assert!(told, "{error}");
     assert!(!sent.keys.iter().any(|key| key.ends_with("backup.info")));
     assert!(!sent.keys.iter().any(|key| key.ends_with(LAST)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_archive_the_store_confirms_and_does_not_have_is_never_recorded() {
+    let faults = [
+        (Fault::Forgets(FIRST), FIRST, "it is not there"),
+        (Fault::Forgets(LAST), LAST, "it is not there"),
+        (Fault::Shortens(LAST), LAST, "and has 5"),
+    ];
+    for (fault, ending, words) in faults {
+        let sent = send(fault, 2, LONG).await;
+        let error = sent.error();
+        assert!(error.contains(ending) && error.contains(words), "{error}");
+        assert!(!sent.keys.iter().any(|key| key.ends_with("backup.info")));
+    }
 }

@@ -5,6 +5,7 @@
 )]
 
 mod archives;
+mod changing;
 mod deletion;
 mod downloads;
 mod interleavings;

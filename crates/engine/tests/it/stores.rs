@@ -34,7 +34,11 @@ pub enum Fault {
     SilentComplete,
     /// The completion of an upload whose key ends like this.
     CompleteOf(&'static str),
-    /// The same, but it is never answered.
+    /// The completion of an upload whose key ends like this is confirmed, and nothing is there.
+    Forgets(&'static str),
+    /// The same, and there is an object that lacks its end.
+    Shortens(&'static str),
+    /// The completion of an upload whose key ends like this is never answered.
     SilentCompleteOf(&'static str),
     /// The completion of an upload whose key ends like this is never answered; every part of
     /// another one is refused, a moment later than it was sent.
@@ -164,6 +168,7 @@ impl ObjectStore for FaultyStore {
         self.note("upload", location);
         Ok(Box::new(FaultyUpload {
             inner: self.inner.put_multipart_opts(location, options).await?,
+            store: Arc::clone(&self.inner),
             key: location.to_string(),
             fault: self.fault,
             parts: Arc::clone(&self.parts),
@@ -261,6 +266,7 @@ fn spoiled(got: GetResult, spoil: impl FnOnce(Chunks) -> Chunks) -> GetResult {
 #[derive(Debug)]
 struct FaultyUpload {
     inner: Box<dyn MultipartUpload>,
+    store: Arc<InMemory>,
     key: String,
     fault: Fault,
     parts: Arc<AtomicUsize>,
@@ -297,6 +303,16 @@ impl MultipartUpload for FaultyUpload {
             }
             Fault::SilentComplete => std::future::pending().await,
             Fault::CompleteOf(ending) if self.key.ends_with(ending) => broken(),
+            Fault::Forgets(ending) if self.key.ends_with(ending) => {
+                let completed = self.inner.complete().await?;
+                self.store.delete(&Path::from(self.key.as_str())).await?;
+                Ok(completed)
+            }
+            Fault::Shortens(ending) if self.key.ends_with(ending) => {
+                self.inner.complete().await?;
+                let short = PutPayload::from_static(b"short");
+                self.store.put(&Path::from(self.key.as_str()), short).await
+            }
             Fault::SilentCompleteOf(ending)
             | Fault::SilentCompleteAndPartOf { silent: ending, .. }
                 if self.key.ends_with(ending) =>

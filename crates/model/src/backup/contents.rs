@@ -51,6 +51,25 @@ const TOP_FILES: [&str; 9] = [
     ".barman-recover.info",
 ];
 
+/// Directories at the top of a volume that belong to its file system and not to the server. Often
+/// only root may read them.
+const OF_THE_VOLUME: [&str; 4] = [".snapshot", ".snapshots", ".zfs", LOST_AND_FOUND];
+
+/// Files that a file system keeps at its top, which only root may read (quotactl(8)).
+const FILES_OF_THE_VOLUME: [&str; 4] = ["aquota.group", "aquota.user", "quota.group", "quota.user"];
+
+/// Any of the cluster's directories may be the top of a volume, which then has this one; PostgreSQL
+/// gives nothing that name.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Directories of a data directory that are never empty while a server runs on it.
+pub const NEVER_EMPTY: [&str; 4] = ["base", "global", "pg_multixact", "pg_xact"];
+
+/// What a server of this version names its directory in every tablespace.
+pub fn version_directory(major: u32, catalog_version: u32) -> String {
+    format!("PG_{major}_{catalog_version}")
+}
+
 /// Judges one path relative to the data directory, written with `/`.
 pub fn judge_data_entry(path: &str, kind: EntryKind) -> Verdict {
     if kind == EntryKind::Directory && EMPTY_DIRECTORIES.contains(&path) {
@@ -59,22 +78,32 @@ pub fn judge_data_entry(path: &str, kind: EntryKind) -> Verdict {
     if TOP_FILES.contains(&path) || path == "global/pg_control" {
         return Verdict::Leave;
     }
-    if is_tablespace_link(path) {
+    let of_the_volume = match kind {
+        EntryKind::Directory => OF_THE_VOLUME.contains(&path),
+        EntryKind::File => FILES_OF_THE_VOLUME.contains(&path),
+    };
+    if is_tablespace_link(path) || of_the_volume {
         return Verdict::Leave;
     }
-    judge_name(path)
+    judge_name(path, kind)
 }
 
 /// Judges one path relative to a tablespace's location, written with `/`.
 ///
-/// Only the directory of this major version belongs to the server: a location may be shared by
-/// several versions after `pg_upgrade`.
-pub fn judge_tablespace_entry(path: &str, major: u32) -> Verdict {
+/// Only the server's own [`version_directory`] belongs to it: a location may be shared by several
+/// versions after `pg_upgrade`.
+pub fn judge_tablespace_entry(path: &str, kind: EntryKind, version_directory: &str) -> Verdict {
     let top = path.split('/').next().unwrap_or(path);
-    if !top.starts_with(&format!("PG_{major}_")) {
+    if top != version_directory {
         return Verdict::Leave;
     }
-    judge_name(path)
+    judge_name(path, kind)
+}
+
+/// Whether something that is neither file nor directory lies there with good reason: the sockets
+/// of a server whose `unix_socket_directories` is its data directory.
+pub fn is_server_socket(path: &str) -> bool {
+    path.starts_with(".s.PGSQL.")
 }
 
 fn is_tablespace_link(path: &str) -> bool {
@@ -83,14 +112,15 @@ fn is_tablespace_link(path: &str) -> bool {
 }
 
 /// Rules that hold at any depth.
-fn judge_name(path: &str) -> Verdict {
+fn judge_name(path: &str, kind: EntryKind) -> Verdict {
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     let temporary = name.starts_with("pgsql_tmp")
         || name.starts_with("pg_internal.init")
         || name == "postgresql.auto.conf.tmp"
         || name == "current_logfiles.tmp"
         || (is_database(directory) && is_temporary_relation(name));
-    if temporary {
+    let of_the_volume = kind == EntryKind::Directory && name == LOST_AND_FOUND;
+    if temporary || of_the_volume {
         Verdict::Leave
     } else {
         Verdict::Take
@@ -166,6 +196,12 @@ mod tests {
             ("pg_tblspc/16384", Directory, Verdict::Leave),
             ("pg_stat", Directory, Verdict::Take),
             ("postgresql.auto.conf", File, Verdict::Take),
+            ("lost+found", Directory, Verdict::Leave),
+            ("base/lost+found", Directory, Verdict::Leave),
+            ("conf.d/lost+found", File, Verdict::Take),
+            ("aquota.user", File, Verdict::Leave),
+            (".snapshot", Directory, Verdict::Leave),
+            ("conf.d/.snapshot", Directory, Verdict::Take),
         ];
         for (path, kind, expected) in table {
             assert_eq!(judge_data_entry(path, kind), expected, "{path}");
@@ -174,19 +210,22 @@ mod tests {
 
     #[test]
     fn a_tablespace_gives_only_this_versions_directory() {
-        assert_eq!(
-            judge_tablespace_entry("PG_15_202209061/5/1", 15),
-            Verdict::Take
-        );
-        assert_eq!(
-            judge_tablespace_entry("PG_14_202107181", 15),
-            Verdict::Leave
-        );
-        assert_eq!(judge_tablespace_entry("lost+found", 15), Verdict::Leave);
-        assert_eq!(
-            judge_tablespace_entry("PG_15_202209061/pgsql_tmp", 15),
-            Verdict::Leave
-        );
+        use EntryKind::{Directory, File};
+        let own = version_directory(15, 202_209_061);
+        let table = [
+            ("PG_15_202209061", Directory, Verdict::Take),
+            ("PG_15_202209061/5/1", File, Verdict::Take),
+            ("PG_15_202209061/pgsql_tmp", Directory, Verdict::Leave),
+            ("PG_15_202209061/lost+found", Directory, Verdict::Leave),
+            ("PG_14_202107181", Directory, Verdict::Leave),
+            // Of a beta of the same version.
+            ("PG_15_202204062", Directory, Verdict::Leave),
+            ("PG_15_2022090611", Directory, Verdict::Leave),
+            ("lost+found", Directory, Verdict::Leave),
+        ];
+        for (path, kind, expected) in table {
+            assert_eq!(judge_tablespace_entry(path, kind, &own), expected, "{path}");
+        }
     }
 
     fn left_out<'a>(names: &[&'a str]) -> Vec<&'a str> {
