@@ -138,8 +138,12 @@ pub(crate) async fn of_object(
     Ok(Verdict::Answer(answer))
 }
 
-/// A good status that does not come from the store.
+/// A good status that does not come from the store. An answer without content is no page, whatever
+/// its type: some stores call every answer HTML.
 pub(crate) fn from_between(answer: &HttpResponse) -> Option<StoreAnswer> {
+    if answer.status() == StatusCode::NO_CONTENT {
+        return None;
+    }
     let cause = "with a page for people, as proxies and portals do";
     is_page_for_people(answer.headers()).then(|| StoreAnswer::unfit(answer.status(), cause))
 }
