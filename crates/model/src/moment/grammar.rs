@@ -77,12 +77,18 @@ pub enum BadMomentCause {
     OutOfRange,
 }
 
-/// Reads a whole text; see the module for the forms.
-pub(super) fn parse(text: &str, zone: &TimeZone) -> Result<Moment, BadMoment> {
-    read(text, zone).map_err(|cause| BadMoment {
-        text: text.to_owned(),
-        cause,
-    })
+impl Moment {
+    /// Reads the forms listed at the top of this module; text without an offset is a wall-clock
+    /// time in `zone`.
+    ///
+    /// # Errors
+    /// When the text has none of the forms.
+    pub fn parse(text: &str, zone: &TimeZone) -> Result<Moment, BadMoment> {
+        read(text, zone).map_err(|cause| BadMoment {
+            text: text.to_owned(),
+            cause,
+        })
+    }
 }
 
 fn read(text: &str, zone: &TimeZone) -> Result<Moment, BadMomentCause> {

@@ -11,7 +11,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Weekday};
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::Offset;
 
 pub use grammar::{BadMoment, BadMomentCause};
 
@@ -37,12 +37,6 @@ impl Moment {
             Offset::UTC
         };
         Moment { timestamp, offset }
-    }
-
-    /// Reads the forms listed at [`grammar`]; text without an offset is a wall-clock time in
-    /// `zone`.
-    pub fn parse(text: &str, zone: &TimeZone) -> Result<Moment, BadMoment> {
-        grammar::parse(text, zone)
     }
 
     /// The instant.
@@ -129,6 +123,8 @@ impl fmt::Display for Moment {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use jiff::tz::TimeZone;
 
     use super::*;
 

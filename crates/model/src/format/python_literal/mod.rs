@@ -34,11 +34,6 @@ pub enum Value {
 }
 
 impl Value {
-    /// Reads a whole text as one literal.
-    pub fn parse(text: &str) -> Result<Value, BadLiteral> {
-        parse::parse(text)
-    }
-
     /// The text Python's `repr` gives.
     pub fn render(&self) -> String {
         let mut text = String::new();

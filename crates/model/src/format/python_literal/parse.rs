@@ -47,8 +47,17 @@ pub enum BadLiteralCause {
     Trailing,
 }
 
-/// Reads a whole text as one value.
-pub(super) fn parse(text: &str) -> Result<Value, BadLiteral> {
+impl Value {
+    /// Reads a whole text as one literal.
+    ///
+    /// # Errors
+    /// When it is none; the error has the place.
+    pub fn parse(text: &str) -> Result<Value, BadLiteral> {
+        parse(text)
+    }
+}
+
+fn parse(text: &str) -> Result<Value, BadLiteral> {
     let mut reader = Reader { text, place: 0 };
     let value = reader.value(0).and_then(|value| {
         reader.skip_space();

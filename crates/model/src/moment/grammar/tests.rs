@@ -49,16 +49,16 @@ fn the_common_forms_are_read_as_dateutil_reads_them() {
         ("  2026-11-21 08:10  ", "2026-11-21 08:10:00+01:00"),
     ];
     for (text, expected) in forms {
-        let read = parse(text, &berlin()).unwrap_or_else(|error| panic!("{error}"));
+        let read = Moment::parse(text, &berlin()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(read.to_string(), expected, "{text}");
     }
 }
 
 #[test]
 fn the_given_zone_decides_summer_and_winter_time() {
-    let twice = parse("2026-10-25 02:30", &berlin()).unwrap();
+    let twice = Moment::parse("2026-10-25 02:30", &berlin()).unwrap();
     assert_eq!(twice.to_string(), "2026-10-25 02:30:00+02:00");
-    let winter = parse("2026-10-25 03:30", &berlin()).unwrap();
+    let winter = Moment::parse("2026-10-25 03:30", &berlin()).unwrap();
     assert_eq!(winter.to_string(), "2026-10-25 03:30:00+01:00");
 }
 
@@ -91,7 +91,7 @@ fn what_could_be_misread_is_refused_with_its_reason() {
         ("0000-11-21", OutOfRange),
     ];
     for (text, cause) in texts {
-        let error = parse(text, &berlin()).unwrap_err();
+        let error = Moment::parse(text, &berlin()).unwrap_err();
         assert_eq!(error.cause, cause, "{text}");
     }
 }
@@ -99,7 +99,9 @@ fn what_could_be_misread_is_refused_with_its_reason() {
 #[test]
 fn the_error_quotes_the_text() {
     assert_eq!(
-        parse("11/12/2026", &TimeZone::UTC).unwrap_err().to_string(),
+        Moment::parse("11/12/2026", &TimeZone::UTC)
+            .unwrap_err()
+            .to_string(),
         "\"11/12/2026\" is not a date and time: \
          write the year first, month and day could be confused"
     );
@@ -108,11 +110,11 @@ fn the_error_quotes_the_text() {
 proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC*") {
-        let _ = parse(&text, &TimeZone::UTC);
+        let _ = Moment::parse(&text, &TimeZone::UTC);
     }
 
     #[test]
     fn text_that_looks_like_a_time_never_panics(text in "[0-9TZ:+., APMNovSat/-]{0,40}") {
-        let _ = parse(&text, &berlin());
+        let _ = Moment::parse(&text, &berlin());
     }
 }
