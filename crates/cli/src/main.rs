@@ -15,6 +15,8 @@ mod install;
 mod later;
 mod log;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod render;
 mod runtime;
 mod server;

@@ -1,10 +1,10 @@
-//! Who may do what: the pure crate, the silent libraries, the one durable rename, the places
-//! that know a cloud by name, and why each dependency is there.
+//! Who may do what: the pure crate, the silent libraries, the one durable rename, and the places
+//! that know a cloud by name.
 
 use crate::scan::Leave;
 use crate::tree::{File, Findings, files};
 
-const OUR_CRATES: [&str; 6] = ["model", "postgres", "engine", "cloud", "cli", "testkit"];
+pub const OUR_CRATES: [&str; 6] = ["model", "postgres", "engine", "cloud", "cli", "testkit"];
 
 #[test]
 fn model_does_no_input_or_output_and_reads_no_clock() {
@@ -97,44 +97,6 @@ fn only_cloud_and_cli_know_a_provider_by_name() {
         });
     }
     findings.none();
-}
-
-#[test]
-fn every_dependency_has_a_reason_and_one_version() {
-    let mut findings = Findings::default();
-    let all = files();
-    for file in all.iter().filter(|file| file.crate_name().is_some()) {
-        if file.path.ends_with("/Cargo.toml") {
-            check_dependencies(file, &mut findings);
-        }
-    }
-    findings.none();
-}
-
-fn check_dependencies(file: &File, findings: &mut Findings) {
-    let mut in_dependencies = false;
-    let mut has_reason = false;
-    for (number, line) in file.text.lines().enumerate() {
-        if line.starts_with('[') {
-            in_dependencies = line.ends_with("dependencies]");
-        } else if line.starts_with('#') {
-            has_reason = true;
-        } else if line.trim().is_empty() {
-            has_reason = false;
-        } else if in_dependencies {
-            let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
-            if !OUR_CRATES.contains(&name) && !has_reason {
-                findings.add(file, number + 1, format!("{name} has no reason above it"));
-            }
-            if !line.contains("workspace = true") {
-                findings.add(
-                    file,
-                    number + 1,
-                    "versions live in the Cargo.toml at the top",
-                );
-            }
-        }
-    }
 }
 
 #[test]

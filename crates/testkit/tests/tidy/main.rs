@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod boundaries;
+mod dependencies;
 mod documents;
+mod house;
 mod scan;
 mod shape;
 mod tree;
