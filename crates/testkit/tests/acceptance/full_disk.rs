@@ -223,7 +223,11 @@ fn a_restore_onto_a_full_disk_leaves_nothing_that_starts() {
     for free in [0, 64 * 1024, 10 << 20, 20 << 20] {
         let data = disk.path().join(format!("data{free}"));
         disk.fill_but(free);
-        let finished = restore_program(&store, &id, &data).run();
+        let early = restore_program(&store, &id, &data).run();
+        refused(early, 1, &[disk.path().to_str().unwrap(), "--no-space-check"]);
+        assert!(!data.join("PG_VERSION").exists(), "nothing was begun");
+        let restore = restore_program(&store, &id, &data);
+        let finished = restore.args(["--no-space-check"]).run();
         refused(
             finished,
             1,
