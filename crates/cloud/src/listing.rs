@@ -3,8 +3,8 @@
 //! Always true: what goes on to the storage client is a whole listing with the few fields that are
 //! used; what is no listing is an error, never an empty one.
 
+use engine::object_key;
 use jiff::Timestamp;
-use object_store::path::Path;
 
 use crate::judgement::read_date;
 use crate::xml::{Element, push};
@@ -30,14 +30,10 @@ pub(crate) fn rewrite(page: &[u8]) -> Result<String, String> {
         let size = entry.text_of("Size").map(str::trim);
         let size = size.and_then(|it| it.parse::<u64>().ok());
         let size = size.ok_or_else(|| format!("the entry of {key} has no size"))?;
-        // Keys of others that no path can be: they lie beside ours.
-        if Path::parse(key).is_err() {
-            continue;
-        }
         let modified = entry.text_of("LastModified").and_then(read_date);
         let modified = modified.unwrap_or(Timestamp::UNIX_EPOCH).to_string();
         again.push_str("<Contents>");
-        push(&mut again, "Key", key);
+        push(&mut again, "Key", &object_key::for_listing(key));
         push(&mut again, "Size", &size.to_string());
         push(&mut again, "LastModified", &modified);
         if let Some(tag) = entry.text_of("ETag") {
@@ -49,11 +45,10 @@ pub(crate) fn rewrite(page: &[u8]) -> Result<String, String> {
         let prefix = entry.text_of("Prefix").ok_or("a common prefix is empty")?;
         let prefix = &spelled_out(&root, prefix)?;
         last = last.max(prefix.clone());
-        if Path::parse(prefix).is_ok() {
-            again.push_str("<CommonPrefixes>");
-            push(&mut again, "Prefix", prefix);
-            again.push_str("</CommonPrefixes>");
-        }
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        again.push_str("<CommonPrefixes>");
+        push(&mut again, "Prefix", &object_key::for_listing(prefix));
+        again.push_str("</CommonPrefixes>");
     }
     if let Some(token) = next_token(&root, &last)? {
         push(&mut again, "NextContinuationToken", &token);
@@ -141,10 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_no_path_can_be_are_passed_over() {
+    fn keys_that_no_path_can_be_are_told_so_that_a_path_can_hold_them() {
         let entry = |key| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
-        let both = page(&format!("{}{}", entry("aaa//other"), entry("pg/x")));
-        assert!(both.contains("pg/x") && !both.contains("other"), "{both}");
+        let all = page(&format!(
+            "{}{}{}{}",
+            entry("aaa//other"),
+            entry("pg/"),
+            entry("a/../b"),
+            entry("pg/x")
+        ));
+        for key in ["aaa//other", "pg/", "a/../b", "pg/x"] {
+            let told = format!("<Key>{}</Key>", object_key::for_listing(key));
+            assert!(all.contains(&told), "{key}: {all}");
+        }
     }
 
     #[test]

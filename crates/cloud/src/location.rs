@@ -97,7 +97,7 @@ pub enum Location {
     S3 {
         /// The bucket's name.
         bucket: String,
-        /// The keys' prefix: no slash at either end; empty for the whole bucket.
+        /// The keys' prefix: no slash at its beginning; empty for the whole bucket.
         prefix: String,
     },
     /// `https://account.blob.core.windows.net/container[/prefix]`, or an emulator's
@@ -172,7 +172,7 @@ impl BadLocation {
 }
 
 impl Location {
-    /// Reads a URL as Barman does: slashes at the end do not count.
+    /// Reads a URL as Barman does: see [`parse_prefix`].
     pub fn parse(url: &str, provider: Provider) -> Result<Self, BadLocation> {
         let invalid = |cause| BadLocation::Invalid {
             url: without_userinfo(url),
@@ -216,7 +216,7 @@ impl Location {
         }
     }
 
-    /// The prefix of every key: no slash at either end, possibly empty.
+    /// The prefix of every key: no slash at its beginning, possibly empty.
     pub fn prefix(&self) -> &str {
         match self {
             Location::S3 { prefix, .. }
@@ -224,6 +224,12 @@ impl Location {
             | Location::Google { prefix, .. } => prefix,
             Location::Directory { .. } => "",
         }
+    }
+
+    /// Whether the store has keys with nothing between two slashes, as far as this program can name
+    /// them: directories have none, and in Azure they could not be deleted.
+    pub fn has_empty_parts(&self) -> bool {
+        matches!(self, Location::S3 { .. } | Location::Google { .. })
     }
 
     /// The directory of a `file://` location.
@@ -299,21 +305,22 @@ pub(crate) fn refuse_query(rest: &str) -> Result<(), Problem> {
 /// The longest key that all of the clouds take, in bytes.
 const LONGEST_KEY: usize = 1024;
 
-/// The path below a bucket as the prefix of every key.
+/// The path below a bucket as the prefix of every key: as in Barman slashes at its beginning do not
+/// count, nor one at its end, but all others do.
 pub(crate) fn parse_prefix(path: &str) -> Result<String, Problem> {
-    let prefix = path.trim_matches('/');
+    let path = path.trim_start_matches('/');
+    let prefix = match path.strip_suffix('/') {
+        Some(shorter) if !shorter.ends_with('/') => shorter,
+        _ => path,
+    };
     if prefix.len() > LONGEST_KEY {
         return Err(Problem::Invalid("the path is longer than a key may be"));
     }
-    let bad = |segment: &str| {
-        segment.is_empty()
-            || segment == "."
-            || segment == ".."
-            || segment.contains(char::is_control)
-    };
-    if !prefix.is_empty() && prefix.split('/').any(bad) {
+    let bad =
+        |segment: &str| segment == "." || segment == ".." || segment.contains(char::is_control);
+    if prefix.split('/').any(bad) {
         return Err(Problem::Invalid(
-            "the path has an empty, '.' or '..' segment",
+            "the path has a '.' or '..' segment, or a control character",
         ));
     }
     Ok(prefix.into())
@@ -364,12 +371,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_and_a_prefix_are_read_without_slashes_at_the_ends() {
+    fn a_bucket_and_a_prefix_are_read_as_barman_reads_them() {
         for (url, expected) in [
             ("s3://backups", s3("backups", "")),
             ("s3://backups/", s3("backups", "")),
             ("s3://backups/pg/main", s3("backups", "pg/main")),
-            ("s3://backups/pg/main///", s3("backups", "pg/main")),
+            ("s3://backups/pg/main/", s3("backups", "pg/main")),
+            ("s3://backups/pg/main///", s3("backups", "pg/main///")),
+            ("s3://backups/pg//main", s3("backups", "pg//main")),
             ("S3://Old_Bucket.eu//pg", s3("Old_Bucket.eu", "pg")),
             ("s3://backups/größe %20", s3("backups", "größe %20")),
         ] {
@@ -403,7 +412,6 @@ mod tests {
             ("s3://", "bucket is missing"),
             ("s3:///path", "bucket is missing"),
             ("s3://back ups", "characters"),
-            ("s3://b/a//b", "segment"),
             ("s3://b/../c", "segment"),
             ("s3://b/a?x=1", "query"),
             ("https://example.org/b", "takes s3://"),

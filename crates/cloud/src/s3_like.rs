@@ -3,6 +3,7 @@
 //! Always true: an answer counts as done only when it is the document that the request asks for;
 //! entity tags and dates that nobody uses are not asked for.
 
+use engine::object_key;
 use http::header::{ETAG, HeaderValue};
 use http::response::Parts;
 use http::{Method, StatusCode, Uri};
@@ -160,6 +161,24 @@ pub(crate) fn rewritten_token(request: &mut HttpRequest) -> bool {
     let query = format!("{others}&marker={key}&start-after={key}");
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = format!("{}?{query}", request.uri().path()).parse().ok();
+    match Uri::from_parts(parts) {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(_) => return false,
+    }
+    true
+}
+
+/// Whether the key in the address was told in the way of paths: then it is now as the store has it.
+pub(crate) fn spelled_as_stored(request: &mut HttpRequest) -> bool {
+    let Some(path) = object_key::in_address(request.uri().path()) else {
+        return false;
+    };
+    let whole = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = whole.parse().ok();
     match Uri::from_parts(parts) {
         Ok(uri) => *request.uri_mut() = uri,
         Err(_) => return false,

@@ -20,7 +20,7 @@ use object_store::list::PaginatedListOptions;
 
 use crate::causes;
 use crate::settling::{Settle, settle};
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 
 /// A server's backups and what is kept of them beyond retention.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +46,8 @@ pub async fn read_catalogue(
     let prefix = format!("{}/", layout.backups());
     let mut wanted = Vec::new();
     let see = |object: object_store::ObjectMeta| {
-        let key = object.location.as_ref();
-        wanted.extend(interesting(key, &prefix).map(|found| (key.to_owned(), found)));
+        let key = key_of(&object);
+        wanted.extend(interesting(&key, &prefix).map(|found| (key.to_string(), found)));
         ControlFlow::Continue(())
     };
     bucket.list_each(&prefix, see).await?;
@@ -143,7 +143,7 @@ pub async fn backup_ids(bucket: &Bucket, layout: &Layout) -> Result<Vec<BackupId
     let prefix = format!("{}/", layout.backups());
     let mut ids = Vec::new();
     let see = |object: object_store::ObjectMeta| {
-        if let Some(Found::Record(id)) = interesting(object.location.as_ref(), &prefix) {
+        if let Some(Found::Record(id)) = interesting(&key_of(&object), &prefix) {
             ids.push(id);
         }
         ControlFlow::Continue(())

@@ -20,7 +20,7 @@ use model::deletion::{DeletionPlan, Facts, Going, Target};
 
 use crate::catalogue::{BucketCatalogue, read_catalogue};
 use crate::settling::{Settle, Settled, settle};
-use crate::store::{Bucket, Lock, StoreError};
+use crate::store::{Bucket, Lock, StoreError, key_of};
 use marks::Marks;
 
 /// Why a deletion was not finished.
@@ -93,7 +93,7 @@ async fn look_afresh(
     };
     let mut newest = None;
     let see_object = |object: object_store::ObjectMeta| {
-        if let Some((id, name)) = layout.backup_of(object.location.as_ref()) {
+        if let Some((id, name)) = layout.backup_of(&key_of(&object)) {
             newest = newest.max(Some(object.last_modified));
             facts.objects.entry(id).or_default().push(name.to_owned());
         }
@@ -102,7 +102,7 @@ async fn look_afresh(
     let backups = format!("{}/", layout.backups());
     bucket.list_each(&backups, see_object).await?;
     let see_wal = |object: object_store::ObjectMeta| {
-        if let Some(wal) = layout.wal_of(object.location.as_ref()) {
+        if let Some(wal) = layout.wal_of(&key_of(&object)) {
             newest = newest.max(Some(object.last_modified));
             facts.wal.push(wal);
         }

@@ -13,6 +13,7 @@ pub mod deletion;
 pub mod download;
 pub mod durable;
 pub mod keep;
+pub mod object_key;
 pub mod progress;
 pub mod restore;
 pub mod settling;

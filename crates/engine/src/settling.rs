@@ -19,7 +19,7 @@ use model::format::backup_info;
 use model::wal::name::SegmentName;
 use model::wal::span::WalRange;
 
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 use crate::wal::presence::{is_of_system, missing_wal};
 
 /// What becomes of what was found out.
@@ -103,7 +103,7 @@ async fn find_passing(
     let timeline = name.get(..8).unwrap_or_default();
     let mut found = None;
     let see = |object: object_store::ObjectMeta| {
-        let wal = layout.wal_of(object.location.as_ref());
+        let wal = layout.wal_of(&key_of(&object));
         let segment = match wal {
             Some((model::wal::name::WalName::Segment(segment), _)) => segment,
             _ => return ControlFlow::Continue(()),

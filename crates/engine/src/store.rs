@@ -5,6 +5,7 @@
 //! every error names the object. Always true: nothing is acknowledged before the store has said
 //! that it has it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use object_store::path::Path;
 use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
 };
+
+use crate::object_key;
 
 /// What an object is tagged with, as the storage trait takes it.
 pub use object_store::TagSet;
@@ -118,6 +121,16 @@ impl StoreError {
     }
 }
 
+/// The key of an object that was listed.
+pub fn key_of(object: &ObjectMeta) -> Cow<'_, str> {
+    object_key::of_path(&object.location).unwrap_or_default()
+}
+
+/// Whether a request could name it: objects of others that none could are passed over.
+fn has_key(object: &ObjectMeta) -> bool {
+    object_key::of_path(&object.location).is_some()
+}
+
 /// What became of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
@@ -156,9 +169,9 @@ impl Bucket {
     /// A key as the store's path type, byte for byte.
     ///
     /// # Errors
-    /// When the key has empty, `.` or `..` segments.
+    /// When the key has `.` or `..` segments.
     pub fn path(&self, key: &str) -> Result<Path, StoreError> {
-        let parsed = Path::parse(key).map_err(|source| source.into());
+        let parsed = object_key::to_path(key).map_err(|source| source.into());
         parsed.map_err(self.error("address", key))
     }
 
@@ -324,7 +337,8 @@ impl Bucket {
     }
 
     /// Shows `see` every object whose key begins with `prefix`, a page in memory at a time, until
-    /// it has seen enough.
+    /// it has seen enough. [`key_of`] tells the key. Objects of others that no request could name
+    /// are passed over.
     ///
     /// # Errors
     /// When a page of the listing cannot be had.
@@ -357,7 +371,7 @@ impl Bucket {
                 true => empty_pages + 1,
                 false => 0,
             };
-            let mut objects = page.result.objects.into_iter();
+            let mut objects = page.result.objects.into_iter().filter(has_key);
             if objects.try_for_each(&mut *see).is_break() {
                 return Ok(());
             }
@@ -390,8 +404,10 @@ impl Bucket {
             let page = self.lister.list_paginated(Some(prefix), options).await;
             let page = page.map_err(self.error("list", prefix))?;
             let names = page.result.common_prefixes.into_iter();
-            found.directories.extend(names.map(|name| name.to_string()));
-            found.objects.extend(page.result.objects);
+            let names = names.filter_map(|name| Some(object_key::of_path(&name)?.into_owned()));
+            found.directories.extend(names);
+            let objects = page.result.objects.into_iter();
+            found.objects.extend(objects.filter(has_key));
             page_token = page.page_token;
             let Some(token) = &page_token else {
                 return Ok(found);

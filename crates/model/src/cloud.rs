@@ -2,7 +2,7 @@
 //!
 //! The layout is Barman's (`docs/formats/cloud-layout.md` describes it); listing, reading and
 //! writing objects is the engine's part. Always true: a key neither begins nor ends with `/` and
-//! has no empty, `.` or `..` segment, so it means the same in every store and as a file's path.
+//! has no `.` or `..` segment; an empty one only where the URL or the server's name has one.
 //! Names are kept as they were given, Unicode included: stores compare keys byte by byte.
 
 mod archive;
@@ -24,7 +24,7 @@ pub struct Layout {
 /// A prefix or server name that cannot be part of a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadLayout {
-    /// The server's name must be exactly one segment.
+    /// The server's name has a segment that cannot be.
     #[error("server name {name:?} cannot be part of an object key: {cause}")]
     Server {
         /// What was given.
@@ -45,14 +45,14 @@ pub enum BadLayout {
 /// What is wrong with one segment of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadSegment {
-    /// Nothing, or nothing between two slashes.
-    #[error("it has an empty part")]
+    /// Nothing.
+    #[error("it is empty")]
     Empty,
     /// `.` or `..`, which file systems and HTTP clients resolve.
     #[error("it has a part `.` or `..`")]
     Dots,
-    /// A slash within a name.
-    #[error("a name has no `/`")]
+    /// A slash at the beginning of a name.
+    #[error("it begins with `/`")]
     Slash,
     /// A line break or another control character.
     #[error("it has a control character")]
@@ -69,30 +69,44 @@ pub fn parse_wal_file(file_name: &str) -> Option<(WalName, Codec)> {
 }
 
 impl Layout {
-    /// The layout below a URL's path (empty for the bucket's root; slashes at its ends are not
-    /// part of it) for one server.
+    /// The layout below a URL's path (empty for the bucket's root) for one server.
+    ///
+    /// As in Barman slashes at the beginning of the path do not count, one at its end does not
+    /// either, and all others are part of the keys; a server's name may have slashes, too, but not
+    /// begin with one, which Barman writes to one place and looks for in another.
     pub fn new(prefix: &str, server: &str) -> Result<Layout, BadLayout> {
-        let path = prefix.trim_matches('/');
-        check_segment(server).map_err(|cause| BadLayout::Server {
+        let bad_server = |cause| BadLayout::Server {
             name: server.to_owned(),
             cause,
-        })?;
-        if path.is_empty() {
-            return Ok(Layout {
-                root: server.to_owned(),
-                path_length: 0,
-            });
+        };
+        if server.starts_with('/') {
+            return Err(bad_server(BadSegment::Slash));
         }
-        for segment in path.split('/') {
-            check_segment(segment).map_err(|cause| BadLayout::Prefix {
-                path: prefix.to_owned(),
-                cause,
-            })?;
+        let name = server.strip_suffix('/').unwrap_or(server);
+        if name.is_empty() {
+            return Err(bad_server(BadSegment::Empty));
+        }
+        name.split('/')
+            .try_for_each(check_segment)
+            .map_err(bad_server)?;
+        let mut path = prefix.trim_start_matches('/').to_owned();
+        let segments = path.split('/').try_for_each(check_segment);
+        segments.map_err(|cause| BadLayout::Prefix {
+            path: prefix.to_owned(),
+            cause,
+        })?;
+        if !path.is_empty() && !path.ends_with('/') {
+            path.push('/');
         }
         Ok(Layout {
-            root: format!("{path}/{server}"),
-            path_length: path.len() + 1,
+            root: format!("{path}{name}"),
+            path_length: path.len(),
         })
+    }
+
+    /// Whether keys have nothing between two slashes somewhere: a directory cannot hold those.
+    pub fn has_empty_parts(&self) -> bool {
+        self.root.split('/').any(str::is_empty)
     }
 
     /// What stands in front of the server's name, with its slash: other servers may be beside it.
@@ -177,12 +191,8 @@ impl Layout {
 }
 
 fn check_segment(segment: &str) -> Result<(), BadSegment> {
-    if segment.is_empty() {
-        Err(BadSegment::Empty)
-    } else if segment == "." || segment == ".." {
+    if segment == "." || segment == ".." {
         Err(BadSegment::Dots)
-    } else if segment.contains('/') {
-        Err(BadSegment::Slash)
     } else if segment.contains(char::is_control) {
         Err(BadSegment::Control)
     } else {

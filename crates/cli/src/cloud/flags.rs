@@ -157,6 +157,14 @@ impl Common {
         let provider: Provider = self.cloud_provider.parse()?;
         let location = Location::parse(url, provider)?;
         let layout = Layout::new(location.prefix(), server_name)?;
+        if layout.has_empty_parts() && !location.has_empty_parts() {
+            let what = format!(
+                "{} has an empty part between two slashes",
+                layout.server_root()
+            );
+            let hint = "Such keys can be used in S3 and Google Cloud Storage only.";
+            return Err(Failure::new(Exit::Usage, what).with_hint(hint));
+        }
         let s3 = &self.s3;
         let mut options = StoreOptions {
             endpoint_url: s3.endpoint_url.clone(),

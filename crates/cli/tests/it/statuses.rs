@@ -17,7 +17,7 @@ const FAILURES: [(&str, &str); 25] = [
     ("barman-cloud-backup-list", "file://STORE/missing main"),
     ("barman-cloud-backup-list", "ftp://host main"),
     ("barman-cloud-backup-list", "gs://bucket main"),
-    ("barman-cloud-backup-list", "file://STORE a/b"),
+    ("barman-cloud-backup-list", "file://STORE /a"),
     (
         "barman-cloud-backup-show",
         "file://STORE main 20261121T081523",

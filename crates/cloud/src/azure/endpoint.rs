@@ -178,7 +178,7 @@ mod tests {
                 "http://127.0.0.1:10000/devstoreaccount1/backups/pg//",
                 "devstoreaccount1",
                 "backups",
-                "pg",
+                "pg//",
                 "http://127.0.0.1:10000/devstoreaccount1/backups",
             ),
             (
@@ -211,7 +211,7 @@ mod tests {
             ("https://acc.blob.core.windows.net/", "container is missing"),
             ("http://acc.blob.core.windows.net/c", "https"),
             ("https://acc.blob.core.windows.net/Backups", "lower-case"),
-            ("https://acc.blob.core.windows.net/c/a//b", "segment"),
+            ("https://acc.blob.core.windows.net/c/a/../b", "segment"),
             (
                 "https://acc.blob.core.windows.net/c?sv=1&sig=hunter2",
                 "query",

@@ -8,7 +8,7 @@ use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 
 use crate::answer::Asked;
 use crate::persistence::{Again, Dialect, Verdict};
-use crate::s3_like::{self, rewritten_token};
+use crate::s3_like::{self, rewritten_token, spelled_as_stored};
 
 /// Google Cloud, "HTTP headers for XML API".
 const KMS_KEY_NAME: HeaderName = HeaderName::from_static("x-goog-encryption-kms-key-name");
@@ -32,6 +32,7 @@ pub(super) struct Speaker {
 impl Dialect for Speaker {
     async fn prepare(&self, request: &mut HttpRequest, _: Again) -> Result<(), HttpError> {
         rewritten_token(request);
+        spelled_as_stored(request);
         self.adapt(request)
     }
 

@@ -26,7 +26,7 @@ use super::locks;
 use crate::answer::{Asked, StoreAnswer, read_error};
 use crate::judgement;
 use crate::persistence::{Again, Dialect, Verdict};
-use crate::s3_like::{self, rewritten_token};
+use crate::s3_like::{self, rewritten_token, spelled_as_stored};
 use crate::transport::authority_of;
 
 /// What a request has instead of its body's digest when the body is not signed.
@@ -60,6 +60,7 @@ impl Dialect for Wire {
             is_changed |= take_out_encryption(request);
         }
         is_changed |= rewritten_token(request);
+        is_changed |= spelled_as_stored(request);
         if request.method() == Method::PUT && self.wants_digests.load(Ordering::Relaxed) {
             add_digest(request)?;
             is_changed = true;

@@ -13,7 +13,7 @@ use model::backup::id::BackupId;
 use object_store::ObjectStoreExt;
 
 use super::{BackupError, World, cancellable};
-use crate::store::StoreError;
+use crate::store::{StoreError, key_of};
 
 /// The archives that a backup has sent, and how many bytes each has; shared by its jobs.
 #[derive(Debug, Clone, Default)]
@@ -47,9 +47,9 @@ pub async fn confirm_archives(
     let mut left = sent.all();
     let prefix = format!("{}/", world.layout.base(id));
     let listing = world.bucket.list_each(&prefix, |object| {
-        let key = object.location.as_ref();
-        if left.get(key) == Some(&object.size) {
-            left.remove(key);
+        let key = key_of(&object);
+        if left.get(&*key) == Some(&object.size) {
+            left.remove(&*key);
         }
         ControlFlow::Continue(())
     });

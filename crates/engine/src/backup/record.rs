@@ -22,7 +22,7 @@ use super::session::{ServerFacts, Started, Stopped};
 use super::wal_wait::WalFate;
 use super::{BackupError, World, cancellable};
 use crate::causes;
-use crate::store::{StoreError, Written};
+use crate::store::{StoreError, Written, key_of};
 
 /// What is known after the copy.
 pub struct Copied {
@@ -211,11 +211,11 @@ impl Record {
         let prefix = format!("{}/", world.layout.base(&self.id));
         let record = world.layout.backup_info(&self.id);
         let left = world.bucket.list(&prefix).await?;
-        if left.iter().any(|object| object.location.as_ref() == record) {
+        if left.iter().any(|object| key_of(object) == record) {
             return Ok(());
         }
         for object in left {
-            world.bucket.delete(object.location.as_ref()).await?;
+            world.bucket.delete(&key_of(&object)).await?;
         }
         Ok(())
     }

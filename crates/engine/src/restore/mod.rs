@@ -44,7 +44,7 @@ pub use verify::{UnlistedPolicy, Verified, VerifyError};
 use crate::causes;
 use crate::progress::{Event, Progress};
 use crate::stages::Stages;
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 use claim::Claim;
 use finish::finish;
 use jobs::extract_all;
@@ -124,7 +124,7 @@ pub async fn plan(
     let prefix = format!("{}/", world.layout.base(&request.backup));
     let listed = world.bucket.list(&prefix).await?;
     let stored = |object: object_store::ObjectMeta| {
-        let file = object.location.as_ref().strip_prefix(&prefix)?.to_owned();
+        let file = key_of(&object).strip_prefix(&prefix)?.to_owned();
         Some(StoredObject {
             file,
             size_bytes: object.size,

@@ -10,7 +10,7 @@ use model::cloud::Layout;
 use model::wal::name::WalName;
 use model::wal::timeline::TimelineId;
 
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 
 /// A WAL file of `from` or a later timeline, if there is one; of any timeline without `from`.
 ///
@@ -26,7 +26,7 @@ pub async fn find_wal(
     let see = |name: WalName| from.is_none_or(|from| name.timeline() >= from);
     bucket
         .list_each(&prefix, |object| {
-            let name = layout.wal_of(object.location.as_ref());
+            let name = layout.wal_of(&key_of(&object));
             match name {
                 Some((name, _)) if see(name) => {
                     found = Some(name);

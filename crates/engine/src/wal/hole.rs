@@ -20,7 +20,7 @@ use super::fetch::{FetchError, find};
 use super::neighbours::{Neighbour, after, header_of, later_history};
 use super::receive::{TEXT_LIMIT_BYTES, open_decoded};
 use crate::causes;
-use crate::store::Bucket;
+use crate::store::{Bucket, key_of};
 use crate::upload::StopFlag;
 
 /// A segment that comes after one that is not there.
@@ -84,7 +84,7 @@ async fn around_segment(
     };
     let age = SystemTime::now().duration_since(next.object.last_modified.into());
     let later = has_begun.then(|| Later {
-        key: next.object.location.to_string(),
+        key: key_of(&next.object).into_owned(),
         patience: patience(age.ok()),
     });
     Ok(Surroundings {

@@ -4,6 +4,7 @@
 //! and the names of a timeline's directories, of which each stands for 4 GiB of log. Always true:
 //! a neighbour is a segment, complete or partial, that lies where a reader would look for it.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use model::cloud::Layout;
@@ -15,7 +16,7 @@ use object_store::ObjectMeta;
 use tokio::task::spawn_blocking;
 
 use super::receive::open_decoded;
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 use crate::upload::StopFlag;
 
 /// A segment in the archive.
@@ -114,12 +115,12 @@ pub(super) async fn later_history(
     timeline: TimelineId,
 ) -> Result<Option<String>, StoreError> {
     let level = bucket.list_level(&format!("{}/", layout.wals())).await?;
-    let keys = level.objects.iter().map(|object| object.location.as_ref());
-    let mut later = keys.filter(|key| match layout.wal_of(key) {
+    let mut keys = level.objects.iter().map(key_of);
+    let later = keys.find(|key| match layout.wal_of(key) {
         Some((WalName::History(found), _)) => found > timeline,
         _ => false,
     });
-    Ok(later.next().map(str::to_owned))
+    Ok(later.map(Cow::into_owned))
 }
 
 async fn segments(
@@ -131,7 +132,7 @@ async fn segments(
     let segments =
         objects
             .into_iter()
-            .filter_map(|object| match layout.wal_of(object.location.as_ref())? {
+            .filter_map(|object| match layout.wal_of(&key_of(&object))? {
                 (WalName::Segment(segment) | WalName::Partial(segment), codec) => Some(Neighbour {
                     segment,
                     codec,
@@ -150,8 +151,8 @@ pub(super) async fn header_of(
     bucket: &Bucket,
     neighbour: &Neighbour,
 ) -> Result<Option<SegmentFacts>, StoreError> {
-    let place = (neighbour.object.location.as_ref(), neighbour.codec);
-    let stored = open_decoded(bucket, place, &StopFlag::default()).await?;
+    let key = key_of(&neighbour.object);
+    let stored = open_decoded(bucket, (&key, neighbour.codec), &StopFlag::default()).await?;
     let segment = neighbour.segment;
     let read = spawn_blocking(move || {
         let mut head = [0; HEADER_LENGTH];

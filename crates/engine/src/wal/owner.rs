@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use super::neighbours::{header_of, witnesses};
 use super::private_folder::{FolderError, open_private};
 use crate::durable::{Durability, PendingFile};
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 
 /// What was seen longer ago is looked at again: the archive may be another one by now.
 const LONGEST_MEMORY: Duration = Duration::from_secs(3600);
@@ -109,7 +109,7 @@ async fn look(
             return Ok(None);
         }
         foreign.get_or_insert(Foreign {
-            object: bucket.address(witness.object.location.as_ref()),
+            object: bucket.address(&key_of(&witness.object)),
             system_id: facts.system_id,
         });
     }

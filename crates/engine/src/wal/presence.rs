@@ -21,7 +21,7 @@ use tokio::task::spawn_blocking;
 use super::receive::{Decoded, open_decoded};
 use crate::causes;
 use crate::codec::decoder;
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 use crate::upload::StopFlag;
 
 /// So many directories are listed one by one; instead of more, the archive as a whole.
@@ -158,7 +158,7 @@ pub async fn read_header(
         .and_then(parse_wal_file)
     {
         Some((file, codec)) if file == name => {
-            found = Some((object.location.as_ref().to_owned(), codec));
+            found = Some((key_of(&object).into_owned(), codec));
             ControlFlow::Break(())
         }
         _ => ControlFlow::Continue(()),

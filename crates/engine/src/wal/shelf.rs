@@ -12,7 +12,7 @@ use model::wal::name::{SegmentName, WalName};
 use tokio::sync::OnceCell;
 
 use super::fetch::find;
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, key_of};
 
 type Names = HashMap<WalName, (String, Codec)>;
 
@@ -66,7 +66,7 @@ pub(super) async fn list(
 ) -> Result<Names, StoreError> {
     let mut names = Names::new();
     for object in bucket.list(prefix).await? {
-        let key = object.location.to_string();
+        let key = key_of(&object).into_owned();
         if let Some((name, codec)) = layout.wal_of(&key) {
             names.entry(name).or_insert((key, codec));
         }

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod clouds;
+mod keys;
 mod links;
 mod restores;
 mod wal_files;
