@@ -224,7 +224,11 @@ fn a_restore_onto_a_full_disk_leaves_nothing_that_starts() {
         let data = disk.path().join(format!("data{free}"));
         disk.fill_but(free);
         let early = restore_program(&store, &id, &data).run();
-        refused(early, 1, &[disk.path().to_str().unwrap(), "--no-space-check"]);
+        refused(
+            early,
+            1,
+            &[disk.path().to_str().unwrap(), "--no-space-check"],
+        );
         assert!(!data.join("PG_VERSION").exists(), "nothing was begun");
         let restore = restore_program(&store, &id, &data);
         let finished = restore.args(["--no-space-check"]).run();
