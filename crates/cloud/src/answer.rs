@@ -38,9 +38,10 @@ impl fmt::Display for StoreAnswer {
         if let Some(code) = &self.code {
             write!(f, ": {code}")?;
         }
-        match self.message.is_empty() {
-            true => Ok(()),
-            false => write!(f, ": {}", self.message),
+        if self.message.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.message)
         }
     }
 }

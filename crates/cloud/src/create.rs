@@ -44,9 +44,10 @@ pub async fn open_or_create(
     environment: &Environment,
 ) -> Result<(Bucket, Creation), CreateError> {
     if let Location::Directory { path } = location {
-        let creation = match path.is_dir() {
-            true => Creation::WasThere,
-            false => Creation::Created,
+        let creation = if path.is_dir() {
+            Creation::WasThere
+        } else {
+            Creation::Created
         };
         // Opening it tells a file in its place from a directory.
         let made = fs::create_dir_all(path);

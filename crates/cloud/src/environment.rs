@@ -56,9 +56,10 @@ impl Environment {
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         let value = self.variables.get(name)?;
         let is_text = value.raw.to_str().is_some();
-        match is_text {
-            true => self.get(name).map(|path| self.expand_home(path)),
-            false => Some(PathBuf::from(&value.raw)),
+        if is_text {
+            self.get(name).map(|path| self.expand_home(path))
+        } else {
+            Some(PathBuf::from(&value.raw))
         }
     }
 

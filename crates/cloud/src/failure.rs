@@ -304,10 +304,10 @@ impl Found {
         if self.no_credentials || self.hint.is_some() || !last {
             return;
         }
-        match self.cause.is_empty() {
-            true => self.cause = text.to_owned(),
-            false if self.cause != text => self.cause = format!("{}: {text}", self.cause),
-            false => {}
+        if self.cause.is_empty() {
+            self.cause = text.to_owned();
+        } else if self.cause != text {
+            self.cause = format!("{}: {text}", self.cause);
         }
     }
 
@@ -349,9 +349,10 @@ pub(crate) fn innermost(error: &dyn StdError) -> String {
 /// An error's text and that of its innermost source.
 fn chain_of(error: &dyn StdError) -> String {
     let (text, inner) = (error.to_string(), innermost(error));
-    match text == inner {
-        true => text,
-        false => format!("{text}: {inner}"),
+    if text == inner {
+        text
+    } else {
+        format!("{text}: {inner}")
     }
 }
 

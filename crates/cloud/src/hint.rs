@@ -88,9 +88,10 @@ fn for_text(text: &str) -> Option<&'static str> {
         "UnknownIssuer",
         "CaUsedAsEndEntity",
     ]) {
-        return Some(match says(&["MicrosoftAzure", "GCS"]) {
-            true => "For a private certificate authority set REQUESTS_CA_BUNDLE to its PEM file.",
-            false => "For a private certificate authority set AWS_CA_BUNDLE to its PEM file.",
+        return Some(if says(&["MicrosoftAzure", "GCS"]) {
+            "For a private certificate authority set REQUESTS_CA_BUNDLE to its PEM file."
+        } else {
+            "For a private certificate authority set AWS_CA_BUNDLE to its PEM file."
         });
     }
     if says(&["No CA certificates"]) {

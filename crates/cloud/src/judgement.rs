@@ -77,9 +77,10 @@ pub(crate) fn of_error(asked: &Asked, answer: StoreAnswer, parts: Parts, body: B
 
 /// An error in an answer whose status says that all is well.
 pub(crate) fn of_error_inside(answer: StoreAnswer) -> Verdict {
-    match is_passing(&answer) || answer.code.is_none() {
-        true => Verdict::Passing(answer),
-        false => Verdict::Final(answer),
+    if is_passing(&answer) || answer.code.is_none() {
+        Verdict::Passing(answer)
+    } else {
+        Verdict::Final(answer)
     }
 }
 

@@ -143,10 +143,7 @@ impl Clients {
         if self.manner.ca_bundle.is_some() && !is_plain {
             return None;
         }
-        let trusted = match is_plain {
-            true => Vec::new(),
-            false => system_file()?,
-        };
+        let trusted = if is_plain { Vec::new() } else { system_file()? };
         self.make(Trust::Only(trusted)).ok()
     }
 
@@ -204,9 +201,10 @@ fn system_file() -> Option<Vec<Certificate>> {
 #[async_trait]
 impl HttpService for LateClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let clients = match self.exempt.names(request.uri()) {
-            true => &self.direct,
-            false => &self.usual_way,
+        let clients = if self.exempt.names(request.uri()) {
+            &self.direct
+        } else {
+            &self.usual_way
         };
         let Some(usual) = clients.usual(&request) else {
             return clients.full()?.execute(request).await;

@@ -88,9 +88,10 @@ fn spelled_out(root: &Element, key: &str) -> Result<String, String> {
     let decoded = key.replace('=', "%3D").replace('&', "%26");
     let mut pairs = url::form_urlencoded::parse(decoded.as_bytes());
     let (key, _) = pairs.next().ok_or("a key is empty")?;
-    match key.contains(char::REPLACEMENT_CHARACTER) {
-        true => Err("a key is not UTF-8".into()),
-        false => Ok(key.into_owned()),
+    if key.contains(char::REPLACEMENT_CHARACTER) {
+        Err("a key is not UTF-8".into())
+    } else {
+        Ok(key.into_owned())
     }
 }
 

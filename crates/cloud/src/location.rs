@@ -294,11 +294,12 @@ fn parse_s3(rest: &str) -> Result<Location, Problem> {
 
 /// Refuses what only a web address has.
 pub(crate) fn refuse_query(rest: &str) -> Result<(), Problem> {
-    match rest.contains(['?', '#']) {
-        true => Err(Problem::Invalid(
+    if rest.contains(['?', '#']) {
+        Err(Problem::Invalid(
             "a query or a fragment has no meaning here",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 

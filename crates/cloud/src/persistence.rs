@@ -220,9 +220,10 @@ impl HttpService for Persistent {
 
 impl Persistent {
     fn patience(&self) -> Duration {
-        match self.is_spent.load(Ordering::Relaxed) {
-            true => Duration::ZERO,
-            false => self.persistence.passing,
+        if self.is_spent.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            self.persistence.passing
         }
     }
 
@@ -270,9 +271,10 @@ impl Persistent {
             return;
         }
         *told = Some(Instant::now());
-        let patience = match trouble.never_answered() {
-            true => self.persistence.first_contact,
-            false => self.persistence.passing,
+        let patience = if trouble.never_answered() {
+            self.persistence.first_contact
+        } else {
+            self.persistence.passing
         };
         let left = patience.saturating_sub(lasts).as_secs();
         let cause = match trouble {
@@ -307,9 +309,10 @@ impl Effort {
             return None;
         }
         let wait = FIRST_WAIT.saturating_mul(1 << (self.tries - 1).min(16));
-        let longest = match trouble.never_answered() {
-            true => LONGEST_FIRST_WAIT,
-            false => LONGEST_WAIT,
+        let longest = if trouble.never_answered() {
+            LONGEST_FIRST_WAIT
+        } else {
+            LONGEST_WAIT
         };
         let wait = wait.min(longest).mul_f64(between_half_and_whole());
         let wished = match trouble {

@@ -86,9 +86,10 @@ fn of_deletion(parts: Parts, body: &[u8]) -> Verdict {
 
 fn of_beginning(parts: Parts, body: bytes::Bytes) -> Verdict {
     let has_id = Element::parse(&body).is_ok_and(|root| root.text_of("UploadId").is_some());
-    match has_id {
-        true => Verdict::Answer(with_body(parts, body)),
-        false => Verdict::Passing(unlike(&parts, &body, "to the beginning of an upload")),
+    if has_id {
+        Verdict::Answer(with_body(parts, body))
+    } else {
+        Verdict::Passing(unlike(&parts, &body, "to the beginning of an upload"))
     }
 }
 

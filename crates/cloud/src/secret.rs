@@ -38,9 +38,10 @@ const LONGEST: usize = 64 * 1024;
 /// When what is left cannot be a header's value, or a part of one: the reason, without the text.
 pub(crate) fn for_header(text: &str) -> Result<&str, &'static str> {
     let text = for_signing(text)?;
-    match text.is_ascii() {
-        true => Ok(text),
-        false => Err("it has characters that are not ASCII"),
+    if text.is_ascii() {
+        Ok(text)
+    } else {
+        Err("it has characters that are not ASCII")
     }
 }
 
@@ -59,9 +60,10 @@ pub(crate) fn for_signing(text: &str) -> Result<&str, &'static str> {
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return Err("it is not UTF-8 text");
     }
-    match text.chars().any(char::is_control) {
-        true => Err("it has a line break or another control character in it"),
-        false => Ok(text),
+    if text.chars().any(char::is_control) {
+        Err("it has a line break or another control character in it")
+    } else {
+        Ok(text)
     }
 }
 

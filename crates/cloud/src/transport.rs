@@ -95,9 +95,10 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate>, BadCaBundle> {
     let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
     let certificates =
         Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.to_string()))?;
-    match certificates.is_empty() {
-        true => Err(bad("it holds no certificate in PEM form".into())),
-        false => Ok(certificates),
+    if certificates.is_empty() {
+        Err(bad("it holds no certificate in PEM form".into()))
+    } else {
+        Ok(certificates)
     }
 }
 

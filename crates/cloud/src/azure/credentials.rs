@@ -104,9 +104,10 @@ pub(super) fn of_kind(
         CredentialKind::AzureCli => Ok(CredentialSource::AzureCli),
         CredentialKind::ManagedIdentity => {
             let identity = managed_identity(environment)?;
-            match identity.is_of_machine && FEDERATION.iter().all(is_set(environment)) {
-                true => workload_identity(environment),
-                false => Ok(CredentialSource::ManagedIdentity(identity)),
+            if identity.is_of_machine && FEDERATION.iter().all(is_set(environment)) {
+                workload_identity(environment)
+            } else {
+                Ok(CredentialSource::ManagedIdentity(identity))
             }
         }
         CredentialKind::Default => default_chain(environment),
@@ -142,9 +143,10 @@ pub(super) fn sas(name: &str, token: Secret) -> Result<CredentialSource, Setting
         cause,
     };
     let pairs = split_sas(token.reveal().trim()).map_err(|_| bad("it is not key=value&..."))?;
-    match pairs.iter().any(|(key, _)| key == "sig") {
-        true => Ok(CredentialSource::SharedAccessSignature(token)),
-        false => Err(bad("it has no signature (sig=)")),
+    if pairs.iter().any(|(key, _)| key == "sig") {
+        Ok(CredentialSource::SharedAccessSignature(token))
+    } else {
+        Err(bad("it has no signature (sig=)"))
     }
 }
 
@@ -210,15 +212,19 @@ fn application(has: &'static str, environment: &Environment) -> Result<Applicati
         let value = environment.get(lacks).map(str::trim);
         let value = value.ok_or(SettingsError::Partial { has, lacks })?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        match (1..=253).contains(&value.len()) && value.chars().all(allowed) {
-            true => Ok(value.to_owned()),
-            false => Err(bad(lacks)("it must be an identifier")),
+        if (1..=253).contains(&value.len()) && value.chars().all(allowed) {
+            Ok(value.to_owned())
+        } else {
+            Err(bad(lacks)("it must be an identifier"))
         }
     };
     let authority = environment.get("AZURE_AUTHORITY_HOST");
-    let authority = authority.map(|host| match host.contains("://") {
-        true => host.trim_end_matches('/').to_owned(),
-        false => format!("https://{}", host.trim_end_matches('/')),
+    let authority = authority.map(|host| {
+        if host.contains("://") {
+            host.trim_end_matches('/').to_owned()
+        } else {
+            format!("https://{}", host.trim_end_matches('/'))
+        }
     });
     if let Some(authority) = &authority {
         check_address("AZURE_AUTHORITY_HOST", authority)?;

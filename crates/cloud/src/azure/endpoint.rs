@@ -47,9 +47,10 @@ impl AccountUrl {
         let url = parse_http(text)?;
         let host = url.host_str().unwrap_or_default();
         let path = url.path().trim_matches('/');
-        let named = match is_account_host(host) {
-            true => host.split('.').next().unwrap_or_default(),
-            false => path,
+        let named = if is_account_host(host) {
+            host.split('.').next().unwrap_or_default()
+        } else {
+            path
         };
         let account = match (account, named) {
             // A domain of one's own says nothing about the account.
@@ -84,18 +85,17 @@ pub(crate) fn parse_url(text: &str) -> Result<Location, Problem> {
     let (_, rest) = text.split_once("://").unwrap_or_default();
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let root = format!("{}://{}", url.scheme(), authority.to_ascii_lowercase());
-    let (service, path) = match is_account_host(authority) {
-        true if url.scheme() == "http" => {
+    let (service, path) = if is_account_host(authority) {
+        if url.scheme() == "http" {
             return Err(Problem::Invalid("Azure wants https"));
         }
-        true => (root, path),
-        false => {
-            let (account, path) = path.split_once('/').ok_or(Problem::Invalid(
-                "the container is missing: a host that is not Azure's own is followed by \
-                 /account/container",
-            ))?;
-            (format!("{root}/{account}"), path)
-        }
+        (root, path)
+    } else {
+        let (account, path) = path.split_once('/').ok_or(Problem::Invalid(
+            "the container is missing: a host that is not Azure's own is followed by \
+             /account/container",
+        ))?;
+        (format!("{root}/{account}"), path)
     };
     let account = AccountUrl::parse_service(&service, None).map_err(Problem::Invalid)?;
     let (container, path) = path.split_once('/').unwrap_or((path, ""));
@@ -121,9 +121,10 @@ fn parse_http(text: &str) -> Result<Url, &'static str> {
 /// Microsoft, "Storage account overview", "Storage account name"; emulators take the same.
 fn check_account(account: &str) -> Result<(), &'static str> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    match !account.is_empty() && account.len() <= 64 && account.chars().all(allowed) {
-        true => Ok(()),
-        false => Err("the account's name is missing, or has characters that no account can have"),
+    if !account.is_empty() && account.len() <= 64 && account.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err("the account's name is missing, or has characters that no account can have")
     }
 }
 

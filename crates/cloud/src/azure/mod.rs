@@ -61,9 +61,10 @@ pub(crate) fn open(
         container: container.into(),
         source,
     };
-    let scheme = match settings.account.is_tls() {
-        true => Scheme::Https,
-        false => Scheme::Http,
+    let scheme = if settings.account.is_tls() {
+        Scheme::Https
+    } else {
+        Scheme::Http
     };
     let client = http_transport::client_options(scheme, settings.ca_bundle.as_deref())?;
     let connector = Connector {

@@ -44,9 +44,10 @@ pub(super) struct Blobs {
 #[async_trait]
 impl Dialect for Blobs {
     async fn prepare(&self, request: &mut HttpRequest, again: Again) -> Result<(), HttpError> {
-        match self.adapt(request) || again == Again::Anew {
-            true => self.sign_again(request),
-            false => Ok(()),
+        if self.adapt(request) || again == Again::Anew {
+            self.sign_again(request)
+        } else {
+            Ok(())
         }
     }
 

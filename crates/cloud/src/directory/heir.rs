@@ -84,8 +84,9 @@ fn unless_unsafe(error: io::Error) -> io::Result<()> {
         Errno::AGAIN,
     ];
     let is_harmless = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
-    match harmless.into_iter().any(is_harmless) {
-        true => Ok(()),
-        false => Err(error),
+    if harmless.into_iter().any(is_harmless) {
+        Ok(())
+    } else {
+        Err(error)
     }
 }

@@ -128,9 +128,10 @@ impl Page<'_> {
         self.result.objects.push(ObjectMeta {
             location,
             last_modified: modified.into(),
-            size: match metadata.is_file() {
-                true => metadata.len(),
-                false => 0,
+            size: if metadata.is_file() {
+                metadata.len()
+            } else {
+                0
             },
             e_tag: None,
             version: None,

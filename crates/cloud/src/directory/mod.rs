@@ -187,9 +187,10 @@ fn generic(
     path: PathBuf,
     source: Box<dyn std::error::Error + Send + Sync>,
 ) -> Error {
-    let source: Box<dyn std::error::Error + Send + Sync> = match access::is_refusal(&*source) {
-        true => Box::new(NotPermitted::new(verb, &path)),
-        false => Box::new(FileError { verb, path, source }),
+    let source: Box<dyn std::error::Error + Send + Sync> = if access::is_refusal(&*source) {
+        Box::new(NotPermitted::new(verb, &path))
+    } else {
+        Box::new(FileError { verb, path, source })
     };
     Error::Generic {
         store: STORE,

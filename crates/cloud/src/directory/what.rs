@@ -49,9 +49,10 @@ pub(super) fn check_plain(root: &Path, file: &Path, purpose: Purpose) -> io::Res
         Err(error) if is_absent(&error) => return gone_or_dangling(file),
         target => target?,
     };
-    match target.is_file() {
-        true => Ok(()),
-        false => Err(NoObject::at(file, "is no regular file")),
+    if target.is_file() {
+        Ok(())
+    } else {
+        Err(NoObject::at(file, "is no regular file"))
     }
 }
 

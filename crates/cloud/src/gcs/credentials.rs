@@ -74,12 +74,13 @@ pub(super) fn find(
             let host = host.unwrap_or(METADATA_HOST).trim();
             let is_host = for_address(&format!("http://{host}/"))
                 .is_ok_and(|url| url.path() == "/" && url.username().is_empty());
-            match is_host && host.parse::<http::uri::Authority>().is_ok() {
-                true => Ok(CredentialSource::MetadataServer { host: host.into() }),
-                false => Err(SettingsError::BadValue {
+            if is_host && host.parse::<http::uri::Authority>().is_ok() {
+                Ok(CredentialSource::MetadataServer { host: host.into() })
+            } else {
+                Err(SettingsError::BadValue {
                     name: "GCE_METADATA_HOST".into(),
                     cause: "it must be HOST or HOST:PORT",
-                }),
+                })
             }
         }
     }

@@ -30,9 +30,10 @@ impl Endpoint {
 
     /// An emulator's address; without a scheme it is plain HTTP, as Google's clients have it.
     pub(super) fn emulator(text: &str) -> Result<Self, &'static str> {
-        let with_scheme = match text.contains("://") {
-            true => text.to_owned(),
-            false => format!("http://{text}"),
+        let with_scheme = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
         };
         let url = for_address(&with_scheme)?;
         Ok(Endpoint::Emulator {

@@ -62,9 +62,10 @@ pub(crate) fn open(
         bucket: bucket.into(),
         source,
     };
-    let scheme = match settings.endpoint.url().starts_with("https:") {
-        true => Scheme::Https,
-        false => Scheme::Http,
+    let scheme = if settings.endpoint.url().starts_with("https:") {
+        Scheme::Https
+    } else {
+        Scheme::Http
     };
     let client = http_transport::client_options(scheme, settings.ca_bundle.as_deref())?;
     let connector = Connector {

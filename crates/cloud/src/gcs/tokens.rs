@@ -317,9 +317,10 @@ fn cause_in(body: &str) -> String {
         error["message"].as_str(),
     ];
     let said: Vec<_> = parts.into_iter().flatten().collect();
-    match said.is_empty() {
-        true => "it gave no reason".into(),
-        false => said.join(": "),
+    if said.is_empty() {
+        "it gave no reason".into()
+    } else {
+        said.join(": ")
     }
 }
 

@@ -152,9 +152,10 @@ impl Parser {
     }
 
     fn read_key(&mut self, content: &str, number: usize) -> Result<(), &'static str> {
-        let section = self.section.ok_or(match content.starts_with('[') {
-            true => "the section's ] is missing",
-            false => "this comes before the first section",
+        let section = self.section.ok_or(if content.starts_with('[') {
+            "the section's ] is missing"
+        } else {
+            "this comes before the first section"
         })?;
         let (key, value) = content
             .split_once(['=', ':'])
@@ -187,9 +188,10 @@ impl Parser {
             for (key, lines) in keys {
                 section.insert(key, entry_of(&lines)?);
             }
-            match title == FOR_ALL {
-                true => for_all = section,
-                false => sections.push((title, section)),
+            if title == FOR_ALL {
+                for_all = section
+            } else {
+                sections.push((title, section))
             }
         }
         for (_, section) in &mut sections {

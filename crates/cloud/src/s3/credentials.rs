@@ -60,9 +60,10 @@ impl CredentialSource {
             CredentialSource::InstanceMetadata(machine) => machine.endpoint.starts_with("http:"),
             _ => false,
         };
-        match is_plain {
-            true => Scheme::Http,
-            false => Scheme::Https,
+        if is_plain {
+            Scheme::Http
+        } else {
+            Scheme::Https
         }
     }
 }

@@ -75,9 +75,10 @@ impl Machine {
         )?;
         let version_1 = setting("AWS_EC2_METADATA_V1_DISABLED", "ec2_metadata_v1_disabled");
         let is_refused = version_1.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
-        let without_token = match is_refused {
-            true => WithoutToken::GiveUp,
-            false => WithoutToken::Ask,
+        let without_token = if is_refused {
+            WithoutToken::GiveUp
+        } else {
+            WithoutToken::Ask
         };
         let address = setting(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",

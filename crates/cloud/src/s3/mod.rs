@@ -64,9 +64,10 @@ pub(crate) fn open(
     settings: &S3Settings,
     persistence: &Persistence,
 ) -> Result<Bucket, S3OpenError> {
-    let scheme = match settings.endpoint.is_tls() {
-        true => Scheme::Https,
-        false => Scheme::Http,
+    let scheme = if settings.endpoint.is_tls() {
+        Scheme::Https
+    } else {
+        Scheme::Http
     };
     let client = transport::client_options(scheme, settings.ca_bundle.as_deref())?;
     let plain = transport::Connector {

@@ -58,9 +58,10 @@ impl AwsFiles {
 
     /// What could not be read, to go behind the words of an error; empty if nothing.
     pub(super) fn unread_too(&self) -> String {
-        match self.unread.is_empty() {
-            true => String::new(),
-            false => format!(" (cannot read {})", self.unread.join(" and ")),
+        if self.unread.is_empty() {
+            String::new()
+        } else {
+            format!(" (cannot read {})", self.unread.join(" and "))
         }
     }
 

@@ -165,9 +165,10 @@ fn region(environment: &Environment, profile: Option<&Profile>) -> Result<String
         && !region.starts_with('-')
         && !region.ends_with('-')
         && !region.chars().all(|c| c.is_ascii_digit());
-    match is_label {
-        true => Ok(region.to_owned()),
-        false => Err(bad("it must be a name such as eu-west-1")),
+    if is_label {
+        Ok(region.to_owned())
+    } else {
+        Err(bad("it must be a name such as eu-west-1"))
     }
 }
 
@@ -230,9 +231,10 @@ pub(super) fn no_such_profile(name: &str, files: &AwsFiles) -> SettingsError {
 
 /// The Security Token Service of a region (AWS, "AWS STS Regions and endpoints").
 fn sts_of_region(region: &str) -> String {
-    let suffix = match region.starts_with("cn-") {
-        true => "amazonaws.com.cn",
-        false => "amazonaws.com",
+    let suffix = if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
     };
     format!("https://sts.{region}.{suffix}")
 }

@@ -70,9 +70,10 @@ impl Dialect for Wire {
             is_changed |= self.redirect(request, region);
         }
         let region = moved.as_ref().unwrap_or(&self.region);
-        match is_changed || *region != self.region {
-            true => self.sign_again(request, region).await,
-            false => Ok(()),
+        if is_changed || *region != self.region {
+            self.sign_again(request, region).await
+        } else {
+            Ok(())
         }
     }
 
@@ -90,9 +91,10 @@ impl Dialect for Wire {
             }
             return Ok(judgement::of_error(asked, said, parts, body));
         }
-        let lock = match asked.method == Method::HEAD {
-            true => locks::read_headers(answer.headers()),
-            false => None,
+        let lock = if asked.method == Method::HEAD {
+            locks::read_headers(answer.headers())
+        } else {
+            None
         };
         let mut verdict = s3_like::judge(asked, answer).await?;
         if let (Verdict::Answer(answer), Some(lock)) = (&mut verdict, lock) {
@@ -133,9 +135,10 @@ impl Wire {
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if moved.as_ref().unwrap_or(&self.region) == &region {
             // A new bucket's name is not known everywhere yet; or another request was quicker.
-            return match said.status.as_u16() == 307 {
-                true => Verdict::Passing(said),
-                false => Verdict::Corrected(said),
+            return if said.status.as_u16() == 307 {
+                Verdict::Passing(said)
+            } else {
+                Verdict::Corrected(said)
             };
         }
         *moved = Some(region);

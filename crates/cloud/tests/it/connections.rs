@@ -41,9 +41,10 @@ async fn answer_all(mut stream: TcpStream) {
         let length = length.and_then(|rest| rest.lines().next());
         let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
         stream.read_exact(&mut body).await.unwrap();
-        let body = match head.contains("list-type=2") {
-            true => "<ListBucketResult></ListBucketResult>",
-            false => "",
+        let body = if head.contains("list-type=2") {
+            "<ListBucketResult></ListBucketResult>"
+        } else {
+            ""
         };
         let answer = format!(
             "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: {}\r\n\r\n{body}",

@@ -240,9 +240,10 @@ async fn no_variable_makes_a_command_fall_over_or_tell_a_secret() {
             let mut options = options(&here);
             if row.provider == Provider::AzureBlobStorage && !row.name.contains("STORAGE") {
                 let is_application = row.beside.iter().any(|(name, _)| name.contains("TENANT"));
-                options.azure.credential = Some(match is_application {
-                    true => CredentialKind::Default,
-                    false => CredentialKind::ManagedIdentity,
+                options.azure.credential = Some(if is_application {
+                    CredentialKind::Default
+                } else {
+                    CredentialKind::ManagedIdentity
                 });
             }
             let shown = format!("{}={:.40}", row.name, value.to_string_lossy());

@@ -75,9 +75,10 @@ async fn read(
     let status = answer.status();
     let body = answer.into_body().bytes().await.map_err(no_answer)?;
     let body = String::from_utf8_lossy(&body).into_owned();
-    match status.is_success() {
-        true => Ok(body),
-        false => Err(refusal(service, status.as_str(), &body)),
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(refusal(service, status.as_str(), &body))
     }
 }
 

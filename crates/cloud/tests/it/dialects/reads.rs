@@ -42,12 +42,13 @@ async fn a_listing_that_is_none_is_never_an_empty_one() {
 // cloudnative-pg#2429; minio-go#1703 (Huawei OBS), awscr-s3#71 (Ceph): more, without a token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_goes_on_without_a_token_is_followed_by_the_keys_after_its_last() {
-    let player = play(
-        |_, asked| match asked.target.contains("start-after=wals%2F1") {
-            false => page(&format!("<IsTruncated>true</IsTruncated>{KEY}")),
-            true => page("<Contents><Key>wals/2</Key><Size>3</Size></Contents>"),
-        },
-    );
+    let player = play(|_, asked| {
+        if asked.target.contains("start-after=wals%2F1") {
+            page("<Contents><Key>wals/2</Key><Size>3</Size></Contents>")
+        } else {
+            page(&format!("<IsTruncated>true</IsTruncated>{KEY}"))
+        }
+    });
     let player = player.await;
     let (bucket, _) = patient(&player).await;
     assert_eq!(keys(&bucket).await, ["wals/1", "wals/2"]);
@@ -90,9 +91,12 @@ async fn fields_that_nobody_uses_are_not_asked_for() {
         ),
     ];
     let all = entries.concat();
-    let player = play(move |_, asked| match asked.target.contains("list-type") {
-        true => page(&all),
-        false => reply("200 OK", "abc").with("Last-Modified: 2014-03-05T14:17:56"),
+    let player = play(move |_, asked| {
+        if asked.target.contains("list-type") {
+            page(&all)
+        } else {
+            reply("200 OK", "abc").with("Last-Modified: 2014-03-05T14:17:56")
+        }
     });
     let player = player.await;
     let (bucket, _) = patient(&player).await;

@@ -24,9 +24,12 @@ async fn what_passes_is_tried_again_with_whatever_status_it_comes() {
         let is_mended = matches!(passing().body.as_str(), body if body.contains("TooSkewed")
             || body.contains("BadDigest"));
         let times = if is_mended { 1 } else { 2 };
-        let player = play(move |number, _| match number < times {
-            true => passing(),
-            false => reply("200 OK", "").with("ETag: \"e\""),
+        let player = play(move |number, _| {
+            if number < times {
+                passing()
+            } else {
+                reply("200 OK", "").with("ETag: \"e\"")
+            }
         });
         let player = player.await;
         let (bucket, _) = patient(&player).await;
@@ -71,14 +74,13 @@ async fn another_region_is_followed_and_remembered() {
     ];
     for elsewhere in answers {
         let player = play(move |_, asked| {
-            match asked
-                .header("authorization")
-                .unwrap()
-                .contains("/eu-west-1/s3/")
-            {
-                true if asked.method == "GET" => page(KEY),
-                true => reply("200 OK", "").with("ETag: \"e\""),
-                false => elsewhere(asked),
+            let signature = asked.header("authorization").unwrap();
+            if !signature.contains("/eu-west-1/s3/") {
+                elsewhere(asked)
+            } else if asked.method == "GET" {
+                page(KEY)
+            } else {
+                reply("200 OK", "").with("ETag: \"e\"")
             }
         });
         let player = player.await;
@@ -125,9 +127,12 @@ async fn a_store_that_wants_the_bucket_in_the_host_name_has_its_hint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_told_that_a_store_is_away_and_for_how_long_it_is_waited_for() {
-    let player = play(|number, _| match number < 6 {
-        true => error("503 Service Unavailable", "SlowDown"),
-        false => page(KEY),
+    let player = play(|number, _| {
+        if number < 6 {
+            error("503 Service Unavailable", "SlowDown")
+        } else {
+            page(KEY)
+        }
     });
     let player = player.await;
     let (bucket, told) = patient(&player).await;
@@ -142,9 +147,12 @@ async fn people_are_told_that_a_store_is_away_and_for_how_long_it_is_waited_for(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attempt_is_signed_for_its_own_moment() {
-    let player = play(|number, _| match number < 4 {
-        true => error("503 Service Unavailable", "SlowDown"),
-        false => page(KEY),
+    let player = play(|number, _| {
+        if number < 4 {
+            error("503 Service Unavailable", "SlowDown")
+        } else {
+            page(KEY)
+        }
     });
     let player = player.await;
     let (bucket, _) = patient(&player).await;
