@@ -89,7 +89,7 @@ impl StoreAnswer {
         self.message = first_line.unwrap_or_default().to_owned();
     }
 
-    /// As an error that nobody tries again.
+    /// As an error that neither the storage client nor `persistence` tries again.
     pub(crate) fn into_error(self) -> HttpError {
         HttpError::new(HttpErrorKind::Unknown, self)
     }

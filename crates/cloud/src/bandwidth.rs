@@ -52,7 +52,7 @@ impl Tokens {
         let mut paid_at = self.paid_at.lock().await;
         sleep_until(*paid_at).await;
         let price = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
-        // A bucket that nobody used for long is full, and no fuller.
+        // A bucket that was not used for long is full, and no fuller.
         let full = Instant::now().checked_sub(BURST).unwrap_or(*paid_at);
         *paid_at = (*paid_at).max(full) + price;
     }

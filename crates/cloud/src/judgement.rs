@@ -131,7 +131,7 @@ pub(crate) async fn of_object(
         return Ok(Verdict::Passing(unfit));
     }
     mend_head(answer.headers_mut());
-    // The storage clients ask for a length, which whoever sends in chunks does not say.
+    // The storage clients ask for a length, which a server that sends in chunks does not say.
     if asked.method == Method::GET && !answer.headers().contains_key(CONTENT_LENGTH) {
         let (parts, body) = read_whole(answer, LONGEST_DOCUMENT).await?;
         answer = with_body(parts, body);
@@ -149,7 +149,7 @@ pub(crate) fn from_between(answer: &HttpResponse) -> Option<StoreAnswer> {
     is_page_for_people(answer.headers()).then(|| StoreAnswer::unfit(answer.status(), cause))
 }
 
-/// Takes out of an object's head what nobody uses and the storage clients stumble over.
+/// Takes out of an object's head what the engine does not use and the storage clients stumble over.
 fn mend_head(headers: &mut HeaderMap) {
     let modified = headers.get(LAST_MODIFIED).and_then(|it| it.to_str().ok());
     let modified = modified

@@ -6,7 +6,7 @@
 //! that the system trusts, its directories included, and the request sent again. Always true:
 //! what is trusted in the end is exactly what `rustls-native-certs` finds, or the bundle that was
 //! chosen (as authorities, and as servers' own certificates); a request is sent again only if
-//! nobody got it, for the certificate comes first.
+//! no server got it, for the certificate comes first.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

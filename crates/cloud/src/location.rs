@@ -16,7 +16,7 @@ use crate::{azure, gcs};
 /// The value of `--cloud-provider`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provider {
-    /// `aws-s3`: AWS, and whoever speaks its protocol.
+    /// `aws-s3`: AWS, and every store that speaks its protocol.
     #[default]
     AwsS3,
     /// `azure-blob-storage`.

@@ -45,7 +45,7 @@ impl Default for Persistence {
     }
 }
 
-/// Takes warnings to people; mute unless somebody listens.
+/// Takes warnings to people; mute without a listener.
 #[derive(Clone, Default)]
 pub struct Voice(Option<Arc<Listener>>);
 
@@ -70,7 +70,7 @@ impl fmt::Debug for Voice {
     }
 }
 
-/// Settings are the same whoever listens.
+/// Settings are the same with any listener.
 impl PartialEq for Voice {
     fn eq(&self, _: &Voice) -> bool {
         true
@@ -82,7 +82,7 @@ impl Eq for Voice {}
 /// The first wait; each is twice the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Where nobody has answered yet.
+/// Where the endpoint has not answered yet.
 const LONGEST_FIRST_WAIT: Duration = Duration::from_secs(2);
 /// A store that wants to be left alone for longer is asked after this all the same.
 const LONGEST_WISH: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! What answers mean in the protocol of S3, which Google's XML interface speaks, too.
 //!
 //! Always true: an answer counts as done only when it is the document that the request asks for;
-//! entity tags and dates that nobody uses are not asked for.
+//! entity tags and dates that the engine does not use are not asked for.
 
 use engine::object_key;
 use http::header::{ETAG, HeaderValue};
@@ -106,7 +106,7 @@ fn of_completion(parts: Parts, body: &[u8]) -> Verdict {
         Some(root) if root.name == "Error" => {
             judgement::of_error_inside(unlike(&parts, body, "to the end of an upload"))
         }
-        // Whoever uploads looks whether the object is there.
+        // The engine's upload looks whether the object is there.
         None if body.trim_ascii().is_empty() => {
             let cause = "to the end of an upload, without a word about it";
             Verdict::Final(StoreAnswer::unfit(parts.status, cause))

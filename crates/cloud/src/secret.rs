@@ -48,7 +48,7 @@ pub(crate) fn for_header(text: &str) -> Result<&str, &'static str> {
 /// The same for what only signs a request and so may have any letters.
 ///
 /// # Errors
-/// When nobody can have meant it: the reason, without the text.
+/// When it cannot be meant: the reason, without the text.
 pub(crate) fn for_signing(text: &str) -> Result<&str, &'static str> {
     let text = text.trim_matches(['\r', '\n']);
     if text.is_empty() {

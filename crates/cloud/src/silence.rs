@@ -1,8 +1,8 @@
 //! A limit on how long an answer's body may be silent.
 //!
 //! The HTTP client has such a limit of its own, but one for all requests, which a long upload would
-//! hit. Always true: only time in which somebody waits and nothing comes counts, so that a reader
-//! that is slow itself never breaks its own download.
+//! hit. Always true: only time in which the reader waits and nothing comes counts, so that one that
+//! is slow itself never breaks its own download.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

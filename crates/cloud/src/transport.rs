@@ -1,4 +1,4 @@
-//! HTTP as object stores need it: limits by the kind of request, and a quick end when nobody is
+//! HTTP as object stores need it: limits by the kind of request, and a quick end when no server is
 //! there.
 //!
 //! Downloads and small requests have a limit on silence (`--read-timeout`). A long upload on a slow

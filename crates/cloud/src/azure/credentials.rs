@@ -3,7 +3,7 @@
 //! The default chain is that of Microsoft's `DefaultAzureCredential` as far as servers go:
 //! environment (client secret), workload identity, managed identity, Azure CLI. What is set up only
 //! in part, or for a kind that is not built yet, is refused by name: a silent fall through would
-//! act as somebody else.
+//! act with another identity.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub enum CredentialSource {
     },
     /// The machine's or the app service's own identity.
     ManagedIdentity(ManagedIdentity),
-    /// Whoever is logged in with `az`.
+    /// The account that is logged in with `az`.
     AzureCli,
     /// The end of the default chain: the machine's identity, else the Azure CLI.
     ManagedIdentityOrCli(ManagedIdentity),

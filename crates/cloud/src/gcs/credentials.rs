@@ -1,7 +1,7 @@
-//! Who we are for Google: an emulator's nobody, the credentials file, or the machine itself.
+//! Who we are for Google: nothing for an emulator, the credentials file, or the machine itself.
 //!
 //! The order is that of Google's clients (AIP-4110). What is not built yet is refused by name: a
-//! silent fall through would act as somebody else.
+//! silent fall through would act with another identity.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// Nobody, for an emulator.
+    /// No credentials, for an emulator.
     Anonymous,
     /// A service account's key: the whole JSON document.
     ServiceAccount(Secret),

@@ -11,7 +11,7 @@ pub(crate) const CONSOLE: &str = "console.cloud.google.com/storage/browser/";
 pub enum Endpoint {
     /// Google's own.
     Google { url: String },
-    /// `STORAGE_EMULATOR_HOST`: takes everybody, so nobody's credentials go there.
+    /// `STORAGE_EMULATOR_HOST`: takes requests without credentials, so none go there.
     Emulator { url: String },
 }
 

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::failure::ErrorKind;
 use crate::options::StoreOptions;
 
-/// The universe that everybody means who names none.
+/// The universe of settings that name none.
 const PUBLIC_UNIVERSE: &str = "googleapis.com";
 
 /// What the client needs to know, apart from the bucket.

@@ -27,7 +27,7 @@ fn serve(answers: Vec<(u16, &'static str)>) -> Server {
         for (number, stream) in listener.incoming().enumerate() {
             let (status, body) = answers[number.min(answers.len() - 1)];
             let mut stream = stream.unwrap();
-            // Kept before the answer: whoever has the answer may look at once.
+            // Kept before the answer: a test that has the answer may look at once.
             kept.lock().unwrap().push(request(&mut stream));
             answer(&mut stream, status, body);
         }

@@ -97,7 +97,7 @@ impl Conditions {
         }
     }
 
-    /// Whoever wants this compares by itself where a store does not.
+    /// The engine compares by itself where a store does not.
     async fn update(
         &self,
         store: &AmazonS3,

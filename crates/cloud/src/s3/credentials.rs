@@ -4,7 +4,7 @@
 //! SSO; keys in the credentials file; `credential_process`; keys in the config file; the
 //! container's service; the machine's metadata service (IMDSv2). Only words are judged here:
 //! [`super::identity`] goes and asks. What is not built is refused by name, for a silent fall
-//! through would act as somebody else. (Order: as botocore's resolver has it.)
+//! through would act with another identity. (Order: as botocore's resolver has it.)
 
 use std::path::PathBuf;
 
@@ -52,7 +52,7 @@ pub enum CredentialSource {
 }
 
 impl CredentialSource {
-    /// Whether whoever is asked for them is asked over TLS, so that certificates matter.
+    /// Whether the service that gives them is asked over TLS, so that certificates matter.
     pub(super) fn scheme(&self) -> Scheme {
         let is_plain = match self {
             CredentialSource::Static { .. } | CredentialSource::Process { .. } => true,

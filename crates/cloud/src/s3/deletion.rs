@@ -1,9 +1,9 @@
 //! Deleting many objects with one request, and one by one where that does not do it.
 //!
 //! Some stores have no such request (Google's S3 interface, riak_cs), some want another header with
-//! it, and some let nobody send it who may well delete. Whatever a request for many did not delete
-//! is deleted singly, and what the store says to that counts. Always true: a store that refused it
-//! once is not asked for it again; a single object never is.
+//! it, and some refuse it to accounts that may well delete. Whatever a request for many did not
+//! delete is deleted singly, and what the store says to that counts. Always true: a store that
+//! refused it once is not asked for it again; a single object never is.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,7 +86,7 @@ async fn delete(
     paths: Vec<Result<Path>>,
 ) -> Vec<Result<Path>> {
     let known: Vec<Path> = paths.iter().flatten().cloned().collect();
-    // A request for many has the keys in its body, where nobody spells them as stored.
+    // A request for many has the keys in its body, where the dialect does not spell them as stored.
     let is_odd = known.iter().any(object_key::is_marked);
     if known.len() < 2 || is_odd || single.needed.load(Ordering::Relaxed) {
         return single.delete(known).await;

@@ -1,7 +1,7 @@
 //! Locks on objects: a retention period, or a legal hold (AWS, "Locking objects with Object Lock").
 //!
-//! An object's head says both to whoever may read them. A bucket with locks has versions, too: a
-//! deletion would only hide a locked object, and be paid for until the lock ends.
+//! An object's head says both to accounts that may read them. A bucket with locks has versions:
+//! a deletion would only hide a locked object, and be paid for until the lock ends.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) fn read_headers(headers: &HeaderMap) -> Option<SeenLock> {
     match until.parse::<Timestamp>() {
         Ok(until) if until <= Timestamp::now() => None,
         Ok(until) => Some(SeenLock(Lock::Until(until))),
-        // Locked, but nobody can say for how long.
+        // Locked, but the store does not say for how long.
         Err(_) => Some(SeenLock(Lock::Held)),
     }
 }

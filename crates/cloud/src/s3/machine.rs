@@ -1,6 +1,6 @@
 //! The metadata service of the machine, as the environment and the profile describe it.
 //!
-//! The settings are botocore's. Two of them differ in what they are when nobody sets them: two
+//! The settings are botocore's. Two of them differ in what they are when they are not set: two
 //! attempts of two seconds each instead of one of one, for a busy machine must not lose its
 //! credentials. Asking is [`super::identity`]'s part.
 

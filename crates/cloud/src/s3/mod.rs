@@ -121,7 +121,7 @@ pub(crate) fn open(
     })
 }
 
-/// Who we are for S3. Nobody is asked yet.
+/// Who we are for S3. No request is sent yet.
 fn credentials_of(settings: &S3Settings) -> Result<AwsCredentialProvider, BadCaBundle> {
     let scheme = settings.credentials.scheme();
     let surroundings = identity::Surroundings {

@@ -136,7 +136,7 @@ fn read_file(path: &Path, unread: &mut Vec<String>) -> Result<AwsFile, BadAwsFil
     }
 }
 
-/// Only a plain file is opened: nobody waits for the other end of a pipe.
+/// Only a plain file is opened: a command does not wait for the other end of a pipe.
 fn read_text(path: &Path) -> io::Result<String> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {

@@ -45,7 +45,7 @@ fn resolve(
     )
 }
 
-/// The metadata service as nobody set it up.
+/// The metadata service as it is without settings.
 fn machine() -> Machine {
     let found = Machine::find(&Environment::default(), None, "");
     found.unwrap().unwrap()

@@ -1,6 +1,6 @@
 //! IAM Identity Center: the token that `aws sso login` left, exchanged for a role's keys.
 //!
-//! The token is used as it is; when it has expired somebody must log in again. (AWS, "IAM Identity
+//! The token is used as it is; when it has expired the user must log in again. (AWS, "IAM Identity
 //! Center Portal API Reference", `GetRoleCredentials`; the cache is the AWS command line's.)
 
 use async_trait::async_trait;

@@ -26,7 +26,7 @@ pub(super) struct AssumedRole {
     pub(super) role: Role,
 }
 
-/// A role for whoever has the token in a file.
+/// A role for the holder of a token in a file.
 #[derive(Debug)]
 pub(super) struct WebIdentity {
     pub(super) http: HttpClient,
