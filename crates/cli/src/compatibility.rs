@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use clap::Command;
 
-use crate::cloud::{self, CloudCommand};
-use crate::later;
+use crate::barman_cloud::{self, CloudCommand};
+use crate::unsupported;
 
 const DOCUMENT: &str = include_str!("../../../docs/compatibility.md");
 const SHARED_HEADING: &str = "Every cloud command";
@@ -18,24 +18,24 @@ type Rows = BTreeMap<String, String>;
 
 #[test]
 fn every_option_has_its_row_and_every_row_its_option() {
-    check::<cloud::backup::Args>("barman-cloud-backup");
-    check::<cloud::backup_delete::Args>("barman-cloud-backup-delete");
-    check::<cloud::backup_keep::Args>("barman-cloud-backup-keep");
-    check::<cloud::backup_list::Args>("barman-cloud-backup-list");
-    check::<cloud::backup_show::Args>("barman-cloud-backup-show");
-    check::<cloud::check_wal_archive::Args>("barman-cloud-check-wal-archive");
-    check::<cloud::restore::Args>("barman-cloud-restore");
-    check::<cloud::wal_archive::Args>("barman-cloud-wal-archive");
-    check::<cloud::wal_restore::Args>("barman-cloud-wal-restore");
+    check::<barman_cloud::backup::Args>("barman-cloud-backup");
+    check::<barman_cloud::backup_delete::Args>("barman-cloud-backup-delete");
+    check::<barman_cloud::backup_keep::Args>("barman-cloud-backup-keep");
+    check::<barman_cloud::backup_list::Args>("barman-cloud-backup-list");
+    check::<barman_cloud::backup_show::Args>("barman-cloud-backup-show");
+    check::<barman_cloud::check_wal_archive::Args>("barman-cloud-check-wal-archive");
+    check::<barman_cloud::restore::Args>("barman-cloud-restore");
+    check::<barman_cloud::wal_archive::Args>("barman-cloud-wal-archive");
+    check::<barman_cloud::wal_restore::Args>("barman-cloud-wal-restore");
 }
 
 fn check<C: CloudCommand>(name: &'static str) {
     let mut documented = documented_rows(SHARED_HEADING);
     documented.extend(documented_rows(name));
-    let later = later::rows(C::LATER)
+    let later = unsupported::rows(C::UNSUPPORTED)
         .map(|row| row.long)
         .collect::<Vec<_>>();
-    let parsed = parsed_rows(&cloud::command_line::<C>(name), &later);
+    let parsed = parsed_rows(&barman_cloud::command_line::<C>(name), &later);
     for (option, kind) in &parsed {
         let row = documented.get(option);
         let row = row.unwrap_or_else(|| panic!("{name}: docs/compatibility.md lacks `{option}`"));

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use clap_complete::{Generator, shells};
 
 use crate::failure::{Exit, Failure};
-use crate::{PROGRAMS, Program};
+use crate::program::Program;
 
 /// A shell that completions are made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,8 +24,8 @@ pub enum Shell {
 ///
 /// # Errors
 /// When a page cannot be written; the message names it.
-pub fn write_manual(directory: &Path) -> Result<(), Failure> {
-    write_each(directory, |program| {
+pub fn write_manual(programs: &[Program], directory: &Path) -> Result<(), Failure> {
+    write_each(programs, directory, |program| {
         let page = render_page((program.command_line)(program.name))?;
         Ok((format!("{}.1", program.name), page))
     })
@@ -57,9 +57,10 @@ fn render_sections(help: &str) -> String {
     let (mut text, mut current) = (String::new(), "");
     for paragraph in help.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
         let title = title(paragraph);
-        text += &match title == current {
-            true => ".PP\n".to_owned(),
-            false => format!(".SH {title:?}\n"),
+        text += &if title == current {
+            ".PP\n".to_owned()
+        } else {
+            format!(".SH {title:?}\n")
         };
         current = title;
         let lines = paragraph.lines().skip(usize::from(title != "NOTES"));
@@ -126,8 +127,12 @@ barman\-cloud\-check\-wal\-archive(1)
 ///
 /// # Errors
 /// When a file cannot be written; the message names it.
-pub fn write_completions(shell: Shell, directory: &Path) -> Result<(), Failure> {
-    write_each(directory, |program| {
+pub fn write_completions(
+    programs: &[Program],
+    shell: Shell,
+    directory: &Path,
+) -> Result<(), Failure> {
+    write_each(programs, directory, |program| {
         Ok(match shell {
             Shell::Bash => completions(&shells::Bash, program),
             Shell::Zsh => completions(&shells::Zsh, program),
@@ -149,10 +154,11 @@ fn completions(shell: &impl Generator, program: &Program) -> (String, Vec<u8>) {
 }
 
 fn write_each(
+    programs: &[Program],
     directory: &Path,
     make: impl Fn(&Program) -> io::Result<(String, Vec<u8>)>,
 ) -> Result<(), Failure> {
-    for program in PROGRAMS {
+    for program in programs {
         let made = make(program).and_then(|(name, content)| {
             let path = directory.join(&name);
             engine::durable::write_for_all(&path, &content)

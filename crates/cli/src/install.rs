@@ -4,15 +4,15 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::PROGRAMS;
 use crate::failure::{Exit, Failure};
+use crate::program::Program;
 
 /// Links every name in a directory to this executable. A link that is right already is left alone;
 /// anything else of that name is never replaced.
-pub fn install_links(directory: &Path) -> Result<(), Failure> {
+pub fn install_links(programs: &[Program], directory: &Path) -> Result<(), Failure> {
     let program = std::env::current_exe()
         .map_err(|error| failed("find the running program", Path::new("barman"), &error))?;
-    for other in PROGRAMS {
+    for other in programs {
         let link = directory.join(other.name);
         if link == program {
             continue;

@@ -6,56 +6,48 @@
 #[cfg(target_env = "gnu")]
 mod allocator;
 mod arguments;
-mod cloud;
+mod barman;
+mod barman_client;
+mod barman_cloud;
 #[cfg(test)]
 mod compatibility;
 mod documents;
 mod failure;
 mod install;
-mod later;
-mod log;
-mod progress;
+mod options;
+mod output;
+mod program;
 #[cfg(test)]
 mod reference;
 mod render;
 mod runtime;
-mod server;
+mod unsupported;
+mod wal_prefetch;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Command;
-use cloud::{CloudCommand, check_wal_archive, restore, wal_archive, wal_restore};
-use cloud::{backup, backup_delete, backup_keep, backup_list, backup_show};
+use barman_cloud::{CloudCommand, check_wal_archive, restore, wal_archive, wal_restore};
+use barman_cloud::{backup, backup_delete, backup_keep, backup_list, backup_show};
 use failure::Exit;
-
-/// One of the names this program answers to.
-struct Program {
-    name: &'static str,
-    /// Runs it with the words that follow the name.
-    run: fn(&'static str, Vec<OsString>) -> ExitCode,
-    /// How it ends in a mistake of its own, with these words.
-    broken_exit: fn(&[OsString]) -> Exit,
-    /// Its command line, for manual pages and completions.
-    command_line: fn(&'static str) -> Command,
-}
+use program::{Call, Program};
 
 const fn cloud<C: CloudCommand>(name: &'static str) -> Program {
     Program {
         name,
-        run: cloud::start::<C>,
+        run: barman_cloud::start::<C>,
         broken_exit: C::broken_exit,
-        command_line: cloud::command_line::<C>,
+        command_line: barman_cloud::command_line::<C>,
     }
 }
 
 const fn wal_client(name: &'static str) -> Program {
     Program {
         name,
-        run: server::wal_clients::start,
+        run: barman_client::start,
         broken_exit: |_| Exit::StopsRecovery,
-        command_line: server::wal_clients::command_line,
+        command_line: barman_client::command_line,
     }
 }
 
@@ -63,9 +55,9 @@ const fn wal_client(name: &'static str) -> Program {
 const PROGRAMS: &[Program] = &[
     Program {
         name: "barman",
-        run: server::barman::start,
+        run: barman::start,
         broken_exit: |_| Exit::Other,
-        command_line: server::barman::command_line,
+        command_line: barman::command_line,
     },
     wal_client("barman-wal-archive"),
     wal_client("barman-wal-restore"),
@@ -90,5 +82,10 @@ fn main() -> ExitCode {
     let program = program.unwrap_or(&PROGRAMS[0]);
     let words: Vec<OsString> = words.collect();
     let broken = (program.broken_exit)(&words);
-    failure::panic::guarded(|| (program.run)(program.name, words), broken)
+    let call = Call {
+        name: program.name,
+        words,
+        programs: PROGRAMS,
+    };
+    failure::panic::guarded(|| (program.run)(call), broken)
 }

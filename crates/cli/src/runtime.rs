@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::failure::{Exit, Failure};
-use crate::log::{Level, Log};
+use crate::output::cloud_log::{Level, Log};
 
 /// How many threads wait for the network; codecs and files have threads of their own.
 #[derive(Debug, Clone, Copy)]

@@ -25,7 +25,7 @@ use model::wal::name::WalName;
 use model::wal::segment::{BadSegment, BadSegmentCause};
 
 use super::{Exit, Failure};
-use crate::cloud::next_steps::quote;
+use crate::render::next_steps::quote;
 
 /// Text of the command line that means nothing: status 3.
 macro_rules! usage_errors {

@@ -8,7 +8,7 @@ pub mod panic;
 
 use std::process::ExitCode;
 
-use crate::log::{Level, Log};
+use crate::output::cloud_log::{Level, Log};
 
 /// Why a program ends with a status other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

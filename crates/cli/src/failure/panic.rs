@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::process::ExitCode;
 
 use super::Exit;
-use crate::log::{Level, Log};
+use crate::output::cloud_log::{Level, Log};
 
 /// Where a mistake is to be reported.
 const ISSUES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");

@@ -2,5 +2,6 @@
 
 pub mod console;
 pub mod json;
+pub mod next_steps;
 pub mod stages;
 pub mod terminal;

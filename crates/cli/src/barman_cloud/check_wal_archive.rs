@@ -6,11 +6,12 @@ use engine::wal::check::find_wal;
 use model::wal::timeline::TimelineId;
 
 use super::CloudCommand;
-use super::flags::{Common, Patience};
 use crate::failure::{Exit, Failure};
-use crate::later::Later;
-use crate::log::{Level, Log};
+use crate::options::every_command::Common;
+use crate::options::place::Patience;
+use crate::output::cloud_log::{Level, Log};
 use crate::runtime;
+use crate::unsupported::Unsupported;
 
 /// Check that a new server may archive its WAL here: that no other server's WAL is there.
 #[derive(Debug, Parser)]
@@ -39,7 +40,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
         &self.common

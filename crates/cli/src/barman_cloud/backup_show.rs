@@ -5,13 +5,15 @@ use engine::catalogue::read_settled;
 use model::backup::reference::BackupRef;
 
 use super::CloudCommand;
-use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common, Format, Patience};
 use crate::failure::Failure;
-use crate::later::Later;
-use crate::log::{Level, Log};
+use crate::options::encryption::CustomerKeyFlag;
+use crate::options::every_command::{Common, Format};
+use crate::options::place::Patience;
+use crate::output::cloud_log::{Level, Log};
+use crate::output::{self, catalogue_notes};
 use crate::render::{console, json};
 use crate::runtime;
+use crate::unsupported::Unsupported;
 
 /// Show everything that is recorded about one backup in an object store.
 #[derive(Debug, Parser)]
@@ -42,7 +44,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -60,14 +62,14 @@ impl CloudCommand for Args {
             let bucket = place.open().await?;
             Ok(read_settled(&bucket, place.layout()).await?)
         })?;
-        flags::warn_of_unreadable(&found.backups, &wanted, log);
+        catalogue_notes::warn_of_unreadable(&found.backups, &wanted, log);
         let (id, info) = found.backups.resolve(&wanted)?;
-        flags::warn_of_waiting(&wanted, (id, info), log);
+        catalogue_notes::warn_of_waiting(&wanted, (id, info), log);
         // Not in the sheet: its form is Barman's.
         for page in found.damaged.get(id).into_iter().flatten() {
             log.line(Level::Warning, &page.to_string());
         }
-        flags::print(&match Format::from_word(&self.format) {
+        output::print(&match Format::from_word(&self.format) {
             Format::Console => console::render_backup(id, info),
             Format::Json => json::render_backup(id, info),
         })

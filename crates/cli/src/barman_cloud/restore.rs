@@ -28,16 +28,17 @@ use model::size::{parse_size, pretty_size};
 use model::wal::span::{MissingWal, WalRange};
 
 use super::CloudCommand;
-use super::damaged_pages::warn_of_damage;
-use super::encryption::CustomerKeyFlag;
-use super::flags::{Common, Patience, jobs};
-use super::next_steps::{Steps, Wanted, path_of};
-use super::stats::StatsFlag;
 use crate::failure::{Exit, Failure};
-use crate::later::{Later, Takes};
-use crate::log::{Level, Log};
-use crate::progress::Reporter;
+use crate::options::encryption::CustomerKeyFlag;
+use crate::options::every_command::{Common, jobs};
+use crate::options::place::Patience;
+use crate::options::stats::StatsFlag;
+use crate::output::cloud_log::{Level, Log};
+use crate::output::damaged_pages::warn_of_damage;
+use crate::output::progress::Reporter;
+use crate::render::next_steps::{Steps, Wanted, path_of};
 use crate::runtime::{self, Threads};
+use crate::unsupported::{Takes, Unsupported};
 
 /// Restore a backup from an object store into an empty directory.
 #[derive(Debug, Parser)]
@@ -129,23 +130,23 @@ Exit status:
   1  the restore failed              4  something else, such as a name that no backup has
   2  the object store is unreachable 130, 143  stopped by SIGINT or SIGTERM";
 
-const SNAPSHOTS: &[Later] = &[
-    Later::option(
+const SNAPSHOTS: &[Unsupported] = &[
+    Unsupported::option(
         "snapshot-recovery-instance",
         Takes::Value("NAME"),
         "Instance that disks cloned from the snapshots are attached to",
     ),
-    Later::option(
+    Unsupported::option(
         "aws-region",
         Takes::Value("REGION"),
         "Region of the instance",
     ),
-    Later::option(
+    Unsupported::option(
         "azure-resource-group",
         Takes::Value("NAME"),
         "Resource group of the instance",
     ),
-    Later::option("gcp-zone", Takes::Value("ZONE"), "Zone of the instance")
+    Unsupported::option("gcp-zone", Takes::Value("ZONE"), "Zone of the instance")
         .aliases(&["snapshot-recovery-zone"]),
 ];
 
@@ -427,7 +428,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -495,7 +496,7 @@ mod tests {
     use model::restore::effort::{Effort, Work, comparison_bytes};
 
     use super::*;
-    use crate::cloud::parse_words;
+    use crate::barman_cloud::parse_words;
 
     fn choice(words: &[&str]) -> Choice {
         let words = [&["s3://b/p", "main"], words, &["/pgdata"]].concat();

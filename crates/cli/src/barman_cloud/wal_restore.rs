@@ -11,13 +11,14 @@ use model::wal::hole::LONGEST_PATIENCE;
 use model::wal::name::WalName;
 
 use super::CloudCommand;
-use super::encryption::CustomerKeyFlag;
-use super::flags::{Common, Patience, Place};
-use super::wal_prefetch::{self, Choice, Prefetcher};
 use crate::failure::{Exit, Failure};
-use crate::later::Later;
-use crate::log::{Level, Log};
+use crate::options::encryption::CustomerKeyFlag;
+use crate::options::every_command::Common;
+use crate::options::place::{Patience, Place};
+use crate::output::cloud_log::{Level, Log};
 use crate::runtime::{self, Threads};
+use crate::unsupported::Unsupported;
+use crate::wal_prefetch::{self, Choice, Prefetcher};
 
 /// Get one WAL file from an object store; made to be PostgreSQL's restore_command.
 #[derive(Debug, Parser)]
@@ -145,7 +146,7 @@ fn fetch_directly(place: &Place, request: FetchRequest, log: &Log) -> Result<Fet
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn usage_exit(words: &[OsString]) -> Exit {
         match is_safe_mode(words) {

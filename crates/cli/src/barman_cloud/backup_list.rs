@@ -5,13 +5,15 @@ use engine::catalogue::{read_settled, servers_beside};
 use jiff::tz::TimeZone;
 
 use super::CloudCommand;
-use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common, Format, Patience};
 use crate::failure::Failure;
-use crate::later::Later;
-use crate::log::{Level, Log};
+use crate::options::encryption::CustomerKeyFlag;
+use crate::options::every_command::{Common, Format};
+use crate::options::place::Patience;
+use crate::output;
+use crate::output::cloud_log::{Level, Log};
 use crate::render::{console, json, terminal};
 use crate::runtime;
+use crate::unsupported::Unsupported;
 
 /// List the backups of a server in an object store, oldest first.
 #[derive(Debug, Parser)]
@@ -54,7 +56,7 @@ impl Args {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -87,7 +89,7 @@ impl CloudCommand for Args {
             );
         }
         let backups = found.backups.readable();
-        flags::print(&match Format::from_word(&self.format) {
+        output::print(&match Format::from_word(&self.format) {
             Format::Console => match terminal_columns() {
                 Some(columns) => {
                     let zone = TimeZone::system();

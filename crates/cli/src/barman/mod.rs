@@ -1,6 +1,5 @@
 //! `barman` itself: for now the way to install the other names, and refusals that say what works.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +9,8 @@ use crate::arguments;
 use crate::documents;
 use crate::failure::{Exit, Failure};
 use crate::install;
-use crate::log::Log;
+use crate::output::cloud_log::Log;
+use crate::program::{Call, Program};
 
 /// The commands of the Barman server, with their other names.
 const SERVER_COMMANDS: &[&str] = &[
@@ -93,8 +93,13 @@ Exit status:
 
 const HINT: &str = "The barman-cloud commands work now: 'barman --help' lists them.";
 
-/// Runs `barman` with the words that follow the name.
-pub fn start(name: &'static str, words: Vec<OsString>) -> ExitCode {
+/// Runs `barman`.
+pub fn start(call: Call) -> ExitCode {
+    let Call {
+        name,
+        words,
+        programs,
+    } = call;
     let mut command = command_line(name);
     if words.first().is_none_or(|word| word == "help") {
         // A reader that went away (`barman | head`) is no failure of ours.
@@ -104,19 +109,18 @@ pub fn start(name: &'static str, words: Vec<OsString>) -> ExitCode {
     let log = Log::new(0, 0);
     match arguments::parse(&mut command, &words, Exit::ServerUsage) {
         Err(status) => status,
-        Ok(matches) => run(&mut command, &matches)
+        Ok(matches) => run(&mut command, &matches, programs)
             .map_or_else(|failure| failure.report(&log), |()| ExitCode::SUCCESS),
     }
 }
 
 /// Whoever installs by hand wants to see that it was done.
-fn tell_installed(directory: &Path) {
-    let count = crate::PROGRAMS.len();
+fn tell_installed(count: usize, directory: &Path) {
     let text = format!("{count} names are in {}", directory.display());
     Log::new(0, 0).done(&text);
 }
 
-fn run(command: &mut Command, matches: &ArgMatches) -> Result<(), Failure> {
+fn run(command: &mut Command, matches: &ArgMatches, programs: &[Program]) -> Result<(), Failure> {
     if matches.get_flag("version") {
         // Scripts take the first word; the rest is said so that nobody is misled.
         let _ = arguments::print(&format!(
@@ -128,21 +132,21 @@ fn run(command: &mut Command, matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("install-links", given)) => {
             let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
-            install::install_links(directory)?;
-            tell_installed(directory);
+            install::install_links(programs, directory)?;
+            tell_installed(programs.len(), directory);
             Ok(())
         }
         Some(("install-man", given)) => {
             let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
-            documents::write_manual(directory)?;
-            tell_installed(directory);
+            documents::write_manual(programs, directory)?;
+            tell_installed(programs.len(), directory);
             Ok(())
         }
         Some(("install-completions", given)) => {
             let shell: &documents::Shell = given.get_one("shell").expect("clap requires it");
             let directory: &PathBuf = given.get_one("directory").expect("clap requires it");
-            documents::write_completions(*shell, directory)?;
-            tell_installed(directory);
+            documents::write_completions(programs, *shell, directory)?;
+            tell_installed(programs.len(), directory);
             Ok(())
         }
         Some((name, _)) if SERVER_COMMANDS.contains(&name) => Err(Failure::new(

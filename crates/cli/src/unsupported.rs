@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 const HEADING: &str = "Options of Barman that this version still refuses";
 
 /// An option that is parsed and refused.
-pub struct Later {
+pub struct Unsupported {
     /// The long name, without dashes; the first one if it has several spellings.
     pub long: &'static str,
     /// The other spellings.
@@ -31,10 +31,10 @@ pub enum Takes {
     Value(&'static str),
 }
 
-impl Later {
+impl Unsupported {
     /// A row without other spellings.
-    pub const fn option(long: &'static str, takes: Takes, help: &'static str) -> Later {
-        Later {
+    pub const fn option(long: &'static str, takes: Takes, help: &'static str) -> Unsupported {
+        Unsupported {
             long,
             aliases: &[],
             takes,
@@ -43,8 +43,8 @@ impl Later {
     }
 
     /// The same row with other spellings.
-    pub const fn aliases(self, aliases: &'static [&'static str]) -> Later {
-        Later { aliases, ..self }
+    pub const fn aliases(self, aliases: &'static [&'static str]) -> Unsupported {
+        Unsupported { aliases, ..self }
     }
 
     fn arg(&self) -> Arg {
@@ -75,29 +75,36 @@ impl Later {
 }
 
 /// The command with the options of the tables added to it.
-pub fn add(command: Command, tables: &[&'static [Later]]) -> Command {
-    command.args(rows(tables).map(Later::arg))
+pub fn add(command: Command, tables: &[&'static [Unsupported]]) -> Command {
+    command.args(rows(tables).map(Unsupported::arg))
 }
 
 /// Refuses the first option of the tables that was given.
-pub fn refuse_given(tables: &[&'static [Later]], matches: &ArgMatches) -> Result<(), Failure> {
-    let given = |row: &&Later| matches.value_source(row.long) == Some(ValueSource::CommandLine);
+pub fn refuse_given(
+    tables: &[&'static [Unsupported]],
+    matches: &ArgMatches,
+) -> Result<(), Failure> {
+    let given =
+        |row: &&Unsupported| matches.value_source(row.long) == Some(ValueSource::CommandLine);
     rows(tables)
         .find(given)
         .map_or(Ok(()), |row| Err(refusal(row)))
 }
 
 /// The refusal for a command line that could not be parsed, perhaps because of such an option.
-pub fn refuse_typed(tables: &[&'static [Later]], words: &[std::ffi::OsString]) -> Option<Failure> {
+pub fn refuse_typed(
+    tables: &[&'static [Unsupported]],
+    words: &[std::ffi::OsString],
+) -> Option<Failure> {
     rows(tables).find(|row| row.is_typed_in(words)).map(refusal)
 }
 
 /// All rows of the tables.
-pub fn rows(tables: &[&'static [Later]]) -> impl Iterator<Item = &'static Later> {
+pub fn rows(tables: &[&'static [Unsupported]]) -> impl Iterator<Item = &'static Unsupported> {
     tables.iter().flat_map(|table| table.iter())
 }
 
-fn refusal(row: &Later) -> Failure {
+fn refusal(row: &Unsupported) -> Failure {
     Failure::new(
         Exit::Usage,
         format!("option --{} is not there yet", row.long),

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use engine::stages::{Stage, Stages};
 
-use super::flags;
-use crate::log::{Level, Log};
+use crate::output;
+use crate::output::cloud_log::{Level, Log};
 use crate::render::stages::render_stages;
 
 /// The option, and what is counted for it.
@@ -48,7 +48,7 @@ impl Stats {
         }
         let times = Stage::ALL.map(|stage| (stage, self.stages.of(stage)));
         let table = render_stages(&times, self.began.elapsed()) + remark;
-        if let Err(failure) = flags::print(&table) {
+        if let Err(failure) = output::print(&table) {
             log.line(Level::Warning, &failure.what);
         }
     }

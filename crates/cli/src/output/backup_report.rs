@@ -4,14 +4,13 @@
 
 use std::time::Instant;
 
-use engine::backup::{Archiving, BackupOutcome, MissingCause, WalFate};
+use engine::backup::{BackupOutcome, MissingCause, WalFate};
 use model::backup::BackupInfo;
 use model::backup::id::BackupId;
 use model::size::pretty_size;
 
-use super::wal_archive;
 use crate::failure::{Exit, Failure};
-use crate::log::{Level, Log};
+use crate::output::cloud_log::{Level, Log};
 
 /// Says that a backup holds damaged pages.
 pub fn report_damage(id: &BackupId, count: usize, log: &Log) {
@@ -55,7 +54,7 @@ pub fn report(outcome: &BackupOutcome, here: &Here<'_>, log: &Log) -> Result<(),
                  restored only with the WAL from where that goes"
             );
             log.line(Level::Warning, &text);
-            if let Some(other) = here.other_place(&outcome.archiving) {
+            if let Some(other) = here.other_place() {
                 log.line(Level::Hint, &other);
             }
             Ok(())
@@ -65,7 +64,7 @@ pub fn report(outcome: &BackupOutcome, here: &Here<'_>, log: &Log) -> Result<(),
                 "backup {id} cannot be restored yet: the archive lacks {missing}; its status is \
                  WAITING_FOR_WALS"
             );
-            let hint = missing_wal_hint(outcome, cause, here);
+            let hint = missing_wal_hint(cause, here);
             if *cause == MissingCause::Unfinished {
                 log.line(Level::Warning, &what);
                 log.line(Level::Hint, &hint);
@@ -80,14 +79,16 @@ pub fn report(outcome: &BackupOutcome, here: &Here<'_>, log: &Log) -> Result<(),
 pub struct Here<'a> {
     pub url: &'a str,
     pub server: &'a str,
+    /// URL and server of the server's `archive_command`, if that is ours.
+    pub archived_to: Option<(String, String)>,
     /// When the command began.
     pub began: Instant,
 }
 
 impl Here<'_> {
     /// What to say if `archive_command` is ours and writes somewhere else.
-    fn other_place(&self, archiving: &Archiving) -> Option<String> {
-        let (url, server) = wal_archive::place_in(&archiving.command)?;
+    fn other_place(&self) -> Option<String> {
+        let (url, server) = self.archived_to.as_ref()?;
         let same_url = url.trim_end_matches('/') == self.url.trim_end_matches('/');
         (!same_url || server != self.server).then(|| {
             format!(
@@ -99,7 +100,7 @@ impl Here<'_> {
 }
 
 /// The cause, what to do about it, and how the backup becomes DONE.
-fn missing_wal_hint(outcome: &BackupOutcome, cause: &MissingCause, here: &Here<'_>) -> String {
+fn missing_wal_hint(cause: &MissingCause, here: &Here<'_>) -> String {
     let advice = match cause {
         MissingCause::Unfinished => {
             "The server has not filled that segment. It is archived when it is full, when \
@@ -136,7 +137,7 @@ fn missing_wal_hint(outcome: &BackupOutcome, cause: &MissingCause, here: &Here<'
                                   server that archives."
             .to_owned(),
     };
-    let other = here.other_place(&outcome.archiving);
+    let other = here.other_place();
     let other = other.map(|text| format!(" {text}")).unwrap_or_default();
     format!("{advice}{other} A later backup marks this one DONE once its WAL has come.")
 }

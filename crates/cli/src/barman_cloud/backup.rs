@@ -14,17 +14,20 @@ use model::codec::Codec;
 use model::size::parse_size;
 use postgres::ConnectOptions;
 
-use super::encryption::EncryptionFlags;
-use super::flags::{Common, Patience, Place, jobs};
-use super::providers::AtRestFlags;
-use super::stats::StatsFlag;
-use super::tags::TagFlags;
-use super::{CloudCommand, backup_report, hook};
+use super::{CloudCommand, wal_archive};
 use crate::failure::{Exit, Failure};
-use crate::later::{Later, Takes};
-use crate::log::{Level, Log};
-use crate::progress::Reporter;
+use crate::options::encryption::EncryptionFlags;
+use crate::options::every_command::{Common, jobs};
+use crate::options::hook;
+use crate::options::place::{Patience, Place};
+use crate::options::providers::AtRestFlags;
+use crate::options::stats::StatsFlag;
+use crate::options::tags::TagFlags;
+use crate::output::backup_report;
+use crate::output::cloud_log::{Level, Log};
+use crate::output::progress::Reporter;
 use crate::runtime::{self, Threads};
+use crate::unsupported::{Takes, Unsupported};
 
 /// Back up a running PostgreSQL server into an object store.
 ///
@@ -190,64 +193,64 @@ Exit status:
   2  the object store is unreachable 63 as a hook: the backup is not DONE
   130, 143  stopped by SIGINT or SIGTERM";
 
-const SNAPSHOTS: &[Later] = &[
-    Later::option(
+const SNAPSHOTS: &[Unsupported] = &[
+    Unsupported::option(
         "snapshot-instance",
         Takes::Value("NAME"),
         "Instance whose disks to snapshot",
     ),
-    Later::option(
+    Unsupported::option(
         "snapshot-disk",
         Takes::Value("NAME"),
         "Disk to snapshot; repeatable",
     ),
-    Later::option(
+    Unsupported::option(
         "aws-region",
         Takes::Value("REGION"),
         "Region of the instance and its volumes",
     ),
-    Later::option(
+    Unsupported::option(
         "aws-await-snapshots-timeout",
         Takes::Value("SECONDS"),
         "How long to wait for snapshots to complete",
     ),
-    Later::option(
+    Unsupported::option(
         "aws-snapshot-lock-mode",
         Takes::Value("MODE"),
         "Lock snapshots: governance or compliance",
     ),
-    Later::option(
+    Unsupported::option(
         "aws-snapshot-lock-duration",
         Takes::Value("DAYS"),
         "How long a lock holds",
     ),
-    Later::option(
+    Unsupported::option(
         "aws-snapshot-lock-expiration-date",
         Takes::Value("TIME"),
         "Until when a lock holds",
     ),
-    Later::option(
+    Unsupported::option(
         "aws-snapshot-lock-cool-off-period",
         Takes::Value("HOURS"),
         "How long a compliance lock can still be taken back",
     ),
-    Later::option(
+    Unsupported::option(
         "azure-subscription-id",
         Takes::Value("ID"),
         "Subscription of the instance",
     ),
-    Later::option(
+    Unsupported::option(
         "azure-resource-group",
         Takes::Value("NAME"),
         "Resource group of the instance",
     ),
-    Later::option(
+    Unsupported::option(
         "gcp-project",
         Takes::Value("NAME"),
         "Project that snapshots belong to",
     )
     .aliases(&["snapshot-gcp-project"]),
-    Later::option(
+    Unsupported::option(
         "gcp-zone",
         Takes::Value("ZONE"),
         "Zone of the instance and its disks",
@@ -373,7 +376,7 @@ impl Connection {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[SNAPSHOTS];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[SNAPSHOTS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -422,6 +425,7 @@ impl CloudCommand for Args {
         let here = backup_report::Here {
             url: &self.destination_url,
             server: &self.server_name,
+            archived_to: wal_archive::place_in(&outcome.archiving.command),
             began,
         };
         backup_report::report(&outcome, &here, log)
@@ -433,7 +437,7 @@ mod tests {
     use model::backup::effort::{self, PartRules};
 
     use super::*;
-    use crate::cloud::parse_words;
+    use crate::barman_cloud::parse_words;
 
     fn request(words: &[&str]) -> BackupRequest {
         parse_words::<Args>(words).request().unwrap()

@@ -10,12 +10,14 @@ use model::backup::reference::BackupRef;
 use model::keep::KeepTarget;
 
 use super::CloudCommand;
-use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common, Patience};
 use crate::failure::{Exit, Failure};
-use crate::later::Later;
-use crate::log::{Level, Log};
+use crate::options::encryption::CustomerKeyFlag;
+use crate::options::every_command::Common;
+use crate::options::place::Patience;
+use crate::output::cloud_log::{Level, Log};
+use crate::output::{self, catalogue_notes};
 use crate::runtime;
+use crate::unsupported::Unsupported;
 
 /// Keep a backup whatever the retention policy says, or let it go again.
 #[derive(Debug, Parser)]
@@ -99,7 +101,7 @@ fn find(
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -119,9 +121,9 @@ impl CloudCommand for Args {
             if matches!(self.wish(), Wish::Keep(_)) {
                 // Only what is DONE can be kept, and it may be so by now.
                 let settled = settle(&bucket, layout, &mut found.backups, Settle::Write).await?;
-                flags::report_settled(&settled, log);
+                catalogue_notes::report_settled(&settled, log);
             }
-            flags::warn_of_unreadable(&found.backups, &wanted, log);
+            catalogue_notes::warn_of_unreadable(&found.backups, &wanted, log);
             let wish = self.wish();
             let id = &find(&found.backups, &wanted, &wish, log)?;
             match wish {
@@ -141,7 +143,7 @@ impl CloudCommand for Args {
         match said {
             Some(kept) => {
                 let word = kept.map_or("nokeep", KeepTarget::render);
-                flags::print(&format!("Keep: {word}\n"))
+                output::print(&format!("Keep: {word}\n"))
             }
             None => Ok(()),
         }

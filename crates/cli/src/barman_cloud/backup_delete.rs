@@ -15,12 +15,14 @@ use model::deletion::{CannotDelete, Choice, DeletionPlan, DeletionRequest, Facts
 use model::retention::Policy;
 
 use super::CloudCommand;
-use super::encryption::CustomerKeyFlag;
-use super::flags::{self, Common, Patience};
 use crate::failure::Failure;
-use crate::later::Later;
-use crate::log::{Level, Log};
+use crate::options::encryption::CustomerKeyFlag;
+use crate::options::every_command::Common;
+use crate::options::place::Patience;
+use crate::output::cloud_log::{Level, Log};
+use crate::output::{self, catalogue_notes};
 use crate::runtime;
+use crate::unsupported::Unsupported;
 
 /// Delete backups from an object store, and the WAL that no remaining backup needs.
 #[derive(Debug, Parser)]
@@ -73,7 +75,7 @@ Exit status:
   2  the object store is unreachable";
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
         &self.common
@@ -103,7 +105,7 @@ impl CloudCommand for Args {
             Ok(None)
         })?;
         match plan {
-            Some(plan) if self.dry_run => flags::print(&plan.to_string()),
+            Some(plan) if self.dry_run => output::print(&plan.to_string()),
             _ => Ok(()),
         }
     }
@@ -256,7 +258,7 @@ impl Args {
             false => Settle::Write,
         };
         let (facts, settled) = gather_settled(bucket, layout, how).await?;
-        flags::report_settled(&settled, log);
+        catalogue_notes::report_settled(&settled, log);
         let Some(plan) = self.plan(wish, &facts, log)? else {
             return Ok(None);
         };

@@ -1,19 +1,19 @@
 //! `barman-wal-archive` and `barman-wal-restore`: the clients of a Barman server, not built yet.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Command;
 
 use crate::arguments;
 use crate::failure::{Exit, Failure};
-use crate::log::Log;
+use crate::output::cloud_log::Log;
+use crate::program::Call;
 
 /// Refuses: neither may be taken for "archived" or for "no such WAL file".
 ///
 /// The status is above 125, at which PostgreSQL stops recovery instead of taking it for the end of
 /// the archive (PostgreSQL manual, "restore_command").
-pub fn start(name: &'static str, words: Vec<OsString>) -> ExitCode {
+pub fn start(Call { name, words, .. }: Call) -> ExitCode {
     let asks = |long: &str, short: &str| words.iter().any(|word| word == long || word == short);
     if asks("--version", "-V") {
         let _ = arguments::print(&format!("{name} {}\n", arguments::VERSION));

@@ -7,20 +7,10 @@ pub mod backup;
 pub mod backup_delete;
 pub mod backup_keep;
 pub mod backup_list;
-mod backup_report;
 pub mod backup_show;
 pub mod check_wal_archive;
-mod damaged_pages;
-pub mod encryption;
-pub mod flags;
-mod hook;
-pub mod next_steps;
-pub mod providers;
 pub mod restore;
-pub mod stats;
-pub mod tags;
 pub mod wal_archive;
-pub mod wal_prefetch;
 pub mod wal_restore;
 
 use std::ffi::OsString;
@@ -30,14 +20,15 @@ use clap::{ArgMatches, Command, Parser};
 
 use crate::arguments;
 use crate::failure::{Exit, Failure};
-use crate::later::{self as not_built, Later};
-use crate::log::Log;
-use flags::Common;
+use crate::options::every_command::Common;
+use crate::output::cloud_log::Log;
+use crate::program::Call;
+use crate::unsupported::{self, Unsupported};
 
 /// One command: its arguments and what it does with them.
 pub trait CloudCommand: Parser {
     /// The options of Barman that the command refuses for now.
-    const LATER: &'static [&'static [Later]];
+    const UNSUPPORTED: &'static [&'static [Unsupported]];
 
     /// How a wrong command line ends. The words are those that could not be parsed.
     fn usage_exit(_words: &[OsString]) -> Exit {
@@ -50,8 +41,8 @@ pub trait CloudCommand: Parser {
     }
 
     /// Refuses the options that are not built yet, if one was given.
-    fn refuse_later(matches: &ArgMatches) -> Result<(), Failure> {
-        not_built::refuse_given(Self::LATER, matches)
+    fn refuse_unsupported(matches: &ArgMatches) -> Result<(), Failure> {
+        unsupported::refuse_given(Self::UNSUPPORTED, matches)
     }
 
     /// The options that every command has.
@@ -61,8 +52,8 @@ pub trait CloudCommand: Parser {
     fn run(self, log: &Log) -> Result<(), Failure>;
 }
 
-/// Runs a command under its program name with the words that follow the name.
-pub fn start<C: CloudCommand>(name: &'static str, words: Vec<OsString>) -> ExitCode {
+/// Runs a command under its program name.
+pub fn start<C: CloudCommand>(Call { name, words, .. }: Call) -> ExitCode {
     let mut command = command_line::<C>(name);
     let log = Log::new(0, 0);
     let usage_exit = C::usage_exit(&words);
@@ -76,9 +67,11 @@ pub fn start<C: CloudCommand>(name: &'static str, words: Vec<OsString>) -> ExitC
     let matches = match arguments::parse(&mut command, &words, usage_exit) {
         Ok(matches) => matches,
         Err(status) if status == ExitCode::SUCCESS => return status,
-        Err(status) => return not_built::refuse_typed(C::LATER, &words).map_or(status, refuse),
+        Err(status) => {
+            return unsupported::refuse_typed(C::UNSUPPORTED, &words).map_or(status, refuse);
+        }
     };
-    if let Err(refusal) = C::refuse_later(&matches) {
+    if let Err(refusal) = C::refuse_unsupported(&matches) {
         return refuse(refusal);
     }
     match C::from_arg_matches(&matches) {
@@ -96,7 +89,7 @@ pub fn command_line<C: CloudCommand>(name: &'static str) -> Command {
     let command = arguments::dress(C::command(), name)
         .arg(arguments::version_flag('V'))
         .arg(arguments::help_flag(None));
-    not_built::add(command, C::LATER)
+    unsupported::add(command, C::UNSUPPORTED)
 }
 
 /// The arguments of a command line that is right, for tests.

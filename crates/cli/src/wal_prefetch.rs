@@ -19,9 +19,9 @@ use model::postgres::SegmentSize;
 use model::wal::ahead::fingerprint;
 use model::wal::name::{SegmentName, WalName};
 
-use super::flags::Place;
 use crate::failure::{Exit, Failure};
-use crate::log::{Level, Log};
+use crate::options::place::Place;
+use crate::output::cloud_log::{Level, Log};
 use crate::runtime::{self, Threads};
 
 /// The option that makes this program the process that fetches ahead.

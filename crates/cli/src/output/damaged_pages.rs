@@ -2,7 +2,7 @@
 
 use engine::restore::Damage;
 
-use crate::log::{Level, Log};
+use crate::output::cloud_log::{Level, Log};
 
 /// More pages are only counted.
 const MOST_PAGES: usize = 50;

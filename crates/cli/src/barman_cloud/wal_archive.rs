@@ -13,15 +13,16 @@ use model::codec::Codec;
 use model::wal::ahead::fingerprint;
 
 use super::CloudCommand;
-use super::encryption::EncryptionFlags;
-use super::flags::{Common, Patience, Place};
-use super::hook;
-use super::providers::{AtRestFlags, BlockFlags};
-use super::tags::{HistoryTagFlags, TagFlags};
 use crate::failure::{Exit, Failure};
-use crate::later::Later;
-use crate::log::{Level, Log};
+use crate::options::encryption::EncryptionFlags;
+use crate::options::every_command::Common;
+use crate::options::hook;
+use crate::options::place::{Patience, Place};
+use crate::options::providers::{AtRestFlags, BlockFlags};
+use crate::options::tags::{HistoryTagFlags, TagFlags};
+use crate::output::cloud_log::{Level, Log};
 use crate::runtime;
+use crate::unsupported::Unsupported;
 
 /// Put one WAL file into an object store; made to be PostgreSQL's archive_command.
 #[derive(Debug, Parser)]
@@ -194,7 +195,7 @@ pub fn place_in(archive_command: &str) -> Option<(String, String)> {
 }
 
 impl CloudCommand for Args {
-    const LATER: &'static [&'static [Later]] = &[];
+    const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
         &self.common

@@ -13,7 +13,7 @@ use indicatif::{
     HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
 
-use crate::log::{Level, Log};
+use crate::output::cloud_log::{Level, Log};
 
 /// How long no line is written after a line about progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);

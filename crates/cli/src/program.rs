@@ -1,0 +1,33 @@
+//! One of the names this program answers to, and a call of it.
+//!
+//! The table of them is in `main.rs`; a command that speaks of all of them, as `barman` does when
+//! it installs them, is handed the table with its call.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Command;
+
+use crate::failure::Exit;
+
+/// A name with what is done under it.
+pub struct Program {
+    /// The name that it is started by.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: fn(Call) -> ExitCode,
+    /// How it ends in a mistake of its own, with these words.
+    pub broken_exit: fn(&[OsString]) -> Exit,
+    /// Its command line, for manual pages and completions.
+    pub command_line: fn(&'static str) -> Command,
+}
+
+/// How a program was started.
+pub struct Call {
+    /// The name of the program.
+    pub name: &'static str,
+    /// The words that follow the name.
+    pub words: Vec<OsString>,
+    /// All names.
+    pub programs: &'static [Program],
+}
