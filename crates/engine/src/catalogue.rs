@@ -12,10 +12,10 @@ use jiff::tz::TimeZone;
 use model::backup::BackupInfo;
 use model::backup::catalogue::{Catalogue, Entry};
 use model::backup::id::BackupId;
-use model::cloud::Layout;
 use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::keep::KeepTarget;
+use model::layout::{Layout, Part};
 use object_store::list::PaginatedListOptions;
 
 use crate::causes;
@@ -47,7 +47,7 @@ pub async fn read_catalogue(
     let mut wanted = Vec::new();
     let see = |object: object_store::ObjectMeta| {
         let key = key_of(&object);
-        wanted.extend(interesting(&key, &prefix).map(|found| (key.to_string(), found)));
+        wanted.extend(interesting(&key, layout).map(|found| (key.to_string(), found)));
         ControlFlow::Continue(())
     };
     bucket.list_each(&prefix, see).await?;
@@ -143,7 +143,7 @@ pub async fn backup_ids(bucket: &Bucket, layout: &Layout) -> Result<Vec<BackupId
     let prefix = format!("{}/", layout.backups());
     let mut ids = Vec::new();
     let see = |object: object_store::ObjectMeta| {
-        if let Some(Found::Record(id)) = interesting(&key_of(&object), &prefix) {
+        if let Some(Found::Record(id)) = interesting(&key_of(&object), layout) {
             ids.push(id);
         }
         ControlFlow::Continue(())
@@ -172,6 +172,7 @@ pub async fn read_backup(
     }
 }
 
+/// A part of a backup that the catalogue reads.
 #[derive(Debug, Clone, Copy)]
 enum Found {
     Record(BackupId),
@@ -179,13 +180,11 @@ enum Found {
     Damage(BackupId),
 }
 
-fn interesting(key: &str, prefix: &str) -> Option<Found> {
-    let (id, rest) = key.strip_prefix(prefix)?.split_once('/')?;
-    let id: BackupId = id.parse().ok()?;
-    match rest {
-        "backup.info" => Some(Found::Record(id)),
-        "annotations/keep" => Some(Found::Keep(id)),
-        "annotations/damage" => Some(Found::Damage(id)),
+fn interesting(key: &str, layout: &Layout) -> Option<Found> {
+    match layout.part_of(key)? {
+        (id, Part::Record) => Some(Found::Record(id)),
+        (id, Part::Keep) => Some(Found::Keep(id)),
+        (id, Part::Damage) => Some(Found::Damage(id)),
         _ => None,
     }
 }

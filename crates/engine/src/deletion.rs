@@ -15,8 +15,8 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
-use model::cloud::Layout;
 use model::deletion::{DeletionPlan, Facts, Going, Target};
+use model::layout::{Layout, Part, RECORD};
 
 use crate::catalogue::{BucketCatalogue, read_catalogue};
 use crate::settling::{Settle, Settled, settle};
@@ -120,13 +120,13 @@ async fn look_afresh(
 fn note_withheld(facts: &mut Facts) {
     let reason = "the object store lists it, but does not give it";
     for (id, names) in &facts.objects {
-        let lists = |wanted: &str| names.iter().any(|name| name == wanted);
-        if lists("backup.info") && facts.backups.get(id).is_none() {
+        let lists = |wanted: Part<'_>| names.iter().any(|name| Part::of(name) == wanted);
+        if lists(Part::Record) && facts.backups.get(id).is_none() {
             let reason = reason.to_owned();
             facts.backups.insert(*id, Entry::Unreadable { reason });
         }
         let is_known = facts.kept.contains_key(id) || facts.unreadable_keeps.contains_key(id);
-        if lists("annotations/keep") && !is_known {
+        if lists(Part::Keep) && !is_known {
             facts.unreadable_keeps.insert(*id, reason.to_owned());
         }
     }
@@ -149,7 +149,7 @@ pub async fn check_locks(
     };
     let objects = plan.going().flat_map(|(id, going)| {
         let names = going.data.iter().chain(&going.annotations);
-        let names = names.map(String::as_str).chain(["backup.info"]);
+        let names = names.map(String::as_str).chain([RECORD]);
         names.map(move |name| (*id, name.to_owned()))
     });
     let questions = objects.map(|(id, object)| async move {
@@ -167,7 +167,16 @@ pub async fn check_locks(
     Ok(())
 }
 
-/// Carries a plan out, with at most `batch` objects in one request to the store.
+/// How a plan is carried out.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// So many objects at most are deleted by one request to the store.
+    pub batch: NonZeroUsize,
+    /// What a marked record says beside that its backup is being deleted: how that is finished.
+    pub words: String,
+}
+
+/// Carries a plan out.
 ///
 /// # Errors
 /// When somebody else keeps one of the backups or has changed its record since it was read: then
@@ -177,10 +186,10 @@ pub async fn execute(
     plan: &DeletionPlan,
     bucket: &Bucket,
     layout: &Layout,
-    batch: NonZeroUsize,
+    how: &Manner,
 ) -> Result<Deleted, DeletionError> {
     let going: Vec<(&BackupId, &Going)> = plan.going().collect();
-    let mut marks = Marks::new(bucket, layout);
+    let mut marks = Marks::new(bucket, layout, &how.words);
     for (id, going) in &going {
         marks.take(id, &going.record).await?;
     }
@@ -190,7 +199,7 @@ pub async fn execute(
     }
     let mut wal_file_count = 0;
     for group in plan.groups() {
-        for targets in group.chunks(batch.get()) {
+        for targets in group.chunks(how.batch.get()) {
             let is_wal = |target: &&Target| matches!(target, Target::Wal(..));
             wal_file_count += targets.iter().filter(is_wal).count();
             delete(bucket, targets.iter().map(|target| key(layout, target))).await?;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
-use model::cloud::Layout;
 use model::keep::{BadKeep, KeepTarget};
+use model::layout::Layout;
 
 use crate::catalogue::read_backup;
 use crate::store::{Bucket, StoreError};

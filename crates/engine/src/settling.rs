@@ -14,8 +14,8 @@ use model::backup::arrival::{self, StoredWal};
 use model::backup::catalogue::{Catalogue, Entry};
 use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
-use model::cloud::Layout;
 use model::format::backup_info;
+use model::layout::Layout;
 use model::wal::name::SegmentName;
 use model::wal::span::WalRange;
 

@@ -1,7 +1,7 @@
 //! The keep annotation: a backup that retention policies leave alone.
 //!
 //! It is a small object or file beside the backup; where it lies in a bucket is
-//! [`crate::cloud::Layout::annotation_keep`]'s to say. Only complete backups are kept; whoever
+//! [`crate::layout::Layout::annotation_keep`]'s to say. Only complete backups are kept; whoever
 //! sets the annotation checks that.
 
 use std::fmt;

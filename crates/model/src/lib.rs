@@ -34,7 +34,7 @@
 //! - **catalogue**, [`Catalogue`](backup::catalogue::Catalogue): all backups of one server.
 //! - **retention policy**, [`Policy`](retention::Policy): which backups are needed; retention
 //!   judges, a [`DeletionPlan`](deletion::DeletionPlan) says what goes.
-//! - **layout**, [`Layout`](cloud::Layout): the object keys of one server in a bucket.
+//! - **layout**, [`Layout`](layout::Layout): the object keys of one server in a bucket.
 //! - **codec**, [`Codec`](codec::Codec): how an archive or a WAL file is compressed.
 //! - **moment**, [`Moment`](moment::Moment): an instant with the offset it was recorded with.
 //!
@@ -42,7 +42,6 @@
 //! well-formed. `Display` and `FromStr` round-trip, and `Ord` is the order an operator expects.
 
 pub mod backup;
-pub mod cloud;
 pub mod codec;
 pub mod control_file;
 pub mod damage;
@@ -50,6 +49,7 @@ pub mod deletion;
 pub mod duration;
 pub mod format;
 pub mod keep;
+pub mod layout;
 pub mod moment;
 pub mod page;
 pub mod postgres;

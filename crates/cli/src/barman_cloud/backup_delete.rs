@@ -3,15 +3,15 @@
 use std::num::NonZeroUsize;
 
 use clap::{ArgGroup, Parser};
-use engine::deletion::{DeletionError, check_locks, execute, gather_settled};
+use engine::deletion::{DeletionError, Manner, check_locks, execute, gather_settled};
 use engine::settling::Settle;
 use engine::store::{Bucket, StoreError};
 use jiff::Timestamp;
 use model::backup::BackupStatus;
 use model::backup::catalogue::ResolveError;
 use model::backup::reference::BackupRef;
-use model::cloud::Layout;
 use model::deletion::{CannotDelete, Choice, DeletionPlan, DeletionRequest, Facts, plan_delete};
+use model::layout::Layout;
 use model::retention::Policy;
 
 use super::CloudCommand;
@@ -23,6 +23,9 @@ use crate::output::cloud_log::{Level, Log};
 use crate::output::{self, catalogue_notes};
 use crate::runtime;
 use crate::unsupported::Unsupported;
+
+/// What the record of a backup says whose deletion was begun.
+const FINISHING: &str = "barman-cloud-backup-delete finishes it when it is run again";
 
 /// Delete backups from an object store, and the WAL that no remaining backup needs.
 #[derive(Debug, Parser)]
@@ -283,7 +286,11 @@ impl Args {
         for line in plan.to_string().lines() {
             log.line(Level::Info, line);
         }
-        execute(plan, bucket, layout, self.batch_size).await?;
+        let how = Manner {
+            batch: self.batch_size,
+            words: FINISHING.to_owned(),
+        };
+        execute(plan, bucket, layout, &how).await?;
         Ok(())
     }
 }

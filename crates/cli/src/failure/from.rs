@@ -20,7 +20,7 @@ use engine::wal::spool::CannotPlace;
 use model::backup::catalogue::ResolveError;
 use model::deletion::CannotDelete;
 use model::restore::choose::{EndedTooLate, NoBackup};
-use model::restore::plan::CannotRestore;
+use model::restore::refusal::CannotRestore;
 use model::wal::name::WalName;
 use model::wal::segment::{BadSegment, BadSegmentCause};
 
@@ -42,7 +42,7 @@ usage_errors!(
     cloud::azure::SettingsError,
     cloud::s3::SettingsError,
     model::backup::reference::BadBackupName,
-    model::cloud::BadLayout,
+    model::layout::BadLayout,
     model::moment::BadMoment,
     model::postgres::BadSegmentSize,
     model::restore::tablespaces::BadTablespaceMapping,

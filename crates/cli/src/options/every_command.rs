@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use cloud::{DEFAULT_READ_TIMEOUT, Location, Provider, StoreOptions};
-use model::cloud::Layout;
+use model::layout::Layout;
 
 use super::place::Place;
 use super::providers::AzureFlags;

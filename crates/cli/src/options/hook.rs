@@ -38,7 +38,7 @@ pub fn taken_backup(environment: &Environment) -> Result<Option<TakenBackup>, Fa
     })?;
     // Barman names the record only since 3.13.3.
     let record = environment.get("BARMAN_BACKUP_INFO_PATH");
-    let record = record.map_or_else(|| directory.join("backup.info"), PathBuf::from);
+    let record = record.map_or_else(|| directory.join(model::layout::RECORD), PathBuf::from);
     Ok(Some(TakenBackup {
         id,
         directory,
@@ -127,7 +127,7 @@ mod tests {
         assert!(taken.record.ends_with("meta/backup.info"));
         let old = taken_backup(&but("BARMAN_BACKUP_INFO_PATH", ""));
         let old = old.unwrap().unwrap();
-        assert_eq!(old.record, taken.directory.join("backup.info"));
+        assert_eq!(old.record, taken.directory.join(model::layout::RECORD));
     }
 
     #[test]

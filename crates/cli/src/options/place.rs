@@ -10,7 +10,7 @@ use std::time::Duration;
 use cloud::{Creation, Encryption, Environment, ErrorKind};
 use cloud::{Location, Persistence, StoreOptions, Voice};
 use engine::store::Bucket;
-use model::cloud::Layout;
+use model::layout::Layout;
 use rustix::fs::Mode;
 use rustix::process::umask;
 

@@ -201,8 +201,9 @@ mod tests {
     use engine::restore::Verified;
     use model::backup::id::BackupId;
     use model::postgres::PgVersion;
+    use model::restore::configuration_file::ConfigurationFile;
     use model::restore::effort::Effort;
-    use model::restore::plan::{ConfigurationFile, RestorePlan};
+    use model::restore::plan::RestorePlan;
 
     use super::*;
 

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use model::backup::contents::version_directory;
-use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::control_file::ControlFile;
 use model::damage::DamagedPage;
+use model::layout::ArchiveSet;
 use model::page::{PAGE_SIZE, PAGES_PER_FILE};
 use model::wal::lsn::Lsn;
 use model::wal::span::WalRange;

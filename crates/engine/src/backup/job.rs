@@ -11,7 +11,7 @@ use std::time::Instant;
 use model::backup::effort::{Effort, part_bytes};
 use model::backup::id::BackupId;
 use model::backup::plan::PlannedArchive;
-use model::cloud::ArchiveSet;
+use model::layout::ArchiveSet;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::archive::{Shared, TailSlot, write_archive};

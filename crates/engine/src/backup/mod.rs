@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::backup::effort::TooLittleMemory;
-use model::cloud::Layout;
+use model::layout::Layout;
 use model::postgres::SystemId;
 use model::wal::name::SegmentName;
 use tokio::sync::watch;

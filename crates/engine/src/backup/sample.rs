@@ -128,7 +128,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use model::cloud::{ArchiveName, ArchiveSet};
+    use model::layout::{ArchiveName, ArchiveSet};
 
     use super::super::gather::{Root, gather_entries};
     use super::*;

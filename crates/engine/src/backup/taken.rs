@@ -14,10 +14,10 @@ use model::backup::contents::version_directory;
 use model::backup::id::BackupId;
 use model::backup::needed_wal::Span;
 use model::backup::{BackupInfo, BackupStatus, Tablespace};
-use model::cloud::ArchiveSet;
 use model::codec::Codec;
 use model::damage::DamagedPage;
 use model::format::backup_info;
+use model::layout::ArchiveSet;
 
 use super::archive::{Shared, Tail};
 use super::confirm::confirm_archives;

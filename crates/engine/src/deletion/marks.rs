@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use model::backup::BackupInfo;
 use model::backup::id::BackupId;
-use model::cloud::Layout;
-use model::deletion::{is_being_deleted, mark};
+use model::backup::mark::{is_being_deleted, mark};
 use model::format::backup_info;
+use model::layout::Layout;
 
 use super::DeletionError;
 use crate::store::{Bucket, StoreError};
@@ -26,6 +26,8 @@ const TRIES: usize = 5;
 pub(super) struct Marks<'a> {
     bucket: &'a Bucket,
     layout: &'a Layout,
+    /// What a record says beside that its backup is being deleted.
+    words: &'a str,
     run: String,
     taken: Vec<Mark>,
 }
@@ -47,10 +49,11 @@ fn name_run() -> String {
 }
 
 impl<'a> Marks<'a> {
-    pub(super) fn new(bucket: &'a Bucket, layout: &'a Layout) -> Marks<'a> {
+    pub(super) fn new(bucket: &'a Bucket, layout: &'a Layout, words: &'a str) -> Marks<'a> {
         Marks {
             bucket,
             layout,
+            words,
             run: name_run(),
             taken: Vec::new(),
         }
@@ -105,7 +108,7 @@ impl<'a> Marks<'a> {
         if was_marked && self.bucket.exists(&self.layout.annotation_keep(id)).await? {
             return Ok(Tried::Kept);
         }
-        let ours = Bytes::from(backup_info::render(&mark(&now, &self.run)));
+        let ours = Bytes::from(backup_info::render(&mark(&now, self.words, &self.run)));
         Ok(
             match self.bucket.replace(&key, version, ours.clone()).await? {
                 true => Tried::Taken(Mark {

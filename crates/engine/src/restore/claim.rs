@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::restore::plan::{CannotRestore, RestorePlan};
+use model::restore::plan::RestorePlan;
+use model::restore::refusal::CannotRestore;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -82,8 +83,8 @@ mod tests {
     use std::fs;
 
     use model::backup::BackupInfo;
+    use model::restore::configuration_file::ConfigurationFile;
     use model::restore::effort::Effort;
-    use model::restore::plan::ConfigurationFile;
 
     use super::*;
 

@@ -9,11 +9,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use model::cloud::ArchiveSet;
 use model::codec::Codec;
+use model::layout::ArchiveSet;
 use model::restore::effort::Effort;
+use model::restore::extraction::{Extraction, TablespaceLink};
 use model::restore::members::MemberRules;
-use model::restore::plan::{Extraction, RestorePlan, TablespaceLink};
+use model::restore::plan::RestorePlan;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::claim::Claim;

@@ -27,11 +27,11 @@ use std::sync::Arc;
 
 use model::backup::BackupInfo;
 use model::backup::agreement::contradictions;
-use model::cloud::Layout;
+use model::layout::Layout;
 use model::restore::effort::Effort;
-use model::restore::plan::{
-    CannotRestore, RestorePlan, RestoreRequest, StoredObject, plan_restore, target_directories,
-};
+use model::restore::plan::{RestorePlan, plan_restore, target_directories};
+use model::restore::refusal::CannotRestore;
+use model::restore::request::{RestoreRequest, StoredObject};
 use model::wal::lsn::Lsn;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use model::restore::plan::{DirectoryFact, PlaceFacts};
+use model::restore::request::{DirectoryFact, PlaceFacts};
 use model::restore::space::{FileSystem, Storage};
 
 use super::place::is_empty;

@@ -14,8 +14,8 @@
 use std::io::{self, BufReader, Read, Seek};
 use std::path::PathBuf;
 
-use model::cloud::Layout;
 use model::codec::Codec;
+use model::layout::Layout;
 use model::postgres::SystemId;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use model::cloud::Layout;
+use model::layout::Layout;
 use model::wal::ahead::Position;
 use model::wal::name::{SegmentName, WalName};
 use tokio::sync::Semaphore;

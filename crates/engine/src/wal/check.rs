@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use model::cloud::Layout;
+use model::layout::Layout;
 use model::wal::name::WalName;
 use model::wal::timeline::TimelineId;
 

@@ -8,8 +8,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::cloud::{Layout, parse_wal_file};
 use model::codec::Codec;
+use model::layout::{Layout, parse_wal_file};
 use model::postgres::SegmentSize;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;

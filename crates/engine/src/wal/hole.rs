@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use model::cloud::Layout;
+use model::layout::Layout;
 use model::postgres::SegmentSize;
 use model::wal::hole::{HISTORY_PATIENCE, is_on_its_timeline, patience};
 use model::wal::name::{SegmentName, WalName};

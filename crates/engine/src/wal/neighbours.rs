@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use model::cloud::Layout;
 use model::codec::Codec;
+use model::layout::Layout;
 use model::wal::name::{SegmentName, WalName};
 use model::wal::segment::{HEADER_LENGTH, SegmentFacts, check_segment_head};
 use model::wal::timeline::TimelineId;

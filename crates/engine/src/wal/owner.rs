@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use model::cloud::Layout;
+use model::layout::Layout;
 use model::postgres::SystemId;
 use model::wal::name::SegmentName;
 use tokio::sync::OnceCell;

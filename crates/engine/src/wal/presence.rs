@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use model::cloud::{Layout, parse_wal_file};
 use model::codec::Codec;
+use model::layout::{Layout, parse_wal_file};
 use model::postgres::SystemId;
 use model::wal::name::{SegmentName, WalName};
 use model::wal::segment::{HEADER_LENGTH, check_segment_head};

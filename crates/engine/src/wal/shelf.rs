@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::cloud::Layout;
 use model::codec::Codec;
+use model::layout::Layout;
 use model::wal::name::{SegmentName, WalName};
 use tokio::sync::OnceCell;
 

@@ -3,7 +3,7 @@
 //! Asked as PostgreSQL asks: the next number until one is not there.
 
 use model::backup::BackupInfo;
-use model::cloud::Layout;
+use model::layout::Layout;
 use model::restore::forks::{Fork, Way, way_from};
 use model::wal::name::{SegmentName, WalName};
 use model::wal::timeline::TimelineId;

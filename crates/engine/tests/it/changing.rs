@@ -15,8 +15,8 @@ use engine::backup::{Rules, World, send_taken};
 use engine::progress::{Event, Progress};
 use engine::store::TagSet;
 use engine::tarball::read::{Member, MemberKind, TarReader};
-use model::cloud::Layout;
 use model::codec::Codec;
+use model::layout::Layout;
 use tokio::sync::watch;
 
 use crate::jobs::taken;

@@ -5,13 +5,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::deletion::{DeletionError, check_locks, execute, gather};
+use engine::deletion::{DeletionError, Manner, check_locks, execute, gather};
 use engine::store::{Bucket, Lock, Locks};
 use jiff::Timestamp;
 use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
-use model::cloud::Layout;
-use model::deletion::{BEING_DELETED, CannotDelete, Choice, DeletionRequest, plan_delete};
+use model::backup::mark::BEING_DELETED;
+use model::deletion::{CannotDelete, Choice, DeletionRequest, plan_delete};
+use model::layout::Layout;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
@@ -98,7 +99,9 @@ async fn delete(bucket: &Bucket, choice: Choice) -> Result<(), DeletionError> {
     };
     let batch = NonZeroUsize::new(2).unwrap();
     check_locks(&plan, bucket, &layout()).await?;
-    execute(&plan, bucket, &layout(), batch).await.map(|_| ())
+    execute(&plan, bucket, &layout(), &manner(batch))
+        .await
+        .map(|_| ())
 }
 
 async fn keys(inner: &Arc<InMemory>) -> BTreeSet<String> {
@@ -213,7 +216,7 @@ async fn a_backup_that_is_kept_meanwhile_gets_its_record_back() {
     let id = MIDDLE.parse().unwrap();
     put(&bucket, &layout().annotation_keep(&id), "full").await;
     let batch = NonZeroUsize::new(1000).unwrap();
-    let refused = execute(&plan, &bucket, &layout(), batch).await;
+    let refused = execute(&plan, &bucket, &layout(), &manner(batch)).await;
     assert!(matches!(refused, Err(DeletionError::KeptMeanwhile(kept)) if kept == id));
     assert_eq!(keys(&inner).await.len(), before.len() + 1);
     let facts = gather(&bucket, &layout()).await.unwrap();
@@ -301,5 +304,12 @@ async fn a_locked_object_stops_the_deletion_before_anything_is_touched() {
         bucket.locks = Some(Arc::new(Ending("something else", lock)));
         delete(&bucket, by_id(OLD)).await.unwrap();
         assert!(keys(&inner).await.len() < before.len());
+    }
+}
+
+fn manner(batch: NonZeroUsize) -> Manner {
+    Manner {
+        batch,
+        words: "the test finishes it".to_owned(),
     }
 }

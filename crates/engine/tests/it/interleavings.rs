@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use engine::deletion::{DeletionError, execute, gather};
+use engine::deletion::{DeletionError, Manner, execute, gather};
 use engine::keep::keep;
 use engine::store::Bucket;
 use futures_util::stream::BoxStream;
@@ -14,9 +14,10 @@ use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use model::backup::BackupStatus;
 use model::backup::id::BackupId;
-use model::cloud::Layout;
-use model::deletion::{Choice, DeletionRequest, is_being_deleted, plan_delete};
+use model::backup::mark::is_being_deleted;
+use model::deletion::{Choice, DeletionRequest, plan_delete};
 use model::keep::KeepTarget;
+use model::layout::Layout;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -190,7 +191,9 @@ async fn delete(bucket: &Bucket, choice: Choice) -> Option<DeletionError> {
     let facts = gather(bucket, &layout()).await.unwrap();
     let plan = plan_delete(&request, &facts).ok()?;
     let batch = NonZeroUsize::new(1).unwrap();
-    execute(&plan, bucket, &layout(), batch).await.err()
+    execute(&plan, bucket, &layout(), &manner(batch))
+        .await
+        .err()
 }
 
 /// What says DONE has its data and all WAL from its beginning.
@@ -263,5 +266,12 @@ async fn at_once(seed: u64) {
 async fn deletions_and_a_keep_at_once_leave_no_record_without_its_data_and_wal() {
     for seed in 0..3000 {
         at_once(seed).await;
+    }
+}
+
+fn manner(batch: NonZeroUsize) -> Manner {
+    Manner {
+        batch,
+        words: "the test finishes it".to_owned(),
     }
 }

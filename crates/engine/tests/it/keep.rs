@@ -6,8 +6,8 @@ use engine::keep::{KeepError, keep, kept, release};
 use engine::store::Bucket;
 use model::backup::BackupStatus;
 use model::backup::id::BackupId;
-use model::cloud::Layout;
 use model::keep::KeepTarget;
+use model::layout::Layout;
 use object_store::memory::InMemory;
 
 use crate::stores::{Fault, bucket, bucket_on};

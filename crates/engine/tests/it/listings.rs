@@ -8,7 +8,7 @@ use bytes::Bytes;
 use engine::catalogue::read_catalogue;
 use engine::store::Bucket;
 use model::backup::catalogue::Entry;
-use model::cloud::Layout;
+use model::layout::Layout;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta, Result};

@@ -13,11 +13,11 @@ use engine::restore::{
 use engine::store::Bucket;
 use engine::tarball::write::{MemberHeader, TarWriter};
 use model::backup::{BackupInfo, BackupStatus};
-use model::cloud::Layout;
 use model::codec::Codec;
 use model::format::backup_manifest::{self, ManifestTrailer, WalRange};
+use model::layout::Layout;
 use model::postgres::{PgVersion, SystemId};
-use model::restore::plan::RestoreRequest;
+use model::restore::request::RestoreRequest;
 use model::restore::space::SpacePolicy;
 use model::wal::lsn::Lsn;
 use model::wal::timeline::TimelineId;

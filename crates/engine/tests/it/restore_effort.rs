@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use engine::restore::{RestoreError, execute, plan};
-use model::cloud::Layout;
-use model::restore::plan::RestoreRequest;
+use model::layout::Layout;
+use model::restore::request::RestoreRequest;
 use tokio::time::{sleep, timeout};
 
 use crate::restore::{ID, finished, request, world};

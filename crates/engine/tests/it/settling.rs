@@ -6,7 +6,7 @@ use engine::store::Bucket;
 use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
-use model::cloud::Layout;
+use model::layout::Layout;
 
 use crate::stores::{Fault, bucket};
 

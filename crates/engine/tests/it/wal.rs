@@ -9,8 +9,8 @@ use engine::store::Bucket;
 use engine::upload::StopFlag;
 use engine::wal::archive::{ArchiveError, ArchiveRequest, Archived, WalTags, archive_wal};
 use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
-use model::cloud::Layout;
 use model::codec::Codec;
+use model::layout::Layout;
 use model::wal::segment::BadSegmentCause;
 
 use crate::stores::{Fault, bucket};

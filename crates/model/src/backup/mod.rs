@@ -13,6 +13,7 @@ pub mod drift;
 pub mod effort;
 pub mod id;
 mod json;
+pub mod mark;
 pub mod needed_wal;
 pub mod order;
 pub mod plan;

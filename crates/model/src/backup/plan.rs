@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::cloud::{ArchiveName, ArchiveSet};
+use crate::layout::{ArchiveName, ArchiveSet};
 
 /// One archive to write.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What whoever deletes should know, in the real run as in a dry one.
+//! What the one who deletes should know, in the real run as in a dry one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,10 +6,11 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::begin::disagreeing;
-use super::{CannotDelete, Choice, DeletionRequest, Facts};
+use super::request::{CannotDelete, Choice, DeletionRequest, Facts};
 use crate::backup::BackupStatus;
 use crate::backup::catalogue::Entry;
 use crate::backup::id::BackupId;
+use crate::backup::mark::is_being_deleted;
 use crate::postgres::SystemId;
 use crate::retention::Policy;
 
@@ -76,7 +77,7 @@ pub(super) fn of_records(
         match info.status {
             BackupStatus::Started if !is_swept => notes.push(Note::MayBeGoingOn(*id)),
             BackupStatus::Done => {}
-            _ if super::is_being_deleted(info) => {}
+            _ if is_being_deleted(info) => {}
             status if is_swept => notes.push(Note::Useless(*id, status)),
             _ => {}
         }

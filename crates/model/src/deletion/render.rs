@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::{BackupFate, DeletionPlan, Why};
-use crate::deletion::wal::WalRun;
+use super::choose::Why;
+use super::plan::{BackupFate, DeletionPlan};
+use super::wal::WalRun;
 
 impl fmt::Display for DeletionPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,9 +2,16 @@
 
 mod histories;
 
+use jiff::Timestamp;
+
 use super::*;
+use crate::backup::mark::mark;
+use crate::backup::{BackupInfo, BackupStatus};
+use crate::codec::Codec;
+use crate::keep::KeepTarget;
 use crate::moment::Moment;
 use crate::wal::name::SegmentName;
+use crate::wal::name::WalName;
 
 fn id(number: usize) -> BackupId {
     let (day, hour) = (1 + number / 24, number % 24);
@@ -401,7 +408,7 @@ fn whoever_deletes_a_backup_that_is_started_is_told() {
 #[test]
 fn a_deletion_that_is_going_on_elsewhere_may_give_way_so_its_wal_stays() {
     let wal = ["000000010000000000000001", "000000010000000000000003"];
-    let marked = mark(&done(1, 2, 2), "another run");
+    let marked = mark(&done(1, 2, 2), "words", "another run");
     let facts = facts(vec![done(1, 1, 1), marked, done(1, 4, 4)], &wal);
     let plan = plan_delete(&delete(0), &facts).unwrap();
     let fates: Vec<WalFate> = plan.wal.iter().map(|run| run.fate).collect();

@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::begin::{Start, end_of, start_of};
-use super::{Choice, Facts, Order, is_being_deleted};
+use super::order::Happened;
+use super::request::{Choice, Facts};
 use crate::backup::catalogue::Entry;
 use crate::backup::id::BackupId;
+use crate::backup::mark::is_being_deleted;
 use crate::backup::{BackupInfo, BackupStatus};
 use crate::codec::Codec;
 use crate::keep::KeepTarget;
@@ -101,9 +103,9 @@ enum Bound {
 }
 
 /// What was decided about the backups, and in which order they happened.
-pub(super) struct Chosen<'a> {
+pub(super) struct Decided<'a> {
     pub(super) choice: &'a Choice,
-    pub(super) order: &'a Order,
+    pub(super) order: &'a Happened,
     pub(super) staying: &'a [BackupId],
     pub(super) going: &'a [BackupId],
 }
@@ -118,7 +120,7 @@ struct Range {
 
 impl Needs {
     /// What the backups that stay need; `staying` and `going` are in the order of what happened.
-    pub(super) fn gather(facts: &Facts, chosen: &Chosen<'_>) -> Needs {
+    pub(super) fn gather(facts: &Facts, chosen: &Decided<'_>) -> Needs {
         let (order, staying, going) = (chosen.order, chosen.staying, chosen.going);
         let last = last_that_frees(facts, chosen);
         let mut needs = Needs {
@@ -159,7 +161,7 @@ impl Needs {
         }
     }
 
-    fn add(&mut self, facts: &Facts, order: &Order, (id, info): (&BackupId, &BackupInfo)) {
+    fn add(&mut self, facts: &Facts, order: &Happened, (id, info): (&BackupId, &BackupInfo)) {
         let start = start_of(id, info);
         match (info.status, start) {
             // What failed cannot be restored: it needs nothing; but a deletion that is going on may
@@ -270,7 +272,7 @@ impl Needs {
 
 /// The newest backup that goes and that no older one, which stays, forbids to take WAL along; else
 /// the reason why none does.
-fn last_that_frees(facts: &Facts, chosen: &Chosen<'_>) -> Result<BackupId, WalFate> {
+fn last_that_frees(facts: &Facts, chosen: &Decided<'_>) -> Result<BackupId, WalFate> {
     let forbids = |id: &&BackupId| {
         let is_standalone = facts.kept.get(id) == Some(&KeepTarget::Standalone);
         let is_looked_past = matches!(chosen.choice, Choice::Policy(_)) && is_standalone;
@@ -285,7 +287,7 @@ fn last_that_frees(facts: &Facts, chosen: &Chosen<'_>) -> Result<BackupId, WalFa
     }
 }
 
-fn bound_of(facts: &Facts, chosen: &Chosen<'_>, last: Result<BackupId, WalFate>) -> Bound {
+fn bound_of(facts: &Facts, chosen: &Decided<'_>, last: Result<BackupId, WalFate>) -> Bound {
     let last = match last {
         Ok(last) => last,
         Err(fate) => return Bound::Nothing(fate),
@@ -313,7 +315,7 @@ fn is_restorable(facts: &Facts, id: &BackupId) -> bool {
     record(facts, id).is_some_and(|info| info.status.is_copied())
 }
 
-fn has_done_after(facts: &Facts, order: &Order, id: &BackupId) -> bool {
+fn has_done_after(facts: &Facts, order: &Happened, id: &BackupId) -> bool {
     let mut backups = facts.backups.readable();
     backups.any(|(other, info)| order.is_before(id, other) && info.status == BackupStatus::Done)
 }

@@ -11,20 +11,9 @@ use jiff::Timestamp;
 use crate::backup::catalogue::Catalogue;
 use crate::backup::id::BackupId;
 use crate::backup::{BackupInfo, BackupStatus};
-use crate::restore::target::TimelineChoice;
+use crate::restore::target::{AutoTarget, TimelineChoice};
 use crate::wal::lsn::Lsn;
 use crate::wal::timeline::TimelineId;
-
-/// What the backup must lie before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AutoTarget {
-    /// Nothing: the newest backup serves.
-    Latest,
-    /// A moment: the backup's copy must have ended by then.
-    Time(Timestamp),
-    /// A position in the WAL: the backup must be consistent there.
-    Lsn(Lsn),
-}
 
 /// No backup serves a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

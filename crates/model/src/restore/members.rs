@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::cloud::ArchiveSet;
+use crate::layout::ArchiveSet;
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,15 @@
 //! Reading archives and writing files is `engine::restore`'s part; here are the choices.
 
 pub mod choose;
+pub mod configuration_file;
 pub mod effort;
+pub mod extraction;
 pub mod forks;
 pub mod members;
 pub mod places;
 pub mod plan;
+pub mod refusal;
+pub mod request;
 pub mod space;
 pub mod tablespaces;
 pub mod target;

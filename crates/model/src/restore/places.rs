@@ -8,8 +8,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::restore::extraction::TablespaceLink;
 use crate::restore::members::can_hold_tablespace;
-use crate::restore::plan::{CannotRestore, DirectoryFact, PlaceFacts, TablespaceLink};
+use crate::restore::refusal::CannotRestore;
+use crate::restore::request::{DirectoryFact, PlaceFacts};
 use crate::restore::tablespaces::TablespaceMapping;
 
 /// Everything there is to know before a restore writes.

@@ -5,100 +5,21 @@
 //! every directory it would write into is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::backup::agreement::begins;
-use crate::backup::effort::TooLittleMemory;
 use crate::backup::id::BackupId;
-use crate::backup::{BackupInfo, BackupStatus, Tablespace};
-use crate::cloud::{ArchiveName, ArchiveSet};
-use crate::codec::Codec;
+use crate::backup::{BackupInfo, Tablespace};
+use crate::layout::{ArchiveName, ArchiveSet};
+use crate::restore::configuration_file::ConfigurationFile;
 use crate::restore::effort::{Effort, Work, fit};
+use crate::restore::extraction::{Extraction, TablespaceLink};
 use crate::restore::places::Places;
-use crate::restore::space::{FileSystem, NoRoom, SpacePolicy, check_space};
-use crate::restore::tablespaces::{BadTablespaceMapping, TablespaceMapping, relocate};
+use crate::restore::refusal::CannotRestore;
+use crate::restore::request::{PlaceFacts, RestoreRequest, StoredObject};
+use crate::restore::space::{SpacePolicy, check_space};
+use crate::restore::tablespaces::relocate;
 use crate::wal::lsn::Lsn;
-
-/// What was asked for.
-#[derive(Debug, Clone)]
-pub struct RestoreRequest {
-    pub backup: BackupId,
-    /// The new data directory, absolute.
-    pub destination: PathBuf,
-    /// Tablespaces that go elsewhere than where they were.
-    pub tablespaces: Vec<TablespaceMapping>,
-    /// How many archives to fetch and unpack at the same time, at most.
-    pub jobs: NonZeroUsize,
-    /// The most memory that may be used, in bytes.
-    pub max_memory_bytes: Option<u64>,
-    /// Whether the room is asked for first.
-    pub space: SpacePolicy,
-}
-
-/// An object under the backup's key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredObject {
-    /// The last segment of the key.
-    pub file: String,
-    pub size_bytes: u64,
-}
-
-/// What is at a path that a restore would write to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DirectoryFact {
-    Missing,
-    Empty,
-    NotEmpty,
-    /// Files of a data directory, but no `global/pg_control`: a restore ended early there.
-    Interrupted,
-    NotADirectory,
-}
-
-/// What there is to know of a path that a restore would write to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlaceFacts {
-    pub directory: DirectoryFact,
-    /// `None` where it cannot be asked.
-    pub file_system: Option<FileSystem>,
-    /// The data directory that it lies in, if it does.
-    pub inside: Option<PathBuf>,
-    /// The path without links, which says whether two places are one.
-    pub real: Option<PathBuf>,
-    /// Whose it is; of what is missing, whose the nearest directory above is.
-    pub owner: Option<u32>,
-}
-
-impl From<DirectoryFact> for PlaceFacts {
-    fn from(directory: DirectoryFact) -> PlaceFacts {
-        PlaceFacts {
-            directory,
-            file_system: None,
-            inside: None,
-            real: None,
-            owner: None,
-        }
-    }
-}
-
-/// One archive to extract.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extraction {
-    pub archive: ArchiveName,
-    pub codec: Codec,
-    /// The last segment of the object's key.
-    pub file: String,
-    pub size_bytes: u64,
-    pub target: PathBuf,
-}
-
-/// A tablespace and where its link points.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TablespaceLink {
-    pub oid: u32,
-    pub name: String,
-    pub location: PathBuf,
-}
 
 /// Everything a restore does, in order: make the directories, extract, link, then `pg_control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,75 +39,6 @@ pub struct RestorePlan {
     pub inside: BTreeMap<u32, PathBuf>,
     /// The sum of the objects' sizes.
     pub download_bytes: u64,
-}
-
-/// Where the restored `postgresql.conf` is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigurationFile {
-    /// Its path in the restored directory.
-    pub path: String,
-    /// Whether the server has its configuration outside of the data directory, as on Debian: then
-    /// the restored copy names places that are not its own.
-    pub came_from_outside: bool,
-}
-
-impl ConfigurationFile {
-    /// What a backup's record says of it.
-    pub fn of(info: &BackupInfo) -> ConfigurationFile {
-        let usual = || "postgresql.conf".to_owned();
-        let (Some(pgdata), Some(file)) = (&info.pgdata, &info.config_file) else {
-            return ConfigurationFile {
-                path: usual(),
-                came_from_outside: false,
-            };
-        };
-        let outside = |path: &String| !Path::new(path).starts_with(pgdata);
-        let files = [&info.config_file, &info.hba_file, &info.ident_file];
-        let file = Path::new(file);
-        let inner = file.strip_prefix(pgdata).ok();
-        let inner = inner.or_else(|| file.file_name().map(Path::new));
-        let path = inner.and_then(Path::to_str).map(str::to_owned);
-        ConfigurationFile {
-            path: path.unwrap_or_else(usual),
-            came_from_outside: files.into_iter().flatten().any(outside),
-        }
-    }
-}
-
-/// Why the backup cannot be restored there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CannotRestore {
-    #[error("backup {id} has status {status}: it is not complete")]
-    NotDone { id: BackupId, status: BackupStatus },
-    #[error("backup {0} is a disk snapshot, which cannot be restored from the bucket yet")]
-    Snapshot(BackupId),
-    #[error("backup {id} is incomplete: {file} is missing from the bucket")]
-    Missing { id: BackupId, file: String },
-    #[error(transparent)]
-    Tablespaces(#[from] BadTablespaceMapping),
-    #[error("{0} is not empty")]
-    NotEmpty(PathBuf),
-    #[error("{0} is what a restore left that did not end: it has no global/pg_control")]
-    Interrupted(PathBuf),
-    #[error("{inner} lies inside {outer}, which is a data directory of PostgreSQL")]
-    InsideAnother { inner: PathBuf, outer: PathBuf },
-    #[error("{0} is not a directory")]
-    NotADirectory(PathBuf),
-    #[error("{0} is not an absolute path")]
-    NotAbsolute(PathBuf),
-    #[error("{inner} lies inside {outer}: each tablespace needs a place of its own")]
-    Nested { inner: PathBuf, outer: PathBuf },
-    #[error("the backup's record has two tablespaces of number {0}")]
-    Twice(u32),
-    #[error(
-        "the backup's record puts tablespace {:?} into {}, and nothing but the record says so",
-        .0[0].0, .0[0].1.display()
-    )]
-    Unconfirmed(Vec<(String, PathBuf)>),
-    #[error(transparent)]
-    Memory(#[from] TooLittleMemory),
-    #[error(transparent)]
-    NoRoom(#[from] NoRoom),
 }
 
 impl RestorePlan {
@@ -329,9 +181,13 @@ fn archives_of(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::sync::LazyLock;
 
     use super::*;
+    use crate::backup::BackupStatus;
+    use crate::restore::request::DirectoryFact;
+    use crate::restore::space::FileSystem;
 
     fn info() -> BackupInfo {
         let location = "/srv/ts1".to_owned();
@@ -416,45 +272,6 @@ mod tests {
         ];
         assert_eq!(targets, expected);
         assert_eq!(plan.download_bytes, 30);
-    }
-
-    #[test]
-    fn a_configuration_from_outside_lies_in_the_data_directory() {
-        let of = |config_file: &str, hba_file: &str| {
-            ConfigurationFile::of(&BackupInfo {
-                pgdata: Some("/var/lib/postgresql/15/main".to_owned()),
-                config_file: Some(config_file.to_owned()),
-                hba_file: Some(hba_file.to_owned()),
-                ..BackupInfo::default()
-            })
-        };
-        let (etc, inner) = ("/etc/postgresql/15/main", "/var/lib/postgresql/15/main");
-        let debian = of(
-            &format!("{etc}/postgresql.conf"),
-            &format!("{etc}/pg_hba.conf"),
-        );
-        assert_eq!(
-            (debian.path.as_str(), debian.came_from_outside),
-            ("postgresql.conf", true)
-        );
-        let usual = of(
-            &format!("{inner}/conf/pg.conf"),
-            &format!("{inner}/pg_hba.conf"),
-        );
-        assert_eq!(
-            (usual.path.as_str(), usual.came_from_outside),
-            ("conf/pg.conf", false)
-        );
-        let mixed = of(&format!("{inner}/postgresql.conf"), "/etc/pg_hba.conf");
-        assert_eq!(
-            (mixed.path.as_str(), mixed.came_from_outside),
-            ("postgresql.conf", true)
-        );
-        let unknown = ConfigurationFile::of(&BackupInfo::default());
-        assert_eq!(
-            (unknown.path.as_str(), unknown.came_from_outside),
-            ("postgresql.conf", false)
-        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::codec::Codec;
-use crate::restore::plan::Extraction;
+use crate::restore::extraction::Extraction;
 use crate::size::pretty_size;
 
 /// Whether the room is asked for.
@@ -149,7 +149,7 @@ fn percent(bytes: u64, percent: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::{ArchiveName, ArchiveSet};
+    use crate::layout::{ArchiveName, ArchiveSet};
 
     const MIB: u64 = 1 << 20;
 

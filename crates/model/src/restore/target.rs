@@ -8,7 +8,6 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::restore::choose::AutoTarget;
 use crate::wal::lsn::Lsn;
 
 /// Where recovery stops replaying WAL.
@@ -39,6 +38,17 @@ impl RestoreTarget {
             RestoreTarget::Immediate | RestoreTarget::Xid(_) | RestoreTarget::Name(_) => None,
         }
     }
+}
+
+/// What the backup must lie before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AutoTarget {
+    /// Nothing: the newest backup serves.
+    Latest,
+    /// A moment: the backup's copy must have ended by then.
+    Time(Timestamp),
+    /// A position in the WAL: the backup must be consistent there.
+    Lsn(Lsn),
 }
 
 /// Along which timeline recovery goes (PostgreSQL's `recovery_target_timeline`).

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Judged, Reason, Standing, Verdict, verdict};
+use super::verdict::{Judged, Reason, Standing, Verdict, verdict};
 use crate::backup::id::BackupId;
 use crate::backup::{BackupInfo, BackupStatus, order};
 

@@ -1,6 +1,7 @@
 //! Verdicts on small catalogues, worked out by hand from the rules.
 
 use super::*;
+use crate::backup::BackupInfo;
 use crate::moment::Moment;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
@@ -39,7 +40,7 @@ fn judged(policy: &str, minimum_redundancy: u32, rows: &[Row]) -> Vec<Verdict> {
         info: &row.1,
         kept: row.2,
     });
-    let rules = Rules {
+    let rules = RetentionRules {
         policy: policy.parse().unwrap(),
         minimum_redundancy,
     };
@@ -133,11 +134,15 @@ fn a_backup_whose_end_is_unknown_is_not_old() {
 
 #[test]
 fn a_deletion_that_was_begun_is_obsolete_whatever_the_policy() {
-    let half_gone = with(20, |info| *info = crate::deletion::mark(info, "a run"));
+    let half_gone = with(20, |info| {
+        *info = crate::backup::mark::mark(info, "words", "a run")
+    });
     let verdicts = judged("REDUNDANCY 9", 0, &[done(1), half_gone]);
     assert_eq!(verdicts[1].standing, Standing::Obsolete);
     assert_eq!(verdicts[1].reason, Reason::DeletionBegun);
-    let kept = with(20, |info| *info = crate::deletion::mark(info, "a run"));
+    let kept = with(20, |info| {
+        *info = crate::backup::mark::mark(info, "words", "a run")
+    });
     let kept = Row(20, kept.1, Some(KeepTarget::Full));
     assert_eq!(
         words("REDUNDANCY 9", 0, &[done(1), kept]),

@@ -2,13 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{done, id, request, segment, time};
+use crate::backup::catalogue::Entry;
+use crate::backup::id::BackupId;
+use crate::backup::mark::{is_being_deleted, mark};
 use crate::backup::{BackupInfo, BackupStatus};
+use crate::codec::Codec;
 use crate::deletion::*;
+use crate::keep::KeepTarget;
 use crate::moment::Moment;
+use crate::retention::Policy;
 use crate::wal::name::SegmentName;
+use crate::wal::name::WalName;
 use crate::wal::timeline::TimelineId;
 
 /// What happens to an archive.
@@ -139,7 +147,7 @@ impl World {
     fn execute(&mut self, plan: &DeletionPlan, effects: usize) -> Result<(), TestCaseError> {
         let marks = plan
             .going()
-            .map(|(id, going)| (*id, mark(&going.record, "a run")));
+            .map(|(id, going)| (*id, mark(&going.record, "words", "a run")));
         let marks: Vec<_> = marks.collect();
         let targets: Vec<_> = plan.groups().into_iter().flatten().collect();
         let for_marks = effects.min(marks.len());

@@ -47,12 +47,12 @@ fn counts() -> Vec<Count> {
     ]
 }
 
-const FILES_IN_CIRCLES: usize = 92;
-const DOUBLED_NAMES: usize = 69;
+const FILES_IN_CIRCLES: usize = 85;
+const DOUBLED_NAMES: usize = 66;
 const TUPLES: usize = 14;
 const FLAGS: usize = 41;
-const KEY_LITERALS: usize = 9;
-const FRONT_END_WORDS: usize = 2;
+const KEY_LITERALS: usize = 0;
+const FRONT_END_WORDS: usize = 1;
 
 /// The files of a crate that import each other in a circle, with what ties them.
 fn knotted() -> Vec<String> {

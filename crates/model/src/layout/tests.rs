@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::backup::id::BackupId;
+use crate::codec::Codec;
 
 fn id() -> BackupId {
     "20261121T081523".parse().unwrap()
@@ -120,7 +122,7 @@ fn slashes_mean_what_they_mean_to_barman() {
 
 #[test]
 fn names_that_would_lead_elsewhere_are_refused() {
-    use BadSegment::*;
+    use BadKeyPart::*;
     let servers = [
         ("", Empty),
         ("/", Slash),

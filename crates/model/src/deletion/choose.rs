@@ -2,11 +2,26 @@
 //!
 //! Always true: nothing goes that a backup that stays builds on.
 
-use super::{CannotDelete, Choice, DeletionRequest, Facts, Why, is_being_deleted};
+use super::request::{CannotDelete, Choice, DeletionRequest, Facts};
 use crate::backup::catalogue::Entry;
 use crate::backup::id::BackupId;
+use crate::backup::mark::is_being_deleted;
 use crate::backup::{BackupInfo, BackupStatus};
-use crate::retention::{Judged, Rules, Standing, judge};
+use crate::retention::judge;
+use crate::retention::verdict::{Judged, Reason, RetentionRules, Standing};
+
+/// Why a backup goes or stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// It is the one that was named.
+    AskedFor,
+    /// It is not the one that was named.
+    NotAskedFor,
+    /// The policy says so.
+    Policy(Reason),
+    /// It may go, but one that stays builds on it.
+    NeededBy(BackupId),
+}
 
 /// A backup and whether it goes.
 #[derive(Debug, Clone)]
@@ -24,7 +39,7 @@ pub(super) fn choose(
     match request.choice {
         Choice::Backup(id) => by_id(&id, request.minimum_redundancy, facts),
         Choice::Policy(policy) => {
-            let rules = Rules {
+            let rules = RetentionRules {
                 policy,
                 minimum_redundancy: request.minimum_redundancy,
             };
@@ -56,9 +71,10 @@ fn by_id(id: &BackupId, minimum: u32, facts: &Facts) -> Result<Vec<Chosen>, Cann
     let chosen = facts.backups.readable().map(|(other, _)| Chosen {
         id: *other,
         goes: *other == id,
-        reason: match *other == id {
-            true => Why::AskedFor,
-            false => Why::NotAskedFor,
+        reason: if *other == id {
+            Why::AskedFor
+        } else {
+            Why::NotAskedFor
         },
     });
     Ok(chosen.collect())
@@ -73,7 +89,7 @@ fn counts(info: &BackupInfo) -> bool {
     info.status == BackupStatus::Done && info.parent_backup_id.is_none()
 }
 
-fn by_policy(rules: &Rules, request: &DeletionRequest, facts: &Facts) -> Vec<Chosen> {
+fn by_policy(rules: &RetentionRules, request: &DeletionRequest, facts: &Facts) -> Vec<Chosen> {
     let judged: Vec<Judged<'_>> = facts
         .backups
         .readable()

@@ -5,13 +5,11 @@
 //! has no `.` or `..` segment; an empty one only where the URL or the server's name has one.
 //! Names are kept as they were given, Unicode included: stores compare keys byte by byte.
 
-mod archive;
-
 use crate::backup::id::BackupId;
 use crate::codec::Codec;
+use crate::layout::archive_name::ArchiveName;
+use crate::layout::part::{self, Part};
 use crate::wal::name::WalName;
-
-pub use archive::{ArchiveName, ArchiveSet};
 
 /// Where one server's backups and WAL lie in a bucket: `<prefix>/<server>/…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +28,7 @@ pub enum BadLayout {
         /// What was given.
         name: String,
         /// What is wrong with it.
-        cause: BadSegment,
+        cause: BadKeyPart,
     },
     /// The prefix, from the URL's path, has a segment that cannot be.
     #[error("path {path:?} cannot begin an object key: {cause}")]
@@ -38,13 +36,13 @@ pub enum BadLayout {
         /// What was given.
         path: String,
         /// What is wrong with it.
-        cause: BadSegment,
+        cause: BadKeyPart,
     },
 }
 
 /// What is wrong with one segment of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadSegment {
+pub enum BadKeyPart {
     /// Nothing.
     #[error("it is empty")]
     Empty,
@@ -80,11 +78,11 @@ impl Layout {
             cause,
         };
         if server.starts_with('/') {
-            return Err(bad_server(BadSegment::Slash));
+            return Err(bad_server(BadKeyPart::Slash));
         }
         let name = server.strip_suffix('/').unwrap_or(server);
         if name.is_empty() {
-            return Err(bad_server(BadSegment::Empty));
+            return Err(bad_server(BadKeyPart::Empty));
         }
         name.split('/')
             .try_for_each(check_segment)
@@ -131,7 +129,7 @@ impl Layout {
 
     /// The small object that makes a backup visible; written last, deleted last.
     pub fn backup_info(&self, id: &BackupId) -> String {
-        format!("{}/backup.info", self.base(id))
+        format!("{}/{}", self.base(id), part::RECORD)
     }
 
     /// The backup label of a backup that is disk snapshots; others have it inside an archive.
@@ -146,12 +144,12 @@ impl Layout {
 
     /// The annotation that keeps a backup from retention, see [`crate::keep`].
     pub fn annotation_keep(&self, id: &BackupId) -> String {
-        format!("{}/annotations/keep", self.base(id))
+        format!("{}/{}", self.base(id), part::KEEP)
     }
 
     /// The annotation that lists a backup's damaged pages, see `crate::damage`.
     pub fn annotation_damage(&self, id: &BackupId) -> String {
-        format!("{}/annotations/damage", self.base(id))
+        format!("{}/{}", self.base(id), part::DAMAGE)
     }
 
     /// `…/wals`: every WAL file lies below it, timeline histories directly.
@@ -181,6 +179,12 @@ impl Layout {
         Some((id.parse().ok()?, object))
     }
 
+    /// Which backup a key belongs to, and which part of it.
+    pub fn part_of<'a>(&self, key: &'a str) -> Option<(BackupId, Part<'a>)> {
+        let (id, name) = self.backup_of(key)?;
+        Some((id, Part::of(name)))
+    }
+
     /// Which WAL file a key is. `None` for anything else, also for a WAL file in a directory that
     /// is not its own, where no reader would look for it.
     pub fn wal_of(&self, key: &str) -> Option<(WalName, Codec)> {
@@ -190,15 +194,12 @@ impl Layout {
     }
 }
 
-fn check_segment(segment: &str) -> Result<(), BadSegment> {
+fn check_segment(segment: &str) -> Result<(), BadKeyPart> {
     if segment == "." || segment == ".." {
-        Err(BadSegment::Dots)
+        Err(BadKeyPart::Dots)
     } else if segment.contains(char::is_control) {
-        Err(BadSegment::Control)
+        Err(BadKeyPart::Control)
     } else {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

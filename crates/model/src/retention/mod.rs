@@ -9,98 +9,22 @@
 
 mod policy;
 mod sweep;
+pub(crate) mod verdict;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::backup::id::BackupId;
-use crate::backup::{BackupInfo, BackupStatus, order};
-use crate::deletion::is_being_deleted;
+use crate::backup::mark::is_being_deleted;
+use crate::backup::{BackupStatus, order};
 use crate::keep::KeepTarget;
 use crate::postgres::SystemId;
 use sweep::Sweep;
+use verdict::verdict;
 
 pub use policy::{BadPolicy, Policy, Window, WindowUnit};
-
-/// A backup as retention sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct Judged<'a> {
-    /// Which one it is.
-    pub id: &'a BackupId,
-    /// Its record.
-    pub info: &'a BackupInfo,
-    /// The annotation, if it is kept.
-    pub kept: Option<KeepTarget>,
-}
-
-/// A policy and the number of backups that it never goes below.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// What is promised.
-    pub policy: Policy,
-    /// So many complete backups stay whatever the policy says.
-    pub minimum_redundancy: u32,
-}
-
-/// What retention says of one backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Which one it is.
-    pub id: BackupId,
-    /// Whether it may go.
-    pub standing: Standing,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// Whether a backup is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// The policy needs it.
-    Valid,
-    /// The policy does not need it: it may go.
-    Obsolete,
-    /// The policy does not need it, but the minimum redundancy does.
-    PotentiallyObsolete,
-    /// Somebody keeps it.
-    Kept(KeepTarget),
-    /// Retention does not deal with it: it is not DONE, and may still become so.
-    NotJudged,
-}
-
-/// Why a backup stands as it does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// It is the n-th newest complete backup, and so many are wanted.
-    AmongNewest { position: u32, wanted: u32 },
-    /// There are as many newer complete backups as are wanted.
-    NewerSuffice { wanted: u32 },
-    /// It ended within the window, which begins at the moment.
-    WithinWindow { since: Timestamp },
-    /// It is the newest that ended before the window: the window's first moment needs it.
-    CoversWindow { since: Timestamp },
-    /// A newer backup covers the beginning of the window.
-    BeforeWindow { since: Timestamp },
-    /// Only the minimum redundancy needs it.
-    MinimumRedundancy { minimum: u32 },
-    /// Its record has no end, so nobody can tell that it is old.
-    NoEnd,
-    /// It has an annotation.
-    Annotated { target: KeepTarget },
-    /// It builds on another one and shares its lot.
-    LikeRoot { root: BackupId },
-    /// Its status is not DONE.
-    Status(BackupStatus),
-    /// Nobody will ever restore it: its status is not DONE, and this complete backup is newer.
-    Useless {
-        status: BackupStatus,
-        newer: BackupId,
-    },
-    /// A deletion of it was begun and not finished.
-    DeletionBegun,
-}
+pub use verdict::{Judged, Reason, RetentionRules, Standing, Verdict};
 
 /// Judges all backups of a server; the result is in the order of their ids.
 ///
@@ -109,7 +33,7 @@ pub enum Reason {
 /// which its first moment could not be restored. Kept backups count like others. A backup that
 /// builds on another shares that one's lot. Each system's backups are judged by themselves: a
 /// server that was set up anew under an old name says nothing about the old one's backups.
-pub fn judge(rules: &Rules, backups: &[Judged<'_>], now: Timestamp) -> Vec<Verdict> {
+pub fn judge(rules: &RetentionRules, backups: &[Judged<'_>], now: Timestamp) -> Vec<Verdict> {
     let known: BTreeMap<&BackupId, &Judged<'_>> = backups.iter().map(|b| (b.id, b)).collect();
     let mut in_order: Vec<_> = known.values().map(|b| (b.id, b.info)).collect();
     order::sort(&mut in_order);
@@ -164,14 +88,6 @@ fn like_root(backup: &Judged<'_>, root: &Verdict, sweep: &Sweep<'_>) -> Verdict 
     verdict(backup, standing, Reason::LikeRoot { root: root.id })
 }
 
-fn verdict(backup: &Judged<'_>, standing: Standing, reason: Reason) -> Verdict {
-    Verdict {
-        id: *backup.id,
-        standing,
-        reason,
-    }
-}
-
 /// Where somebody keeps it nevertheless, one of the two is about to give way, or was killed before
 /// it could: then people decide.
 fn being_deleted(backup: &Judged<'_>) -> Verdict {
@@ -183,7 +99,7 @@ fn being_deleted(backup: &Judged<'_>) -> Verdict {
 
 /// The way from the newest backup to the oldest.
 struct Walk<'a> {
-    rules: &'a Rules,
+    rules: &'a RetentionRules,
     /// How many complete backups were passed.
     complete: u32,
     /// How many of them are valid, or held by the minimum redundancy.
@@ -195,7 +111,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(rules: &'a Rules, now: Timestamp) -> Walk<'a> {
+    fn new(rules: &'a RetentionRules, now: Timestamp) -> Walk<'a> {
         let since = match rules.policy {
             Policy::Redundancy(_) => None,
             Policy::RecoveryWindow(window) => Some(window.begin(now)),
@@ -261,62 +177,6 @@ impl<'a> Walk<'a> {
                 self.is_covered = backup.kept != Some(KeepTarget::Standalone);
                 (Standing::Valid, Reason::CoversWindow { since })
             }
-        }
-    }
-}
-
-impl Standing {
-    /// The word in Barman's reports; empty for what retention does not deal with.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Standing::Valid => "VALID",
-            Standing::Obsolete => "OBSOLETE",
-            Standing::PotentiallyObsolete => "OBSOLETE*",
-            Standing::Kept(KeepTarget::Full) => "KEEP:FULL",
-            Standing::Kept(KeepTarget::Standalone) => "KEEP:STANDALONE",
-            Standing::NotJudged => "-",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::AmongNewest { position, wanted } => {
-                write!(
-                    f,
-                    "number {position} of the newest {wanted} complete backups"
-                )
-            }
-            Reason::NewerSuffice { wanted } => match wanted {
-                0 => f.write_str("the policy asks for no backup at all"),
-                1 => f.write_str("a newer complete backup suffices"),
-                _ => write!(f, "{wanted} newer complete backups suffice"),
-            },
-            Reason::WithinWindow { since } => {
-                write!(f, "it ended within the window, which begins {since:.0}")
-            }
-            Reason::CoversWindow { since } => {
-                write!(f, "the beginning of the window, {since:.0}, needs it")
-            }
-            Reason::BeforeWindow { since } => {
-                write!(
-                    f,
-                    "a newer backup covers the window, which begins {since:.0}"
-                )
-            }
-            Reason::MinimumRedundancy { minimum } => {
-                write!(f, "the minimum redundancy of {minimum} needs it")
-            }
-            Reason::NoEnd => f.write_str("its record does not say when it ended"),
-            Reason::Annotated { target } => write!(f, "it is kept ({target})"),
-            Reason::LikeRoot { root } => write!(f, "it builds on backup {root}"),
-            Reason::Status(status) => write!(f, "its status is {status}, not DONE"),
-            Reason::Useless { status, newer } => write!(
-                f,
-                "its status is {status}, nobody can restore it, and backup {newer} is newer"
-            ),
-            Reason::DeletionBegun => f.write_str("its deletion was begun and not finished"),
         }
     }
 }
