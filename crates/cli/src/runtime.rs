@@ -10,10 +10,9 @@ use std::num::NonZeroUsize;
 use std::process;
 use std::time::Duration;
 
-use engine::upload::StopFlag;
+use engine::stop::StopFlag;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::failure::{Exit, Failure};
@@ -40,20 +39,20 @@ const CLEANING_PATIENCE: Duration = Duration::from_secs(8);
 /// were it taken for impatience, the record of a backup would be left STARTED.
 const TWINS_COME_WITHIN: Duration = Duration::from_secs(1);
 
-/// Runs work that watches for `true` in its receiver, stops by itself, and cleans up.
+/// Runs work that watches the flag, stops by itself when a signal has raised it, and cleans up.
 pub fn run_until_done<T, W>(
     threads: Threads,
     log: &Log,
-    work: impl FnOnce(watch::Receiver<bool>) -> W,
+    work: impl FnOnce(StopFlag) -> W,
 ) -> Result<T, Failure>
 where
     W: Future<Output = Result<T, Failure>>,
 {
     let runtime = build(threads)?;
     let result = runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
+        let stop = StopFlag::default();
         let mut signals = Signals::listen()?;
-        let work = work(stopped);
+        let work = work(stop.clone());
         tokio::pin!(work);
         let received = tokio::select! {
             result = &mut work => return result,
@@ -63,8 +62,7 @@ where
             Level::Warning,
             &format!("{}: stopping and cleaning up", received.name),
         );
-        // The work may just have ended by itself; then nobody listens any more.
-        let _ = stop.send(true);
+        stop.raise();
         tokio::select! {
             result = &mut work => result.map_err(|failure| received.as_exit_of(failure)),
             again = signals.impatient() => process::exit(again.status()),
@@ -77,24 +75,6 @@ where
     // Threads that are stuck in a read must not hold up the end of the program.
     runtime.shutdown_background();
     result
-}
-
-/// Runs work that watches a stop flag, and raises the flag when a signal came.
-pub async fn raise_on_signal<T>(
-    mut signalled: watch::Receiver<bool>,
-    stop: &StopFlag,
-    work: impl Future<Output = T>,
-) -> T {
-    let raise = async {
-        if signalled.wait_for(|signalled| *signalled).await.is_ok() {
-            stop.raise();
-        }
-        std::future::pending().await
-    };
-    tokio::select! {
-        done = work => done,
-        never = raise => never,
-    }
 }
 
 /// Runs work that may be dropped at any moment: what it leaves behind is harmless.

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use engine::upload::StopFlag;
 use engine::wal::fetch::FetchRequest;
 use engine::wal::prefetch::{Ended, PrefetchRequest, prefetch};
 use engine::wal::spool::{Spool, SpoolLock, Taken};
@@ -132,16 +131,11 @@ impl<'a> Prefetcher<'a> {
             segment_count: self.segment_count,
         };
         let run = || {
-            runtime::run_until_done(Threads::One, self.log, |signalled| async move {
-                let stop = StopFlag::default();
-                let work = async {
-                    let bucket = self.place.open().await?;
-                    // Nothing that was mounted here shall have to wait for us.
-                    let _ = std::env::set_current_dir("/");
-                    let what = (&self.spool, request);
-                    Ok(prefetch(&bucket, self.place.layout(), what, &stop).await?)
-                };
-                runtime::raise_on_signal(signalled, &stop, work).await
+            runtime::run_until_done(Threads::One, self.log, |stop| async move {
+                let shelf = self.place.open().await?;
+                // Nothing that was mounted here shall have to wait for us.
+                let _ = std::env::set_current_dir("/");
+                Ok(prefetch(&shelf, (&self.spool, request), &stop).await?)
             })
         };
         // A mistake of ours is no crash of PostgreSQL either.

@@ -19,8 +19,9 @@ use model::layout::{Layout, Part};
 use object_store::list::PaginatedListOptions;
 
 use crate::causes;
+use crate::repository::{Repository, Shelf};
 use crate::settling::{Settle, settle};
-use crate::store::{Bucket, StoreError, key_of};
+use crate::store::{StoreError, key_of};
 
 /// A server's backups and what is kept of them beyond retention.
 #[derive(Debug, Clone, Default)]
@@ -39,20 +40,17 @@ const PARALLEL_READS: usize = 16;
 ///
 /// # Errors
 /// When the store cannot be listed or an object that was listed cannot be read.
-pub async fn read_catalogue(
-    bucket: &Bucket,
-    layout: &Layout,
-) -> Result<BucketCatalogue, StoreError> {
-    let prefix = format!("{}/", layout.backups());
+pub async fn read_catalogue(shelf: &Shelf) -> Result<BucketCatalogue, StoreError> {
+    let prefix = format!("{}/", shelf.layout.backups());
     let mut wanted = Vec::new();
     let see = |object: object_store::ObjectMeta| {
         let key = key_of(&object);
-        wanted.extend(interesting(&key, layout).map(|found| (key.to_string(), found)));
+        wanted.extend(interesting(&key, &shelf.layout).map(|found| (key.to_string(), found)));
         ControlFlow::Continue(())
     };
-    bucket.list_each(&prefix, see).await?;
+    shelf.bucket.list_each(&prefix, see).await?;
     let reads = stream::iter(wanted.into_iter().map(|(key, found)| async move {
-        match bucket.read(&key).await {
+        match shelf.bucket.read(&key).await {
             Ok(content) => Ok(Some((found, Ok(content)))),
             // Deleted since it was listed, or so the store says: whoever deletes looks again.
             Err(error) if error.is_not_found() => Ok(None),
@@ -77,9 +75,9 @@ pub async fn read_catalogue(
 ///
 /// # Errors
 /// When the store cannot be listed or an object that was listed cannot be read.
-pub async fn read_settled(bucket: &Bucket, layout: &Layout) -> Result<BucketCatalogue, StoreError> {
-    let mut found = read_catalogue(bucket, layout).await?;
-    settle(bucket, layout, &mut found.backups, Settle::Show).await?;
+pub async fn read_settled(repository: &Repository) -> Result<BucketCatalogue, StoreError> {
+    let mut found = read_catalogue(&repository.records).await?;
+    settle(repository, &mut found.backups, Settle::Show).await?;
     Ok(found)
 }
 
@@ -90,20 +88,24 @@ const MOST_NAMES: usize = 100;
 ///
 /// # Errors
 /// When the store cannot be listed.
-pub async fn servers_beside(bucket: &Bucket, layout: &Layout) -> Result<Vec<String>, StoreError> {
-    let path = layout.path();
+pub async fn servers_beside(shelf: &Shelf) -> Result<Vec<String>, StoreError> {
+    let path = shelf.layout.path();
     let options = PaginatedListOptions {
         delimiter: Some("/".into()),
         ..PaginatedListOptions::default()
     };
-    let page = bucket.lister.list_paginated(Some(path), options).await;
-    let page = page.map_err(bucket.error("list", path))?;
+    let page = shelf
+        .bucket
+        .lister
+        .list_paginated(Some(path), options)
+        .await;
+    let page = page.map_err(shelf.bucket.error("list", path))?;
     let names = page.result.common_prefixes.into_iter();
     let names = names.filter_map(|found| found.filename().map(str::to_owned));
     let mut servers = Vec::new();
     for name in names.take(MOST_NAMES) {
         let has = |folder: &str| format!("{path}{name}/{folder}/");
-        if bucket.any(&has("base")).await? || bucket.any(&has("wals")).await? {
+        if shelf.bucket.any(&has("base")).await? || shelf.bucket.any(&has("wals")).await? {
             servers.push(name);
         }
     }
@@ -139,16 +141,16 @@ impl BucketCatalogue {
 ///
 /// # Errors
 /// When the store cannot be listed.
-pub async fn backup_ids(bucket: &Bucket, layout: &Layout) -> Result<Vec<BackupId>, StoreError> {
-    let prefix = format!("{}/", layout.backups());
+pub async fn backup_ids(shelf: &Shelf) -> Result<Vec<BackupId>, StoreError> {
+    let prefix = format!("{}/", shelf.layout.backups());
     let mut ids = Vec::new();
     let see = |object: object_store::ObjectMeta| {
-        if let Some(Found::Record(id)) = interesting(&key_of(&object), layout) {
+        if let Some(Found::Record(id)) = interesting(&key_of(&object), &shelf.layout) {
             ids.push(id);
         }
         ControlFlow::Continue(())
     };
-    bucket.list_each(&prefix, see).await?;
+    shelf.bucket.list_each(&prefix, see).await?;
     ids.sort_unstable();
     Ok(ids)
 }
@@ -157,12 +159,8 @@ pub async fn backup_ids(bucket: &Bucket, layout: &Layout) -> Result<Vec<BackupId
 ///
 /// # Errors
 /// When the store refuses; `Ok(None)` when there is no such backup.
-pub async fn read_backup(
-    bucket: &Bucket,
-    layout: &Layout,
-    id: &BackupId,
-) -> Result<Option<Entry>, StoreError> {
-    match bucket.read(&layout.backup_info(id)).await {
+pub async fn read_backup(shelf: &Shelf, id: &BackupId) -> Result<Option<Entry>, StoreError> {
+    match shelf.bucket.read(&shelf.layout.backup_info(id)).await {
         Ok(content) => Ok(Some(parse(&String::from_utf8_lossy(&content)))),
         Err(error) if error.is_too_large() => Ok(Some(Entry::Unreadable {
             reason: causes::in_one_line(&error),

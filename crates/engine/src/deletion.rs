@@ -16,11 +16,12 @@ use jiff::Timestamp;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
 use model::deletion::{DeletionPlan, Facts, Going, Target};
-use model::layout::{Layout, Part, RECORD};
+use model::layout::{Part, RECORD};
 
 use crate::catalogue::{BucketCatalogue, read_catalogue};
+use crate::repository::{Repository, Shelf};
 use crate::settling::{Settle, Settled, settle};
-use crate::store::{Bucket, Lock, StoreError, key_of};
+use crate::store::{Lock, StoreError, key_of};
 use marks::Marks;
 
 /// Why a deletion was not finished.
@@ -59,9 +60,9 @@ pub struct Deleted {
 ///
 /// # Errors
 /// When the store cannot be listed or a record cannot be fetched.
-pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreError> {
-    let found = read_catalogue(bucket, layout).await?;
-    look_afresh(bucket, layout, found).await
+pub async fn gather(repository: &Repository) -> Result<Facts, StoreError> {
+    let found = read_catalogue(&repository.records).await?;
+    look_afresh(repository, found).await
 }
 
 /// The same, after backups that wait for WAL were given the status that is true by now.
@@ -69,22 +70,17 @@ pub async fn gather(bucket: &Bucket, layout: &Layout) -> Result<Facts, StoreErro
 /// # Errors
 /// When the store cannot be listed, a record cannot be fetched, or one cannot be written.
 pub async fn gather_settled(
-    bucket: &Bucket,
-    layout: &Layout,
+    repository: &Repository,
     how: Settle,
 ) -> Result<(Facts, Vec<Settled>), StoreError> {
-    let mut found = read_catalogue(bucket, layout).await?;
-    let settled = settle(bucket, layout, &mut found.backups, how).await?;
-    Ok((look_afresh(bucket, layout, found).await?, settled))
+    let mut found = read_catalogue(&repository.records).await?;
+    let settled = settle(repository, &mut found.backups, how).await?;
+    Ok((look_afresh(repository, found).await?, settled))
 }
 
 /// Records and annotations were listed and read first; now everything is listed afresh: what that
 /// second listing has and the reading did not find is there and unreadable.
-async fn look_afresh(
-    bucket: &Bucket,
-    layout: &Layout,
-    found: BucketCatalogue,
-) -> Result<Facts, StoreError> {
+async fn look_afresh(repository: &Repository, found: BucketCatalogue) -> Result<Facts, StoreError> {
     let mut facts = Facts {
         backups: found.backups,
         kept: found.kept,
@@ -92,24 +88,27 @@ async fn look_afresh(
         ..Facts::default()
     };
     let mut newest = None;
-    let see_object = |object: object_store::ObjectMeta| {
-        if let Some((id, name)) = layout.backup_of(&key_of(&object)) {
-            newest = newest.max(Some(object.last_modified));
-            facts.objects.entry(id).or_default().push(name.to_owned());
-        }
-        ControlFlow::Continue(())
-    };
-    let backups = format!("{}/", layout.backups());
-    bucket.list_each(&backups, see_object).await?;
+    for shelf in repository.of_backups() {
+        let see_object = |object: object_store::ObjectMeta| {
+            if let Some((id, name)) = shelf.layout.backup_of(&key_of(&object)) {
+                newest = newest.max(Some(object.last_modified));
+                facts.objects.entry(id).or_default().push(name.to_owned());
+            }
+            ControlFlow::Continue(())
+        };
+        let backups = format!("{}/", shelf.layout.backups());
+        shelf.bucket.list_each(&backups, see_object).await?;
+    }
+    let wals = &repository.wals;
     let see_wal = |object: object_store::ObjectMeta| {
-        if let Some(wal) = layout.wal_of(&key_of(&object)) {
+        if let Some(wal) = wals.layout.wal_of(&key_of(&object)) {
             newest = newest.max(Some(object.last_modified));
             facts.wal.push(wal);
         }
         ControlFlow::Continue(())
     };
-    let wal = format!("{}/", layout.wals());
-    bucket.list_each(&wal, see_wal).await?;
+    let wal = format!("{}/", wals.layout.wals());
+    wals.bucket.list_each(&wal, see_wal).await?;
     let newest = newest.map(|newest| Timestamp::from_second(newest.timestamp()));
     facts.newest_object = newest.and_then(Result::ok);
     note_withheld(&mut facts);
@@ -141,21 +140,21 @@ const QUESTIONS: usize = 8;
 /// With the first lock that is found, or when the store cannot be asked.
 pub async fn check_locks(
     plan: &DeletionPlan,
-    bucket: &Bucket,
-    layout: &Layout,
+    repository: &Repository,
 ) -> Result<(), DeletionError> {
-    let Some(locks) = &bucket.locks else {
-        return Ok(());
-    };
     let objects = plan.going().flat_map(|(id, going)| {
         let names = going.data.iter().chain(&going.annotations);
         let names = names.map(String::as_str).chain([RECORD]);
         names.map(move |name| (*id, name.to_owned()))
     });
     let questions = objects.map(|(id, object)| async move {
-        let key = format!("{}/{object}", layout.base(&id));
-        let lock = locks.lock_of(&bucket.path(&key)?).await;
-        match lock.map_err(bucket.error("read", &key))? {
+        let shelf = repository.shelf_of(Part::of(&object));
+        let Some(locks) = &shelf.bucket.locks else {
+            return Ok(());
+        };
+        let key = format!("{}/{object}", shelf.layout.base(&id));
+        let lock = locks.lock_of(&shelf.bucket.path(&key)?).await;
+        match lock.map_err(shelf.bucket.error("read", &key))? {
             Some(lock) => Err(DeletionError::Locked { id, object, lock }),
             None => Ok(()),
         }
@@ -184,16 +183,15 @@ pub struct Manner {
 /// next run, by id or by policy, goes on with it.
 pub async fn execute(
     plan: &DeletionPlan,
-    bucket: &Bucket,
-    layout: &Layout,
+    repository: &Repository,
     how: &Manner,
 ) -> Result<Deleted, DeletionError> {
     let going: Vec<(&BackupId, &Going)> = plan.going().collect();
-    let mut marks = Marks::new(bucket, layout, &how.words);
+    let mut marks = Marks::new(&repository.records, &how.words);
     for (id, going) in &going {
         marks.take(id, &going.record).await?;
     }
-    if let Some(id) = newly_kept(bucket, layout, &marks).await? {
+    if let Some(id) = newly_kept(&repository.records, &marks).await? {
         marks.give_back().await?;
         return Err(DeletionError::KeptMeanwhile(id));
     }
@@ -202,7 +200,7 @@ pub async fn execute(
         for targets in group.chunks(how.batch.get()) {
             let is_wal = |target: &&Target| matches!(target, Target::Wal(..));
             wal_file_count += targets.iter().filter(is_wal).count();
-            delete(bucket, targets.iter().map(|target| key(layout, target))).await?;
+            delete(repository, targets).await?;
         }
     }
     Ok(Deleted {
@@ -211,42 +209,38 @@ pub async fn execute(
     })
 }
 
-fn key(layout: &Layout, target: &Target) -> String {
-    match target {
-        Target::Object(id, name) => format!("{}/{name}", layout.base(id)),
-        Target::Wal(name, codec) => layout.wal(name, *codec),
-    }
-}
-
 /// Whoever keeps a backup looks at its record after writing the annotation; here it is the other
 /// way round. So at least one of two that meet sees the other.
-async fn newly_kept(
-    bucket: &Bucket,
-    layout: &Layout,
-    marks: &Marks<'_>,
-) -> Result<Option<BackupId>, StoreError> {
+async fn newly_kept(shelf: &Shelf, marks: &Marks<'_>) -> Result<Option<BackupId>, StoreError> {
     for id in marks.fresh() {
-        if bucket.exists(&layout.annotation_keep(id)).await? {
+        if shelf
+            .bucket
+            .exists(&shelf.layout.annotation_keep(id))
+            .await?
+        {
             return Ok(Some(*id));
         }
     }
     Ok(None)
 }
 
-/// Deletes objects in no particular order; those that are not there are no error.
-async fn delete(bucket: &Bucket, keys: impl Iterator<Item = String>) -> Result<(), StoreError> {
-    let keys: Vec<String> = keys.collect();
-    let paths: Vec<_> = keys
-        .iter()
-        .map(|key| bucket.path(key))
-        .collect::<Result<_, _>>()?;
-    let about = keys.first().map_or("", String::as_str);
-    let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
-    let mut answers = bucket.objects.delete_stream(paths);
+/// Deletes objects of one shelf in no particular order; those that are not there are no error.
+async fn delete(repository: &Repository, targets: &[Target]) -> Result<(), StoreError> {
+    let mut about = None;
+    let mut paths = Vec::new();
+    for target in targets {
+        let (shelf, key) = repository.place_of(target);
+        paths.push(Ok(shelf.bucket.path(&key)?));
+        about.get_or_insert((&shelf.bucket, key));
+    }
+    let Some((bucket, first)) = about else {
+        return Ok(());
+    };
+    let mut answers = bucket.objects.delete_stream(stream::iter(paths).boxed());
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(source) => return Err(bucket.error("delete", about)(source)),
+            Err(source) => return Err(bucket.error("delete", &first)(source)),
         }
     }
     Ok(())

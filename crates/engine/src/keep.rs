@@ -9,10 +9,10 @@ use model::backup::BackupStatus;
 use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
 use model::keep::{BadKeep, KeepTarget};
-use model::layout::Layout;
 
 use crate::catalogue::read_backup;
-use crate::store::{Bucket, StoreError};
+use crate::repository::Shelf;
+use crate::store::StoreError;
 
 /// Why a backup is not kept, or why nobody knows.
 #[derive(Debug, thiserror::Error)]
@@ -48,30 +48,28 @@ pub enum KeepError {
 /// # Errors
 /// When the backup is not complete, or the store refuses. If it refuses only the second look, the
 /// backup is kept: as before, if it was, else as asked for.
-pub async fn keep(
-    bucket: &Bucket,
-    layout: &Layout,
-    id: &BackupId,
-    target: KeepTarget,
-) -> Result<(), KeepError> {
-    check_done(bucket, layout, id).await?;
-    let before = match kept(bucket, layout, id).await {
+pub async fn keep(shelf: &Shelf, id: &BackupId, target: KeepTarget) -> Result<(), KeepError> {
+    check_done(shelf, id).await?;
+    let before = match kept(shelf, id).await {
         Ok(before) => before,
         // Now it gets one that can be understood.
         Err(KeepError::Annotation { .. }) => None,
         Err(error) => return Err(error),
     };
-    annotate(bucket, layout, id, target).await?;
-    match check_done(bucket, layout, id).await {
+    annotate(shelf, id, target).await?;
+    match check_done(shelf, id).await {
         Err(error @ (KeepError::NotDone { .. } | KeepError::Gone { .. })) => {
-            bucket.delete(&layout.annotation_keep(id)).await?;
+            shelf
+                .bucket
+                .delete(&shelf.layout.annotation_keep(id))
+                .await?;
             Err(error)
         }
         Err(KeepError::Store(source)) => {
             let id = *id;
             let mut target = target;
             if let Some(before) = before
-                && annotate(bucket, layout, &id, before).await.is_ok()
+                && annotate(shelf, &id, before).await.is_ok()
             {
                 target = before;
             }
@@ -81,34 +79,28 @@ pub async fn keep(
     }
 }
 
-async fn annotate(
-    bucket: &Bucket,
-    layout: &Layout,
-    id: &BackupId,
-    target: KeepTarget,
-) -> Result<(), StoreError> {
+async fn annotate(shelf: &Shelf, id: &BackupId, target: KeepTarget) -> Result<(), StoreError> {
     let body = Bytes::from_static(target.render().as_bytes());
-    bucket.write(&layout.annotation_keep(id), body).await
+    shelf
+        .bucket
+        .write(&shelf.layout.annotation_keep(id), body)
+        .await
 }
 
 /// Hands a backup back to retention; one that is not kept stays as it is.
 ///
 /// # Errors
 /// When the store refuses.
-pub async fn release(bucket: &Bucket, layout: &Layout, id: &BackupId) -> Result<(), StoreError> {
-    bucket.delete(&layout.annotation_keep(id)).await
+pub async fn release(shelf: &Shelf, id: &BackupId) -> Result<(), StoreError> {
+    shelf.bucket.delete(&shelf.layout.annotation_keep(id)).await
 }
 
 /// What is kept of a backup, if it is kept.
 ///
 /// # Errors
 /// When the annotation cannot be read or says something else.
-pub async fn kept(
-    bucket: &Bucket,
-    layout: &Layout,
-    id: &BackupId,
-) -> Result<Option<KeepTarget>, KeepError> {
-    let body = match bucket.read(&layout.annotation_keep(id)).await {
+pub async fn kept(shelf: &Shelf, id: &BackupId) -> Result<Option<KeepTarget>, KeepError> {
+    let body = match shelf.bucket.read(&shelf.layout.annotation_keep(id)).await {
         Ok(body) => body,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -119,9 +111,9 @@ pub async fn kept(
         .map_err(|source| KeepError::Annotation { id: *id, source })
 }
 
-async fn check_done(bucket: &Bucket, layout: &Layout, id: &BackupId) -> Result<(), KeepError> {
+async fn check_done(shelf: &Shelf, id: &BackupId) -> Result<(), KeepError> {
     let id = *id;
-    match read_backup(bucket, layout, &id).await? {
+    match read_backup(shelf, &id).await? {
         Some(Entry::Readable(info)) if info.status == BackupStatus::Done => Ok(()),
         Some(Entry::Readable(info)) => Err(KeepError::NotDone {
             id,

@@ -15,11 +15,11 @@ use model::backup::catalogue::{Catalogue, Entry};
 use model::backup::id::BackupId;
 use model::backup::{BackupInfo, BackupStatus};
 use model::format::backup_info;
-use model::layout::Layout;
 use model::wal::name::SegmentName;
 use model::wal::span::WalRange;
 
-use crate::store::{Bucket, StoreError, key_of};
+use crate::repository::{Repository, Shelf};
+use crate::store::{StoreError, key_of};
 use crate::wal::presence::{is_of_system, missing_wal};
 
 /// What becomes of what was found out.
@@ -45,8 +45,7 @@ pub struct Settled {
 /// # Errors
 /// When the store cannot be asked, or refuses to write.
 pub async fn settle(
-    bucket: &Bucket,
-    layout: &Layout,
+    repository: &Repository,
     backups: &mut Catalogue,
     how: Settle,
 ) -> Result<Vec<Settled>, StoreError> {
@@ -55,10 +54,10 @@ pub async fn settle(
     let unsettled: Vec<_> = unsettled.map(|(id, info)| (*id, info.clone())).collect();
     let mut settled = Vec::new();
     for (id, info) in unsettled {
-        let Some(now) = look(bucket, layout, &info).await? else {
+        let Some(now) = look(&repository.wals, &info).await? else {
             continue;
         };
-        if how == Settle::Write && !rewrite(bucket, layout, &id, (&info, &now)).await? {
+        if how == Settle::Write && !rewrite(&repository.records, &id, (&info, &now)).await? {
             continue;
         }
         settled.push(Settled {
@@ -72,22 +71,16 @@ pub async fn settle(
 }
 
 /// The record as it should be, if it is not.
-async fn look(
-    bucket: &Bucket,
-    layout: &Layout,
-    info: &BackupInfo,
-) -> Result<Option<BackupInfo>, StoreError> {
+async fn look(shelf: &Shelf, info: &BackupInfo) -> Result<Option<BackupInfo>, StoreError> {
     let Some(range) = WalRange::of(info) else {
         return Ok(None);
     };
-    let missing = missing_wal(bucket, layout, &range).await?;
-    if missing.is_empty() && !is_of_system((bucket, layout), &range, info.systemid).await? {
+    let missing = missing_wal(shelf, &range).await?;
+    if missing.is_empty() && !is_of_system(shelf, &range, info.systemid).await? {
         return Ok(None);
     }
     let passed_by = match (missing.first(), info.status) {
-        (Some(first), BackupStatus::WaitingForWals) => {
-            find_passing(bucket, layout, (info, &first)).await?
-        }
+        (Some(first), BackupStatus::WaitingForWals) => find_passing(shelf, (info, &first)).await?,
         _ => None,
     };
     Ok(arrival::settle(info, &missing, passed_by.as_ref()))
@@ -95,15 +88,14 @@ async fn look(
 
 /// Some WAL that tells that the missing segment was passed over.
 async fn find_passing(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     (info, missing): (&BackupInfo, &SegmentName),
 ) -> Result<Option<StoredWal>, StoreError> {
     let name = missing.to_string();
     let timeline = name.get(..8).unwrap_or_default();
     let mut found = None;
     let see = |object: object_store::ObjectMeta| {
-        let wal = layout.wal_of(&key_of(&object));
+        let wal = shelf.layout.wal_of(&key_of(&object));
         let segment = match wal {
             Some((model::wal::name::WalName::Segment(segment), _)) => segment,
             _ => return ControlFlow::Continue(()),
@@ -121,21 +113,21 @@ async fn find_passing(
             false => ControlFlow::Continue(()),
         }
     };
-    bucket
-        .list_each(&format!("{}/{timeline}", layout.wals()), see)
+    shelf
+        .bucket
+        .list_each(&format!("{}/{timeline}", shelf.layout.wals()), see)
         .await?;
     Ok(found)
 }
 
 /// Writes the record as it should be, if it still is as it was.
 async fn rewrite(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     id: &BackupId,
     (was, should_be): (&BackupInfo, &BackupInfo),
 ) -> Result<bool, StoreError> {
-    let key = layout.backup_info(id);
-    let (content, version) = match bucket.read_version(&key).await {
+    let key = shelf.layout.backup_info(id);
+    let (content, version) = match shelf.bucket.read_version(&key).await {
         Ok(read) => read,
         Err(error) if error.is_not_found() => return Ok(false),
         Err(error) => return Err(error),
@@ -147,5 +139,5 @@ async fn rewrite(
         return Ok(false);
     }
     let content = Bytes::from(backup_info::render(should_be));
-    bucket.replace(&key, version, content).await
+    shelf.bucket.replace(&key, version, content).await
 }

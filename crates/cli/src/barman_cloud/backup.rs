@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use cloud::Environment;
 use engine::backup::{
-    BackupRequest, CheckpointMode, OnDamage, Rules, TakenBackup, World, send_taken, take_backup,
+    BackupRequest, BackupWorld, CheckpointMode, OnDamage, Rules, TakenBackup, send_taken,
+    take_backup,
 };
+use engine::repository::Repository;
 use model::backup::reference::check_backup_name;
 use model::codec::Codec;
 use model::size::parse_size;
@@ -310,16 +312,13 @@ impl Args {
         let stats = self.effort.stats.begin();
         let stages = Arc::clone(&stats.stages);
         let id = taken.id;
-        let damaged = runtime::run_until_done(threads, log, |cancel| async move {
-            let layout = place.layout().clone();
-            let bucket = place.open_to_write().await?;
-            let world = World {
-                bucket,
-                layout,
+        let damaged = runtime::run_until_done(threads, log, |stop| async move {
+            let world = BackupWorld {
+                repository: Repository::on_one(place.open_to_write().await?),
                 tags,
                 progress,
                 stages,
-                cancel,
+                stop,
             };
             Ok(send_taken(&taken, request.codec, &request.rules, &world).await?)
         })?;
@@ -408,16 +407,13 @@ impl CloudCommand for Args {
         let threads = Threads::ForJobs(self.effort.jobs);
         let stats = self.effort.stats.begin();
         let stages = Arc::clone(&stats.stages);
-        let outcome = runtime::run_until_done(threads, log, |cancel| async move {
-            let layout = place.layout().clone();
-            let bucket = place.open_to_write().await?;
-            let world = World {
-                bucket,
-                layout,
+        let outcome = runtime::run_until_done(threads, log, |stop| async move {
+            let world = BackupWorld {
+                repository: Repository::on_one(place.open_to_write().await?),
                 tags,
                 progress,
                 stages,
-                cancel,
+                stop,
             };
             Ok(take_backup(request, &postgres, &world).await?)
         })?;

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::{ArgGroup, Parser};
 use engine::deletion::{DeletionError, Manner, check_locks, execute, gather_settled};
+use engine::repository::Repository;
 use engine::settling::Settle;
 use engine::store::{Bucket, StoreError};
 use jiff::Timestamp;
@@ -11,7 +12,6 @@ use model::backup::BackupStatus;
 use model::backup::catalogue::ResolveError;
 use model::backup::reference::BackupRef;
 use model::deletion::{CannotDelete, Choice, DeletionPlan, DeletionRequest, Facts, plan_delete};
-use model::layout::Layout;
 use model::retention::Policy;
 
 use super::CloudCommand;
@@ -93,9 +93,9 @@ impl CloudCommand for Args {
             return place.test(log);
         }
         let plan = runtime::run_or_drop(async {
-            let (bucket, layout) = (place.open_to_write().await?, place.layout());
+            let repository = Repository::on_one(place.open_to_write().await?);
             for left in (0..TRIES).rev() {
-                match self.attempt(&wish, &bucket, layout, log).await {
+                match self.attempt(&wish, &repository, log).await {
                     Err(Stopped::Deletion(
                         DeletionError::ChangedMeanwhile(id) | DeletionError::KeptMeanwhile(id),
                     )) if left > 0 => {
@@ -252,25 +252,24 @@ impl Args {
     async fn attempt(
         &self,
         wish: &Wish,
-        bucket: &Bucket,
-        layout: &Layout,
+        repository: &Repository,
         log: &Log,
     ) -> Result<Option<DeletionPlan>, Stopped> {
         let how = match self.dry_run {
             true => Settle::Show,
             false => Settle::Write,
         };
-        let (facts, settled) = gather_settled(bucket, layout, how).await?;
+        let (facts, settled) = gather_settled(repository, how).await?;
         catalogue_notes::report_settled(&settled, log);
         let Some(plan) = self.plan(wish, &facts, log)? else {
             return Ok(None);
         };
         if self.check_object_lock {
-            warn_without_locks(bucket, log);
-            check_locks(&plan, bucket, layout).await?;
+            warn_without_locks(&repository.bases.bucket, log);
+            check_locks(&plan, repository).await?;
         }
         if !self.dry_run {
-            self.carry_out(&plan, bucket, layout, log).await?;
+            self.carry_out(&plan, repository, log).await?;
             log.done(&sum(&plan, &facts));
         }
         Ok(Some(plan))
@@ -279,8 +278,7 @@ impl Args {
     async fn carry_out(
         &self,
         plan: &DeletionPlan,
-        bucket: &Bucket,
-        layout: &Layout,
+        repository: &Repository,
         log: &Log,
     ) -> Result<(), DeletionError> {
         for line in plan.to_string().lines() {
@@ -290,7 +288,7 @@ impl Args {
             batch: self.batch_size,
             words: FINISHING.to_owned(),
         };
-        execute(plan, bucket, layout, &how).await?;
+        execute(plan, repository, &how).await?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use clap::{ArgGroup, Parser};
 use engine::catalogue::read_catalogue;
 use engine::keep;
+use engine::repository::Repository;
 use engine::settling::{Settle, settle};
 use model::backup::catalogue::{Catalogue, ResolveError};
 use model::backup::id::BackupId;
@@ -116,11 +117,12 @@ impl CloudCommand for Args {
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         let said = runtime::run_or_drop(async {
-            let (bucket, layout) = (place.open_to_write().await?, place.layout());
-            let mut found = read_catalogue(&bucket, layout).await?;
+            let repository = Repository::on_one(place.open_to_write().await?);
+            let records = &repository.records;
+            let mut found = read_catalogue(records).await?;
             if matches!(self.wish(), Wish::Keep(_)) {
                 // Only what is DONE can be kept, and it may be so by now.
-                let settled = settle(&bucket, layout, &mut found.backups, Settle::Write).await?;
+                let settled = settle(&repository, &mut found.backups, Settle::Write).await?;
                 catalogue_notes::report_settled(&settled, log);
             }
             catalogue_notes::warn_of_unreadable(&found.backups, &wanted, log);
@@ -128,15 +130,15 @@ impl CloudCommand for Args {
             let id = &find(&found.backups, &wanted, &wish, log)?;
             match wish {
                 Wish::Keep(target) => {
-                    keep::keep(&bucket, layout, id, target).await?;
+                    keep::keep(records, id, target).await?;
                     let word = target.render();
                     log.done(&format!("backup {id} is kept: {word}"));
                 }
                 Wish::Release => {
-                    keep::release(&bucket, layout, id).await?;
+                    keep::release(records, id).await?;
                     log.done(&format!("backup {id} is kept no longer"));
                 }
-                Wish::Status => return Ok(Some(keep::kept(&bucket, layout, id).await?)),
+                Wish::Status => return Ok(Some(keep::kept(records, id).await?)),
             }
             Ok(None)
         })?;

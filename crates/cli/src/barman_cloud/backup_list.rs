@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use engine::catalogue::{read_settled, servers_beside};
+use engine::repository::Repository;
 use jiff::tz::TimeZone;
 
 use super::CloudCommand;
@@ -70,14 +71,14 @@ impl CloudCommand for Args {
             return place.test(log);
         }
         let (found, servers) = runtime::run_or_drop(async {
-            let (bucket, layout) = (place.open().await?, place.layout());
-            let found = read_settled(&bucket, layout).await?;
+            let shelf = place.open().await?;
+            let found = read_settled(&Repository::on_one(shelf.clone())).await?;
             let servers = match found.backups.is_empty() {
                 // Only a help: that nothing is there is known.
-                true => servers_beside(&bucket, layout).await.unwrap_or_default(),
+                true => servers_beside(&shelf).await.unwrap_or_default(),
                 false => Vec::new(),
             };
-            Ok((found, (bucket.address(layout.path()), servers)))
+            Ok((found, (shelf.bucket.address(shelf.layout.path()), servers)))
         })?;
         if found.backups.is_empty() {
             log.line(Level::Warning, &self.none_there(&servers));

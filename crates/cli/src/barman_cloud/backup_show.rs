@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use engine::catalogue::read_settled;
+use engine::repository::Repository;
 use model::backup::reference::BackupRef;
 
 use super::CloudCommand;
@@ -59,8 +60,8 @@ impl CloudCommand for Args {
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
         let found = runtime::run_or_drop(async {
-            let bucket = place.open().await?;
-            Ok(read_settled(&bucket, place.layout()).await?)
+            let repository = Repository::on_one(place.open().await?);
+            Ok(read_settled(&repository).await?)
         })?;
         catalogue_notes::warn_of_unreadable(&found.backups, &wanted, log);
         let (id, info) = found.backups.resolve(&wanted)?;

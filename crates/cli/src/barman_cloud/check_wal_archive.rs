@@ -56,12 +56,12 @@ impl CloudCommand for Args {
         }
         let from = self.timeline.map(TimelineId::new);
         let (found, address) = runtime::run_or_drop(async {
-            let (bucket, created) = place.open_or_create().await?;
+            let (shelf, created) = place.open_or_create().await?;
             if created == Creation::Created {
-                log.line(Level::Info, &format!("created {}", bucket.url));
+                log.line(Level::Info, &format!("created {}", shelf.bucket.url));
             }
-            let found = find_wal(&bucket, place.layout(), from).await?;
-            Ok((found, bucket.address(&place.layout().wals())))
+            let found = find_wal(&shelf, from).await?;
+            Ok((found, shelf.bucket.address(&shelf.layout.wals())))
         })?;
         match found {
             None => Ok(()),

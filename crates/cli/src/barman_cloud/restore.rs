@@ -9,7 +9,8 @@ use std::time::Instant;
 use clap::Parser;
 use engine::catalogue::read_settled;
 use engine::progress::{Event, Progress};
-use engine::restore::{LinkPolicy, Restored, UnlistedPolicy, Verified, World};
+use engine::repository::Repository;
+use engine::restore::{LinkPolicy, RestoreWorld, Restored, UnlistedPolicy, Verified};
 use engine::wal::presence;
 use engine::wal::timelines::{Ways, ways_from};
 use jiff::tz::TimeZone;
@@ -287,9 +288,9 @@ struct Facts {
     missing_wal: MissingWal,
 }
 
-async fn missing_wal(world: &World, info: &BackupInfo) -> Result<MissingWal, Failure> {
+async fn missing_wal(world: &RestoreWorld, info: &BackupInfo) -> Result<MissingWal, Failure> {
     match WalRange::of(info) {
-        Some(range) => Ok(presence::missing_wal(&world.bucket, &world.layout, &range).await?),
+        Some(range) => Ok(presence::missing_wal(&world.repository.wals, &range).await?),
         None => Ok(MissingWal::default()),
     }
 }
@@ -457,28 +458,26 @@ impl CloudCommand for Args {
             UnlistedPolicy::Refuse
         };
         let threads = Threads::ForJobs(self.jobs);
-        let (restored, facts) = runtime::run_until_done(threads, log, |cancel| async move {
-            let bucket = place.open().await?;
-            let layout = place.layout().clone();
-            let found = read_settled(&bucket, &layout).await?;
+        let (restored, facts) = runtime::run_until_done(threads, log, |stop| async move {
+            let repository = Repository::on_one(place.open().await?);
+            let found = read_settled(&repository).await?;
             let (backup, info) = choice.choose(&found.backups)?;
             progress.event(Event::Step {
                 text: &format!("restoring backup {backup}"),
             });
-            let world = World {
-                bucket,
-                layout,
+            let world = RestoreWorld {
+                repository,
                 links,
                 unlisted,
                 progress,
                 stages,
-                cancel,
+                stop,
             };
             let plan = engine::restore::plan(&request(backup), info, &world).await?;
             let facts = Facts {
                 info: info.clone(),
                 missing_wal: missing_wal(&world, info).await?,
-                ways: ways_from(&world.bucket, &world.layout, info).await?,
+                ways: ways_from(&world.repository.wals, info).await?,
             };
             Ok((engine::restore::execute(plan, &world).await?, facts))
         })?;

@@ -225,8 +225,8 @@ impl CloudCommand for Args {
         };
         let Some(notes) = notes else {
             let archived = runtime::run_or_drop(async {
-                let bucket = place.open_to_write().await?;
-                Ok(archive_wal(&bucket, place.layout(), &request).await?)
+                let shelf = place.open_to_write().await?;
+                Ok(archive_wal(&shelf, &request).await?)
             })?;
             say(&request, &archived, log);
             return Ok(());
@@ -243,8 +243,8 @@ impl CloudCommand for Args {
             notes: &notes,
         };
         let archived = runtime::run_or_drop(async {
-            let bucket = place.open_to_write().await?;
-            Ok(archive_ahead(&bucket, place.layout(), &request, ahead).await?)
+            let shelf = place.open_to_write().await?;
+            Ok(archive_ahead(&shelf, &request, ahead).await?)
         })?;
         say(&request, &archived.requested, log);
         for (path, error) in archived.failed {

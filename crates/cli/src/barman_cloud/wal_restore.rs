@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use engine::upload::StopFlag;
 use engine::wal::fetch::{FetchRequest, Fetched, PartialPolicy, fetch_wal};
 use model::postgres::SegmentSize;
 use model::wal::hole::LONGEST_PATIENCE;
@@ -135,13 +134,9 @@ impl Args {
 }
 
 fn fetch_directly(place: &Place, request: FetchRequest, log: &Log) -> Result<Fetched, Failure> {
-    runtime::run_until_done(Threads::One, log, |signalled| async move {
-        let stop = StopFlag::default();
-        let fetch = async {
-            let bucket = place.open().await?;
-            Ok(fetch_wal(&bucket, place.layout(), request, &stop).await?)
-        };
-        runtime::raise_on_signal(signalled, &stop, fetch).await
+    runtime::run_until_done(Threads::One, log, |stop| async move {
+        let shelf = place.open().await?;
+        Ok(fetch_wal(&shelf, request, &stop).await?)
     })
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cloud::{Creation, Encryption, Environment, ErrorKind};
 use cloud::{Location, Persistence, StoreOptions, Voice};
+use engine::repository::Shelf;
 use engine::store::Bucket;
 use model::layout::Layout;
 use rustix::fs::Mode;
@@ -123,8 +124,17 @@ impl Place {
     }
 
     /// Opens the bucket.
-    pub async fn open(&self) -> Result<Bucket, Failure> {
-        Ok(cloud::open(&self.location, &self.options, &Environment::gather()).await?)
+    pub async fn open(&self) -> Result<Shelf, Failure> {
+        let environment = Environment::gather();
+        let bucket = cloud::open(&self.location, &self.options, &environment).await?;
+        Ok(self.shelf(bucket))
+    }
+
+    fn shelf(&self, bucket: Bucket) -> Shelf {
+        Shelf {
+            bucket,
+            layout: self.layout.clone(),
+        }
     }
 
     /// Where the store lies, if it is a directory of this host.
@@ -139,7 +149,7 @@ impl Place {
     /// a directory it is closed to others, and the directory itself says what its group may do, as
     /// with PostgreSQL's data directory. The umask does not: that of a server, which is also its
     /// archive_command's, closes everything to the group.
-    pub async fn open_to_write(&self) -> Result<Bucket, Failure> {
+    pub async fn open_to_write(&self) -> Result<Shelf, Failure> {
         if let Some(private) = cloud::private_umask(&self.location) {
             umask(Mode::from_raw_mode(private));
         }
@@ -147,9 +157,11 @@ impl Place {
     }
 
     /// Opens the bucket, and makes it first if it does not exist.
-    pub async fn open_or_create(&self) -> Result<(Bucket, Creation), Failure> {
+    pub async fn open_or_create(&self) -> Result<(Shelf, Creation), Failure> {
         let environment = Environment::gather();
-        Ok(cloud::open_or_create(&self.location, &self.options, &environment).await?)
+        let opened = cloud::open_or_create(&self.location, &self.options, &environment).await?;
+        let (bucket, creation) = opened;
+        Ok((self.shelf(bucket), creation))
     }
 
     /// What `--test` does where a missing bucket would be made.

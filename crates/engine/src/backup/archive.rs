@@ -23,8 +23,8 @@ use model::wal::lsn::Lsn;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::BackupError;
 use super::entries::{Entries, SourceEntry};
+use super::error::BackupError;
 use super::gather::{Root, absolute};
 use super::manifest::{ManifestFile, ManifestSpool};
 use super::source::{PageCheck, READ_BYTES, SourceFile};
@@ -32,8 +32,9 @@ use super::tail::spool_failed;
 use crate::codec::Encoder;
 use crate::progress::{Event, Progress};
 use crate::stages::{Stage, Stages, Timed};
+use crate::stop::StopFlag;
 use crate::tarball::write::{MemberHeader, TarWriter};
-use crate::upload::{PartWriter, StopFlag};
+use crate::upload::PartWriter;
 
 /// One directory tree that is being archived.
 pub struct SourceSet {

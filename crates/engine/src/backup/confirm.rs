@@ -12,7 +12,8 @@ use std::time::Duration;
 use model::backup::id::BackupId;
 use object_store::ObjectStoreExt;
 
-use super::{BackupError, World, cancellable};
+use super::error::BackupError;
+use super::world::{BackupWorld, cancellable};
 use crate::store::{StoreError, key_of};
 
 /// The archives that a backup has sent, and how many bytes each has; shared by its jobs.
@@ -40,13 +41,13 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// # Errors
 /// When one is missing or has another size, or the store cannot be asked.
 pub async fn confirm_archives(
-    world: &World,
+    world: &BackupWorld,
     id: &BackupId,
     sent: &Sent,
 ) -> Result<(), BackupError> {
     let mut left = sent.all();
-    let prefix = format!("{}/", world.layout.base(id));
-    let listing = world.bucket.list_each(&prefix, |object| {
+    let prefix = format!("{}/", world.repository.bases.layout.base(id));
+    let listing = world.repository.bases.bucket.list_each(&prefix, |object| {
         let key = key_of(&object);
         if left.get(&*key) == Some(&object.size) {
             left.remove(&*key);
@@ -60,7 +61,7 @@ pub async fn confirm_archives(
     Ok(())
 }
 
-async fn confirm(world: &World, key: &str, bytes: u64) -> Result<(), BackupError> {
+async fn confirm(world: &BackupWorld, key: &str, bytes: u64) -> Result<(), BackupError> {
     let mut found = None;
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
@@ -71,7 +72,7 @@ async fn confirm(world: &World, key: &str, bytes: u64) -> Result<(), BackupError
             return Ok(());
         }
     }
-    let object = world.bucket.address(key);
+    let object = world.repository.bases.bucket.address(key);
     Err(match found {
         None => BackupError::Forgotten { object },
         Some(found) => BackupError::OtherSize {
@@ -82,8 +83,8 @@ async fn confirm(world: &World, key: &str, bytes: u64) -> Result<(), BackupError
     })
 }
 
-async fn size_of(world: &World, key: &str) -> Result<Option<u64>, StoreError> {
-    let bucket = &world.bucket;
+async fn size_of(world: &BackupWorld, key: &str) -> Result<Option<u64>, StoreError> {
+    let bucket = &world.repository.bases.bucket;
     match bucket.objects.head(&bucket.path(key)?).await {
         Ok(object) => Ok(Some(object.size)),
         Err(object_store::Error::NotFound { .. }) => Ok(None),

@@ -20,6 +20,7 @@ use model::wal::span::WalRange;
 use tokio::task::spawn_blocking;
 
 use super::archive::{Shared, SourceSet};
+use super::error::BackupError;
 use super::gather::{GatherError, Root, gather_entries};
 use super::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
@@ -29,15 +30,15 @@ use super::request::{BackupRequest, OnDamage};
 use super::session::{ServerFacts, Session, StartedOn};
 use super::tail::{external_files, file_name, spool_failed, stop};
 use super::wal_wait::WalWait;
-use super::{BackupError, World, cancellable, step};
+use super::world::{BackupWorld, cancellable, step};
 use crate::causes;
 use crate::progress::Event;
-use crate::upload::StopFlag;
+use crate::stop::StopFlag;
 
 /// A backup that has started.
 pub struct Work<'a> {
     pub request: &'a BackupRequest,
-    pub world: &'a World,
+    pub world: &'a BackupWorld,
     pub cluster: Cluster,
     pub record: &'a mut Record,
 }
@@ -161,7 +162,7 @@ pub struct Contents {
 pub async fn gather(
     contents: Contents,
     codec: Codec,
-    world: &World,
+    world: &BackupWorld,
 ) -> Result<Shared, BackupError> {
     let roots = contents.roots;
     let progress = Arc::clone(&world.progress);

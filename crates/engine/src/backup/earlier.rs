@@ -5,8 +5,10 @@
 use model::backup::catalogue::Entry;
 use model::wal::name::SegmentName;
 
+use super::error::BackupError;
+use super::request::BackupRequest;
 use super::session::{ServerFacts, Session};
-use super::{BackupError, BackupRequest, World};
+use super::world::BackupWorld;
 use crate::catalogue::{backup_ids, read_backup, read_catalogue};
 use crate::progress::Event;
 use crate::store::StoreError;
@@ -21,7 +23,7 @@ pub async fn check_place(
     request: &BackupRequest,
     facts: &ServerFacts,
     session: &mut Session,
-    world: &World,
+    world: &BackupWorld,
 ) -> Result<(), BackupError> {
     if facts.wal_goes_nowhere() {
         return Err(BackupError::NotArchived);
@@ -48,11 +50,15 @@ pub async fn check_place(
 async fn check_current_segment(
     segment: SegmentName,
     facts: &ServerFacts,
-    world: &World,
+    world: &BackupWorld,
 ) -> Result<(), BackupError> {
-    match read_header(&world.bucket, &world.layout, segment).await? {
+    match read_header(&world.repository.wals, segment).await? {
         Header::Of(found) if found != facts.system_id => Err(BackupError::ForeignArchive {
-            archive: world.bucket.address(&world.layout.wals()),
+            archive: world
+                .repository
+                .wals
+                .bucket
+                .address(&world.repository.wals.layout.wals()),
             segment,
             found,
             expected: facts.system_id,
@@ -64,11 +70,10 @@ async fn check_current_segment(
 /// How many of the newest records are looked at for one that can be read.
 const LOOK_BACK: usize = 4;
 
-async fn warn_of_other_system(facts: &ServerFacts, world: &World) -> Result<(), StoreError> {
-    let ids = backup_ids(&world.bucket, &world.layout).await?;
+async fn warn_of_other_system(facts: &ServerFacts, world: &BackupWorld) -> Result<(), StoreError> {
+    let ids = backup_ids(&world.repository.records).await?;
     for id in ids.iter().rev().take(LOOK_BACK) {
-        let Some(Entry::Readable(info)) = read_backup(&world.bucket, &world.layout, id).await?
-        else {
+        let Some(Entry::Readable(info)) = read_backup(&world.repository.records, id).await? else {
             continue;
         };
         if let Some(other) = info.systemid.filter(|other| *other != facts.system_id) {
@@ -85,8 +90,8 @@ async fn warn_of_other_system(facts: &ServerFacts, world: &World) -> Result<(), 
     Ok(())
 }
 
-async fn warn_of_same_name(name: &str, world: &World) -> Result<(), StoreError> {
-    let catalogue = read_catalogue(&world.bucket, &world.layout).await?.backups;
+async fn warn_of_same_name(name: &str, world: &BackupWorld) -> Result<(), StoreError> {
+    let catalogue = read_catalogue(&world.repository.records).await?.backups;
     let has_it = |info: &model::backup::BackupInfo| info.backup_name.as_deref() == Some(name);
     if let Some((id, _)) = catalogue.readable().rev().find(|(_, info)| has_it(info)) {
         let text = format!(

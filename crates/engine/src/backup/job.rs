@@ -16,8 +16,9 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::archive::{Shared, TailSlot, write_archive};
 use super::confirm::Sent;
+use super::error::BackupError;
 use super::jobs::part_rules;
-use super::{BackupError, World};
+use super::world::BackupWorld;
 use crate::causes;
 use crate::upload::{Destination, PartQueue, Uploaded, Wire, upload};
 
@@ -29,7 +30,7 @@ pub type Seconds = Arc<Mutex<BTreeMap<String, f64>>>;
 
 /// What a job works with.
 pub struct Job {
-    pub world: World,
+    pub world: BackupWorld,
     pub shared: Arc<Shared>,
     pub id: BackupId,
     pub effort: Effort,
@@ -79,7 +80,7 @@ impl Job {
         archive: PlannedArchive,
         slot: Option<TailSlot>,
     ) -> (Writing, Uploading) {
-        let rules = part_rules(&self.world.bucket);
+        let rules = part_rules(&self.world.repository.bases.bucket);
         let bytes = part_bytes(self.effort.part_bytes, archive.size_bytes, rules);
         let (writer, parts) = wire.open(usize::try_from(bytes).unwrap_or(usize::MAX));
         let uploading = tokio::spawn(self.upload(&archive, parts));
@@ -93,10 +94,12 @@ impl Job {
         archive: &PlannedArchive,
         parts: PartQueue,
     ) -> impl Future<Output = Result<Uploaded, BackupError>> + use<> {
-        let key = self
-            .world
-            .layout
-            .archive(&self.id, &archive.name, self.shared.codec);
+        let key =
+            self.world
+                .repository
+                .bases
+                .layout
+                .archive(&self.id, &archive.name, self.shared.codec);
         let item = item_name(archive.name.set);
         let (world, shared) = (self.world.clone(), Arc::clone(&self.shared));
         let (seconds, sent) = (Arc::clone(&self.seconds), self.sent.clone());
@@ -106,7 +109,13 @@ impl Job {
                 key: &key,
                 tags: &world.tags,
             };
-            let uploaded = upload(&world.bucket, destination, parts, &shared.stop).await;
+            let uploaded = upload(
+                &world.repository.bases.bucket,
+                destination,
+                parts,
+                &shared.stop,
+            )
+            .await;
             let spent = began.elapsed().as_secs_f64();
             let mut seconds = seconds.lock().expect("no thread panics holding it");
             *seconds.entry(item).or_default() += spent;

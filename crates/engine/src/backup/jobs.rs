@@ -17,12 +17,13 @@ use tokio::time::Instant;
 
 use super::archive::{Shared, SourceSet, Tail, TailSlot};
 use super::confirm::Sent;
+use super::error::BackupError;
 use super::job::{Job, Seconds};
 use super::request::Rules;
 use super::sample::slowest_first;
 use super::session::{Session, SessionError, StartedOn};
 use super::tail::spool_failed;
-use super::{BackupError, World, cancellable};
+use super::world::{BackupWorld, cancellable};
 use crate::causes;
 use crate::store::Bucket;
 
@@ -52,7 +53,7 @@ impl Jobs {
 /// When not even one job fits into the memory that is allowed, or the list of files cannot be read.
 pub async fn start_jobs(
     rules: &Rules,
-    world: &World,
+    world: &BackupWorld,
     shared: &Arc<Shared>,
     id: BackupId,
 ) -> Result<Jobs, BackupError> {
@@ -95,10 +96,10 @@ pub async fn start_jobs(
 /// Plans on a thread of its own: samples are read and packed.
 async fn planned(
     rules: &Rules,
-    world: &World,
+    world: &BackupWorld,
     shared: &Arc<Shared>,
 ) -> Result<(Effort, Vec<PlannedArchive>), BackupError> {
-    let (rules, bucket) = (*rules, world.bucket.clone());
+    let (rules, bucket) = (*rules, world.repository.bases.bucket.clone());
     let shared = Arc::clone(shared);
     let planning = spawn_blocking(move || {
         let (effort, mut plan) = plan(&rules, &shared, &bucket)?;
@@ -167,11 +168,10 @@ impl Heartbeat<'_> {
 /// Waits until every job but the last one has ended, and the last archive has all its files. With
 /// the session the backup ends: that is told at once.
 pub async fn wait_for_files(
-    world: &World,
+    world: &BackupWorld,
     jobs: &mut Jobs,
     mut heartbeat: Option<Heartbeat<'_>>,
 ) -> Result<(), BackupError> {
-    let mut cancel = world.cancel.clone();
     let mut files_done = false;
     let period = heartbeat
         .as_ref()
@@ -196,15 +196,14 @@ pub async fn wait_for_files(
                 next_beat = Instant::now() + period;
             }
             error = Heartbeat::lost(&mut heartbeat) => return Err(error.into()),
-            _ = cancel.wait_for(|stop| *stop) => return Err(BackupError::Cancelled),
+            () = world.stop.raised() => return Err(BackupError::Cancelled),
         }
     }
     Ok(())
 }
 
 /// Waits until every archive is uploaded; after the first failure, until all have stopped.
-pub async fn wait_for_all(world: &World, jobs: &mut Jobs) -> Result<(), BackupError> {
-    let mut cancel = world.cancel.clone();
+pub async fn wait_for_all(world: &BackupWorld, jobs: &mut Jobs) -> Result<(), BackupError> {
     let mut outcome = Ok(());
     loop {
         tokio::select! {
@@ -215,7 +214,7 @@ pub async fn wait_for_all(world: &World, jobs: &mut Jobs) -> Result<(), BackupEr
                     outcome = outcome.and(Err(error));
                 }
             }
-            _ = cancel.wait_for(|stop| *stop), if outcome.is_ok() => {
+            () = world.stop.raised(), if outcome.is_ok() => {
                 jobs.shared.stop.raise();
                 outcome = Err(BackupError::Cancelled);
             }

@@ -13,6 +13,7 @@ mod control;
 mod copy;
 mod earlier;
 mod entries;
+mod error;
 mod gather;
 mod job;
 mod jobs;
@@ -28,137 +29,26 @@ mod tail;
 mod taken;
 mod wal_arrival;
 mod wal_wait;
+mod world;
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use model::backup::effort::TooLittleMemory;
-use model::layout::Layout;
-use model::postgres::SystemId;
-use model::wal::name::SegmentName;
-use tokio::sync::watch;
 
 pub use archive::ArchiveError;
 pub use archiving::Archiving;
 pub use control::ControlError;
+pub use error::BackupError;
 pub use gather::WalkError;
 pub use places::PlaceError;
 pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules};
 pub use session::{Grants, SessionError};
 pub use taken::{TakenBackup, send_taken};
 pub use wal_wait::{MissingCause, WalFate};
+pub use world::BackupWorld;
 
-use crate::progress::{Event, Progress};
-use crate::stages::Stages;
-use crate::store::{Bucket, StoreError, TagSet};
+use crate::progress::Event;
 use record::{Copied, Record, note_damage};
 use session::{ServerFacts, Session};
-
-/// What a backup works with.
-#[derive(Clone)]
-pub struct World {
-    pub bucket: Bucket,
-    pub layout: Layout,
-    /// What every object of the backup is tagged with.
-    pub tags: TagSet,
-    pub progress: Arc<dyn Progress>,
-    /// Where the time goes.
-    pub stages: Arc<Stages>,
-    /// Becomes true when the backup is to be given up.
-    pub cancel: watch::Receiver<bool>,
-}
-
-/// Why there is no backup.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// An archive's upload failed, in the middle of the backup.
-    #[error(transparent)]
-    Upload(StoreError),
-    #[error(transparent)]
-    Walk(#[from] WalkError),
-    #[error(transparent)]
-    Place(#[from] PlaceError),
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    #[error("cannot keep the list of files in {directory}")]
-    Spool {
-        directory: String,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("the backup label that PostgreSQL returned is not usable: {0}")]
-    Label(String),
-    #[error(
-        "archive_mode is off and nothing receives the server's WAL: a backup could never be \
-         restored"
-    )]
-    NotArchived,
-    #[error(
-        "{archive} has segment {segment} of another system (system identifier {found}), so the \
-         WAL of this server (system identifier {expected}) cannot be archived there"
-    )]
-    ForeignArchive {
-        archive: String,
-        segment: SegmentName,
-        found: SystemId,
-        expected: SystemId,
-    },
-    #[error(
-        "tablespace {name} (OID {oid}) was being made when the backup began, and is in none of \
-         its archives"
-    )]
-    LostTablespace { name: String, oid: u32 },
-    #[error("cannot read {path}, the history of the timeline that the standby is on now")]
-    History {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{path} does not lead back to where the backup began: {cause}")]
-    OtherHistory { path: PathBuf, cause: String },
-    #[error("cannot read the configuration file {path}")]
-    Configuration {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{0} cannot be backed up: another configuration file has the same name")]
-    SameName(PathBuf),
-    #[error("{count} damaged pages in the cluster; the first is block {block} of {file}")]
-    Damaged {
-        count: usize,
-        file: String,
-        block: u32,
-    },
-    #[error("cannot send the backup in {directory}: {cause}")]
-    Taken { directory: PathBuf, cause: String },
-    #[error("the object store has confirmed {object}, and it is not there")]
-    Forgotten { object: String },
-    #[error("{object} was sent with {sent} bytes and has {found}")]
-    OtherSize {
-        object: String,
-        sent: u64,
-        found: u64,
-    },
-    /// Nothing of this backup may be called complete any more.
-    #[error("somebody has deleted the backup while it ran: {record} is gone")]
-    Deleted { record: String },
-    #[error("somebody has changed the backup while it ran: {record} is not as it was written")]
-    Changed { record: String },
-    #[error(transparent)]
-    Memory(#[from] TooLittleMemory),
-    #[error("the backup was stopped by a signal")]
-    Cancelled,
-    #[error("a worker ended unexpectedly: {0}")]
-    Worker(String),
-}
+use world::{cancellable, step};
 
 /// Takes a base backup of the server that is reached so.
 ///
@@ -168,10 +58,12 @@ pub enum BackupError {
 pub async fn take_backup(
     request: BackupRequest,
     server: &postgres::Config,
-    world: &World,
+    world: &BackupWorld,
 ) -> Result<BackupOutcome, BackupError> {
     // What cannot fit any cluster is told before anything is begun.
-    request.rules.effort(request.codec, 0, &world.bucket)?;
+    request
+        .rules
+        .effort(request.codec, 0, &world.repository.bases.bucket)?;
     let mut session = Session::open(server).await?;
     let facts = session.gather_facts().await?;
     let control = control::check_same_cluster(&facts)?;
@@ -209,7 +101,7 @@ pub async fn take_backup(
 }
 
 /// Leaves a record that says why; of a backup that somebody has deleted, nothing is left.
-async fn note_failure(record: &mut Record, error: &BackupError, world: &World) {
+async fn note_failure(record: &mut Record, error: &BackupError, world: &BackupWorld) {
     record.fail(error);
     let unsaved = match record.save(world).await {
         Ok(()) => return,
@@ -255,7 +147,7 @@ async fn run(work: &mut copy::Work<'_>, session: &mut Session) -> Result<Copied,
 
 /// Tells every second how long the server has been at its checkpoint.
 async fn telling_of_checkpoint<T>(
-    world: &World,
+    world: &BackupWorld,
     usual: Option<Duration>,
     work: impl Future<Output = T>,
 ) -> T {
@@ -273,7 +165,7 @@ async fn telling_of_checkpoint<T>(
 }
 
 /// What is archived, and yet makes a restore harder than it looks.
-fn warn_of_places(facts: &ServerFacts, world: &World) {
+fn warn_of_places(facts: &ServerFacts, world: &BackupWorld) {
     for tablespace in places::tablespaces_inside(facts) {
         let text = format!(
             "tablespace {} lies inside the data directory, at {}: PostgreSQL advises against it, \
@@ -290,18 +182,5 @@ fn warn_of_places(facts: &ServerFacts, world: &World) {
             left_out.join(", ")
         );
         world.progress.event(Event::Warning { text: &text });
-    }
-}
-
-fn step(world: &World, text: &str) {
-    world.progress.event(Event::Step { text });
-}
-
-/// Waits for `work` or for the signal to give up.
-async fn cancellable<T>(world: &World, work: impl Future<Output = T>) -> Result<T, BackupError> {
-    let mut cancel = world.cancel.clone();
-    tokio::select! {
-        done = work => Ok(done),
-        _ = cancel.wait_for(|stop| *stop) => Err(BackupError::Cancelled),
     }
 }

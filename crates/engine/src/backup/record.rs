@@ -17,10 +17,11 @@ use model::wal::name::SegmentName;
 use object_store::UpdateVersion;
 
 use super::confirm::Sent;
+use super::error::BackupError;
 use super::request::BackupRequest;
 use super::session::{ServerFacts, Started, Stopped};
 use super::wal_wait::WalFate;
-use super::{BackupError, World, cancellable};
+use super::world::{BackupWorld, cancellable};
 use crate::causes;
 use crate::store::{StoreError, Written, key_of};
 
@@ -88,7 +89,7 @@ impl Record {
         request: &BackupRequest,
         facts: &ServerFacts,
         checkpoint: Lsn,
-        world: &World,
+        world: &BackupWorld,
     ) -> Result<Record, BackupError> {
         let begun = Instant::now();
         loop {
@@ -106,8 +107,8 @@ impl Record {
                 written: Bytes::new(),
             };
             record.begin(&began);
-            let prefix = format!("{}/", world.layout.base(&id));
-            let is_free = !cancellable(world, world.bucket.any(&prefix)).await??;
+            let prefix = format!("{}/", world.repository.bases.layout.base(&id));
+            let is_free = !cancellable(world, world.repository.bases.bucket.any(&prefix)).await??;
             if is_free && record.create(world).await? == Written::Created {
                 return Ok(record);
             }
@@ -128,13 +129,19 @@ impl Record {
     }
 
     /// Writes the record for the first time; never over another backup's.
-    async fn create(&mut self, world: &World) -> Result<Written, StoreError> {
-        let key = world.layout.backup_info(&self.id);
+    async fn create(&mut self, world: &BackupWorld) -> Result<Written, StoreError> {
+        let key = world.repository.records.layout.backup_info(&self.id);
         self.written = self.text();
-        let created = world.bucket.create(&key, self.text().into(), &world.tags);
+        let created = world
+            .repository
+            .records
+            .bucket
+            .create(&key, self.text().into(), &world.tags);
         match created.await? {
             // The store's answer to our own first attempt may have been lost.
-            Written::AlreadyExists if world.bucket.read(&key).await? == self.text() => {
+            Written::AlreadyExists
+                if world.repository.records.bucket.read(&key).await? == self.text() =>
+            {
                 Ok(Written::Created)
             }
             written => Ok(written),
@@ -146,9 +153,9 @@ impl Record {
     ///
     /// # Errors
     /// When the store refuses, or something else is there by now, or nothing.
-    pub async fn save(&mut self, world: &World) -> Result<(), BackupError> {
-        let key = world.layout.backup_info(&self.id);
-        let (bucket, text) = (&world.bucket, self.text());
+    pub async fn save(&mut self, world: &BackupWorld) -> Result<(), BackupError> {
+        let key = world.repository.records.layout.backup_info(&self.id);
+        let (bucket, text) = (&world.repository.records.bucket, self.text());
         let version = self.check(world).await?;
         let replaced = bucket
             .replace_tagged(&key, version, text.clone(), &world.tags)
@@ -175,9 +182,9 @@ impl Record {
     ///
     /// # Errors
     /// When somebody has deleted or changed it, or the store cannot be asked.
-    pub async fn check(&self, world: &World) -> Result<UpdateVersion, BackupError> {
-        let key = world.layout.backup_info(&self.id);
-        match world.bucket.read_version(&key).await {
+    pub async fn check(&self, world: &BackupWorld) -> Result<UpdateVersion, BackupError> {
+        let key = world.repository.records.layout.backup_info(&self.id);
+        match world.repository.records.bucket.read_version(&key).await {
             Err(error) if error.is_not_found() => Err(self.deleted(world)),
             Err(error) => Err(error.into()),
             // An answer to an earlier attempt may have been lost.
@@ -186,17 +193,21 @@ impl Record {
         }
     }
 
-    fn address(&self, world: &World) -> String {
-        world.bucket.address(&world.layout.backup_info(&self.id))
+    fn address(&self, world: &BackupWorld) -> String {
+        world
+            .repository
+            .records
+            .bucket
+            .address(&world.repository.records.layout.backup_info(&self.id))
     }
 
-    fn deleted(&self, world: &World) -> BackupError {
+    fn deleted(&self, world: &BackupWorld) -> BackupError {
         BackupError::Deleted {
             record: self.address(world),
         }
     }
 
-    fn changed(&self, world: &World) -> BackupError {
+    fn changed(&self, world: &BackupWorld) -> BackupError {
         BackupError::Changed {
             record: self.address(world),
         }
@@ -207,15 +218,16 @@ impl Record {
     ///
     /// # Errors
     /// When the store refuses.
-    pub async fn sweep(&self, world: &World) -> Result<(), StoreError> {
-        let prefix = format!("{}/", world.layout.base(&self.id));
-        let record = world.layout.backup_info(&self.id);
-        let left = world.bucket.list(&prefix).await?;
+    pub async fn sweep(&self, world: &BackupWorld) -> Result<(), StoreError> {
+        let prefix = format!("{}/", world.repository.bases.layout.base(&self.id));
+        let record = world.repository.records.layout.backup_info(&self.id);
+        let bases = &world.repository.bases;
+        let left = bases.bucket.list(&prefix).await?;
         if left.iter().any(|object| key_of(object) == record) {
             return Ok(());
         }
         for object in left {
-            world.bucket.delete(&key_of(&object)).await?;
+            bases.bucket.delete(&key_of(&object)).await?;
         }
         Ok(())
     }
@@ -282,14 +294,19 @@ impl Record {
 /// # Errors
 /// When the store refuses.
 pub async fn note_damage(
-    world: &World,
+    world: &BackupWorld,
     id: &BackupId,
     damaged: &[DamagedPage],
 ) -> Result<(), StoreError> {
     if damaged.is_empty() {
         return Ok(());
     }
-    let key = world.layout.annotation_damage(id);
+    let key = world.repository.records.layout.annotation_damage(id);
     let body = Bytes::from(damage::render(damaged));
-    world.bucket.write_tagged(&key, body, &world.tags).await
+    world
+        .repository
+        .records
+        .bucket
+        .write_tagged(&key, body, &world.tags)
+        .await
 }

@@ -18,9 +18,9 @@ use model::postgres::{PgVersion, SystemId};
 use model::wal::lsn::Lsn;
 use model::wal::timeline::TimelineHistory;
 
-use super::BackupError;
 use super::archive::{Shared, Tail, TailMember};
 use super::control::read_control;
+use super::error::BackupError;
 use super::places::lies_inside;
 use super::record::Record;
 use super::session::{ServerFacts, Session, Stopped};

@@ -23,13 +23,14 @@ use super::archive::{Shared, Tail};
 use super::confirm::confirm_archives;
 use super::control::read_control;
 use super::copy::{Contents, gather, has_checksums};
+use super::error::BackupError;
 use super::gather::Root;
 use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
 use super::places::check_tablespace;
 use super::record::note_damage;
 use super::request::Rules;
 use super::tail::{Ending, control_member, read_label};
-use super::{BackupError, World, step};
+use super::world::{BackupWorld, step};
 use crate::store::Written;
 
 /// A finished backup on a Barman server.
@@ -51,11 +52,11 @@ pub async fn send_taken(
     taken: &TakenBackup,
     codec: Codec,
     rules: &Rules,
-    world: &World,
+    world: &BackupWorld,
 ) -> Result<Vec<DamagedPage>, BackupError> {
     let content = taken.read(&taken.record)?;
-    let key = world.layout.backup_info(&taken.id);
-    match world.bucket.read(&key).await {
+    let key = world.repository.records.layout.backup_info(&taken.id);
+    match world.repository.records.bucket.read(&key).await {
         Ok(there) if there == content => return Ok(Vec::new()),
         Ok(_) => return Err(taken.unfit("the bucket has another backup of that id")),
         Err(error) if error.is_not_found() => {}
@@ -76,10 +77,12 @@ pub async fn send_taken(
     note_damage(world, &taken.id, &damaged).await?;
     confirm_archives(world, &taken.id, &jobs.sent).await?;
     let created = world
+        .repository
+        .records
         .bucket
         .create(&key, content.clone().into(), &world.tags);
     match created.await? {
-        Written::AlreadyExists if world.bucket.read(&key).await? != content => {
+        Written::AlreadyExists if world.repository.records.bucket.read(&key).await? != content => {
             Err(taken.unfit("the bucket has got another backup of that id meanwhile"))
         }
         _ => Ok(damaged),

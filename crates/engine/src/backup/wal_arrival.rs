@@ -2,18 +2,18 @@
 
 use model::backup::id::BackupId;
 
-use super::{World, step};
+use super::world::{BackupWorld, step};
 use crate::catalogue::read_catalogue;
 use crate::progress::Event;
 use crate::settling::{Settle, Settled, settle};
 
 /// Settles every backup that waits for WAL, but this one. A failure is only worth a warning: the
 /// next command looks again.
-pub async fn settle_others(world: &World, but: &BackupId) {
+pub async fn settle_others(world: &BackupWorld, but: &BackupId) {
     let settled = async {
-        let mut backups = read_catalogue(&world.bucket, &world.layout).await?.backups;
+        let mut backups = read_catalogue(&world.repository.records).await?.backups;
         backups.remove(but);
-        settle(&world.bucket, &world.layout, &mut backups, Settle::Write).await
+        settle(&world.repository, &mut backups, Settle::Write).await
     };
     match settled.await {
         Ok(settled) => settled.iter().for_each(|settled| tell(world, settled)),
@@ -24,7 +24,7 @@ pub async fn settle_others(world: &World, but: &BackupId) {
     }
 }
 
-fn tell(world: &World, settled: &Settled) {
+fn tell(world: &BackupWorld, settled: &Settled) {
     let Settled { id, status, error } = settled;
     match error {
         Some(error) => warn(world, &format!("backup {id} is {status}: {error}")),
@@ -32,6 +32,6 @@ fn tell(world: &World, settled: &Settled) {
     }
 }
 
-fn warn(world: &World, text: &str) {
+fn warn(world: &BackupWorld, text: &str) {
     world.progress.event(Event::Warning { text });
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use model::postgres::SystemId;
 use model::wal::span::{MissingWal, SegmentSpan, WalRange};
 
-use super::World;
 use super::archiving::ArchiverState;
 use super::session::{ServerFacts, Session};
+use super::world::BackupWorld;
 use crate::progress::Event;
 use crate::store::StoreError;
 use crate::wal::presence::{Header, read_header, still_missing};
@@ -58,7 +58,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// A wait for some segments.
 pub struct WalWait<'a> {
-    pub world: &'a World,
+    pub world: &'a BackupWorld,
     pub facts: &'a ServerFacts,
     pub range: WalRange,
     /// How long to wait after the last progress that was seen.
@@ -106,12 +106,14 @@ impl WalWait<'_> {
         missing: &mut MissingWal,
         state: Option<&ArchiverState>,
     ) -> Result<Option<WalFate>, StoreError> {
-        let (bucket, layout) = (&self.world.bucket, &self.world.layout);
-        *missing = still_missing(bucket, layout, (&self.range, missing)).await?;
+        let wals = &self.world.repository.wals;
+        *missing = still_missing(wals, (&self.range, missing)).await?;
         if missing.is_empty() {
             return self.judge_ends().await.map(Some);
         }
-        if self.may_go_elsewhere(state) && !bucket.any(&format!("{}/", layout.wals())).await? {
+        if self.may_go_elsewhere(state)
+            && !wals.bucket.any(&format!("{}/", wals.layout.wals())).await?
+        {
             return Ok(Some(WalFate::Elsewhere));
         }
         Ok(None)
@@ -123,7 +125,7 @@ impl WalWait<'_> {
         let mut ends = vec![first];
         ends.extend((last != first).then_some(last));
         for segment in ends {
-            let header = read_header(&self.world.bucket, &self.world.layout, segment).await?;
+            let header = read_header(&self.world.repository.wals, segment).await?;
             let cause = match header {
                 Header::Of(system) if system == self.facts.system_id => continue,
                 Header::Of(system) => MissingCause::Foreign(system),
@@ -163,7 +165,7 @@ impl WalWait<'_> {
 
     fn is_over(&self, began: Instant, progress: &Progress) -> bool {
         let tired = progress.last.elapsed() >= self.patience || began.elapsed() >= LONGEST;
-        tired || *self.world.cancel.borrow()
+        tired || self.world.stop.is_raised()
     }
 
     fn cause(&self, missing: &MissingWal, state: Option<&ArchiverState>) -> MissingCause {

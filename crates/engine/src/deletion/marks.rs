@@ -14,18 +14,17 @@ use model::backup::BackupInfo;
 use model::backup::id::BackupId;
 use model::backup::mark::{is_being_deleted, mark};
 use model::format::backup_info;
-use model::layout::Layout;
 
 use super::DeletionError;
-use crate::store::{Bucket, StoreError};
+use crate::repository::Shelf;
+use crate::store::StoreError;
 
 /// How often a record is read again that others keep changing.
 const TRIES: usize = 5;
 
 /// The marks of one run.
 pub(super) struct Marks<'a> {
-    bucket: &'a Bucket,
-    layout: &'a Layout,
+    shelf: &'a Shelf,
     /// What a record says beside that its backup is being deleted.
     words: &'a str,
     run: String,
@@ -49,10 +48,9 @@ fn name_run() -> String {
 }
 
 impl<'a> Marks<'a> {
-    pub(super) fn new(bucket: &'a Bucket, layout: &'a Layout, words: &'a str) -> Marks<'a> {
+    pub(super) fn new(shelf: &'a Shelf, words: &'a str) -> Marks<'a> {
         Marks {
-            bucket,
-            layout,
+            shelf,
             words,
             run: name_run(),
             taken: Vec::new(),
@@ -90,8 +88,8 @@ impl<'a> Marks<'a> {
     }
 
     async fn try_to_take(&self, id: &BackupId, planned: &BackupInfo) -> Result<Tried, StoreError> {
-        let key = self.layout.backup_info(id);
-        let (before, version) = match self.bucket.read_version(&key).await {
+        let key = self.shelf.layout.backup_info(id);
+        let (before, version) = match self.shelf.bucket.read_version(&key).await {
             Ok(read) => read,
             Err(error) if error.is_not_found() => return Ok(Tried::Changed),
             Err(error) => return Err(error),
@@ -105,12 +103,23 @@ impl<'a> Marks<'a> {
             return Ok(Tried::Changed);
         }
         // An annotation that comes after this look is taken back: its writer finds the mark.
-        if was_marked && self.bucket.exists(&self.layout.annotation_keep(id)).await? {
+        if was_marked
+            && self
+                .shelf
+                .bucket
+                .exists(&self.shelf.layout.annotation_keep(id))
+                .await?
+        {
             return Ok(Tried::Kept);
         }
         let ours = Bytes::from(backup_info::render(&mark(&now, self.words, &self.run)));
         Ok(
-            match self.bucket.replace(&key, version, ours.clone()).await? {
+            match self
+                .shelf
+                .bucket
+                .replace(&key, version, ours.clone())
+                .await?
+            {
                 true => Tried::Taken(Mark {
                     id: *id,
                     before: (!was_marked).then_some(before),
@@ -136,10 +145,10 @@ impl<'a> Marks<'a> {
             let Some(before) = mark.before else {
                 continue;
             };
-            let key = self.layout.backup_info(&mark.id);
-            match self.bucket.read_version(&key).await {
+            let key = self.shelf.layout.backup_info(&mark.id);
+            match self.shelf.bucket.read_version(&key).await {
                 Ok((now, version)) if now == mark.ours => {
-                    self.bucket.replace(&key, version, before).await?;
+                    self.shelf.bucket.replace(&key, version, before).await?;
                 }
                 Ok(_) => {}
                 Err(error) if error.is_not_found() => {}

@@ -22,8 +22,8 @@ pub use pace::Pace;
 pub use ranges::{Object, open_in_ranges};
 
 use crate::stages::{Stage, Stages};
+use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError};
-use crate::upload::StopFlag;
 use ranges::Ranges;
 use source::Source;
 

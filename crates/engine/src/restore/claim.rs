@@ -13,8 +13,8 @@ use model::restore::refusal::CannotRestore;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::error::{RestoreError, failed};
 use super::place::Place;
-use super::{RestoreError, failed};
 
 /// Locked directories; dropped, they are free again.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use model::format::postgresql_conf::{Directive, parse, value_of};
 
-use super::RestoreError;
+use super::error::RestoreError;
 use super::finish::make_directory;
 use super::place::Place;
 

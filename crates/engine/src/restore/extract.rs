@@ -31,8 +31,8 @@ use super::written::{WrittenFile, WrittenList};
 use crate::accounts::Accounts;
 use crate::progress::{Event, Progress};
 use crate::stages::{Stage, Stages};
+use crate::stop::StopFlag;
 use crate::tarball::read::{Member, MemberKind, Owner, TarReader};
-use crate::upload::StopFlag;
 
 /// Why an archive's content was not accepted.
 #[derive(Debug, thiserror::Error)]

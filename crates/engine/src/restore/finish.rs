@@ -14,13 +14,15 @@ use model::restore::plan::RestorePlan;
 use model::wal::lsn::Lsn;
 
 use super::claim::Claim;
+use super::configuration;
+use super::error::{RestoreError, failed};
 use super::extract::{HeldControl, Noted};
 use super::jobs::Extracted;
 use super::pages::Damage;
 use super::place::{Place, is_root, link_in};
 use super::second_names::Copying;
 use super::verify::{self, Verified};
-use super::{RestoreError, Restored, World, configuration, failed};
+use super::world::{RestoreWorld, Restored};
 use crate::accounts::Accounts;
 use crate::durable::{Looks, write_durably_in};
 use crate::progress::{Event, Progress};
@@ -33,7 +35,7 @@ pub fn finish(
     plan: RestorePlan,
     extracted: &Extracted,
     claim: &Claim,
-    world: &World,
+    world: &RestoreWorld,
 ) -> Result<Restored, RestoreError> {
     let control = extracted.control.as_ref();
     let control = control.ok_or_else(|| RestoreError::Control("it is missing".to_owned()))?;
@@ -125,7 +127,7 @@ fn copy_second_names(
     control: &HeldControl,
     noted: &Noted,
     claim: &Claim,
-    world: &World,
+    world: &RestoreWorld,
 ) -> Result<(), RestoreError> {
     let copying = Copying {
         claim,
@@ -155,7 +157,7 @@ fn damage(destination: &Place, control: &ControlFile, noted: &Noted) -> Damage {
 }
 
 /// Each directory belongs to the server, also where its archive has no member for it.
-fn own(plan: &RestorePlan, claim: &Claim, world: &World) -> Result<(), RestoreError> {
+fn own(plan: &RestorePlan, claim: &Claim, world: &RestoreWorld) -> Result<(), RestoreError> {
     let destination = claim.destination();
     let asked = || failed("look into", destination.path());
     let top = destination.stat().map_err(asked())?;

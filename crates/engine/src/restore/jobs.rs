@@ -18,18 +18,19 @@ use model::restore::plan::RestorePlan;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::claim::Claim;
+use super::error::{RestoreError, failed};
 use super::extract::{ExtractError, HeldControl, Noted, Target, extract};
 use super::pages::Pages;
 use super::read_ahead::ReadAhead;
 use super::second_names::SecondNames;
+use super::world::RestoreWorld;
 use super::written::WrittenList;
-use super::{RestoreError, World, failed};
 use crate::causes;
 use crate::codec::decoder;
 use crate::download::{Download, Object, Watch, open_in_ranges};
 use crate::progress::{Event, Progress};
 use crate::stages::{Stage, Stages, Timed};
-use crate::upload::StopFlag;
+use crate::stop::StopFlag;
 
 /// What came out of the archives, besides the files that are in their places.
 pub struct Extracted {
@@ -45,7 +46,7 @@ pub struct Extracted {
 pub async fn extract_all(
     plan: &RestorePlan,
     claim: &Arc<Claim>,
-    world: &World,
+    world: &RestoreWorld,
 ) -> Result<Extracted, RestoreError> {
     let written = WrittenList::create_in(claim.destination());
     let noted = Arc::new(Noted {
@@ -59,7 +60,7 @@ pub async fn extract_all(
     extractions.sort_by_key(|extraction| std::cmp::Reverse(extraction.size_bytes));
     let job = Job {
         world: world.clone(),
-        base: world.layout.base(&plan.backup),
+        base: world.repository.bases.layout.base(&plan.backup),
         effort: plan.effort,
         unpacking: match plan.extractions.len() < plan.effort.jobs {
             true => Unpacking::Ahead,
@@ -87,10 +88,9 @@ pub async fn extract_all(
 /// up, they are told to stop.
 async fn collect(
     mut workers: JoinSet<Result<Option<HeldControl>, RestoreError>>,
-    world: &World,
+    world: &RestoreWorld,
     stop: &StopFlag,
 ) -> Result<Option<HeldControl>, RestoreError> {
-    let mut cancel = world.cancel.clone();
     let mut control = Ok(None);
     loop {
         tokio::select! {
@@ -111,7 +111,7 @@ async fn collect(
                     (_, Err(_)) => {}
                 }
             }
-            _ = cancel.wait_for(|cancelled| *cancelled), if control.is_ok() => {
+            () = world.stop.raised(), if control.is_ok() => {
                 stop.raise();
                 control = Err(RestoreError::Cancelled);
             }
@@ -122,7 +122,7 @@ async fn collect(
 /// One of the jobs; all work on the same queue.
 #[derive(Clone)]
 struct Job {
-    world: World,
+    world: RestoreWorld,
     /// Where the backup's archives are, without a slash at the end.
     base: String,
     effort: Effort,
@@ -175,7 +175,7 @@ impl Job {
         let download = tokio::select! {
             biased;
             () = self.watch.stop.raised() => return Err(RestoreError::Cancelled),
-            opened = open_in_ranges(&self.world.bucket, object, &self.watch) => opened?,
+            opened = open_in_ranges(&self.world.repository.bases.bucket, object, &self.watch) => opened?,
         };
         let source = Counted {
             download,
@@ -185,7 +185,7 @@ impl Job {
         let done = spawn_blocking(move || job.unpack_into_place(&extraction, source)).await;
         let done = done.map_err(|error| RestoreError::Worker(causes::of_worker(&error)))?;
         done.map_err(|source| RestoreError::Extract {
-            object: self.world.bucket.address(&key),
+            object: self.world.repository.bases.bucket.address(&key),
             source,
         })
     }

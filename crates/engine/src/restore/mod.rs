@@ -8,6 +8,7 @@
 mod claim;
 mod configuration;
 mod direct;
+mod error;
 mod extract;
 mod finish;
 mod jobs;
@@ -17,100 +18,34 @@ mod places;
 mod read_ahead;
 mod second_names;
 mod verify;
+mod world;
 mod write_behind;
 mod written;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::backup::BackupInfo;
 use model::backup::agreement::contradictions;
-use model::layout::Layout;
 use model::restore::effort::Effort;
 use model::restore::plan::{RestorePlan, plan_restore, target_directories};
-use model::restore::refusal::CannotRestore;
 use model::restore::request::{RestoreRequest, StoredObject};
-use model::wal::lsn::Lsn;
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 pub use configuration::{Configuration, Lacking};
+pub use error::RestoreError;
 pub use extract::{ExtractError, LinkPolicy};
 pub use pages::Damage;
 pub use verify::{UnlistedPolicy, Verified, VerifyError};
+pub use world::{RestoreWorld, Restored};
 
 use crate::causes;
 use crate::progress::{Event, Progress};
-use crate::stages::Stages;
-use crate::store::{Bucket, StoreError, key_of};
+use crate::store::key_of;
 use claim::Claim;
 use finish::finish;
 use jobs::extract_all;
 use places::place_facts;
-
-/// What a restore works with.
-#[derive(Clone)]
-pub struct World {
-    pub bucket: Bucket,
-    pub layout: Layout,
-    pub links: LinkPolicy,
-    pub unlisted: UnlistedPolicy,
-    pub progress: Arc<dyn Progress>,
-    /// Where the time goes.
-    pub stages: Arc<Stages>,
-    /// Becomes true when the restore is to be given up.
-    pub cancel: watch::Receiver<bool>,
-}
-
-/// A finished restore.
-#[derive(Debug)]
-pub struct Restored {
-    pub plan: RestorePlan,
-    pub file_count: usize,
-    pub verified: Verified,
-    pub configuration: Configuration,
-    /// Pages with wrong checksums, if only their checksums can tell.
-    pub damage: Damage,
-}
-
-/// Why there is no restored data directory.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    #[error(transparent)]
-    Cannot(#[from] CannotRestore),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot extract {object}")]
-    Extract {
-        object: String,
-        #[source]
-        source: ExtractError,
-    },
-    #[error("the backup has no usable global/pg_control: {0}")]
-    Control(String),
-    #[error(
-        "the archives are those of another backup: their backup_label begins at {label}, the \
-         record at {record}"
-    )]
-    OtherBackup { label: Lsn, record: Lsn },
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-    #[error("cannot {action} {path}")]
-    Directory {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("another restore is writing into {0}")]
-    Busy(PathBuf),
-    #[error("the restore was stopped by a signal")]
-    Cancelled,
-    #[error("a worker ended unexpectedly: {0}")]
-    Worker(String),
-}
 
 /// Gathers the facts and decides what a restore would do; touches nothing.
 ///
@@ -119,10 +54,10 @@ pub enum RestoreError {
 pub async fn plan(
     request: &RestoreRequest,
     info: &BackupInfo,
-    world: &World,
+    world: &RestoreWorld,
 ) -> Result<RestorePlan, RestoreError> {
-    let prefix = format!("{}/", world.layout.base(&request.backup));
-    let listed = world.bucket.list(&prefix).await?;
+    let prefix = format!("{}/", world.repository.bases.layout.base(&request.backup));
+    let listed = world.repository.bases.bucket.list(&prefix).await?;
     let stored = |object: object_store::ObjectMeta| {
         let file = key_of(&object).strip_prefix(&prefix)?.to_owned();
         Some(StoredObject {
@@ -162,7 +97,7 @@ fn tell_effort(plan: &RestorePlan, progress: &dyn Progress) {
 ///
 /// # Errors
 /// See [`RestoreError`]; what was written stays, but cannot be started.
-pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, RestoreError> {
+pub async fn execute(plan: RestorePlan, world: &RestoreWorld) -> Result<Restored, RestoreError> {
     world.progress.event(Event::Total {
         bytes: plan.download_bytes,
     });
@@ -171,13 +106,4 @@ pub async fn execute(plan: RestorePlan, world: &World) -> Result<Restored, Resto
     let world = world.clone();
     let finished = spawn_blocking(move || finish(plan, &extracted, &claim, &world)).await;
     finished.map_err(|error| RestoreError::Worker(causes::of_worker(&error)))?
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
-    let path = path.to_path_buf();
-    move |source| RestoreError::Directory {
-        action,
-        path,
-        source,
-    }
 }

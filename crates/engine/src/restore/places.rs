@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use model::restore::request::{DirectoryFact, PlaceFacts};
 use model::restore::space::{FileSystem, Storage};
 
+use super::error::{RestoreError, failed};
 use super::place::is_empty;
-use super::{RestoreError, failed};
 
 /// Looks at a path; what is not there yet is judged by the directory that it would be made in.
 ///

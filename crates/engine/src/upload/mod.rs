@@ -7,19 +7,17 @@
 mod buffers;
 mod wire;
 
-use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutMultipartOptions, TagSet};
-use tokio::sync::watch;
 
 pub use wire::{PartQueue, PartWriter, Wire};
 
 use crate::stages::Stage;
+use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError};
 use wire::Part;
 
@@ -163,45 +161,4 @@ async fn send_parts(
     }
     queue.stages.worked(Stage::Upload, began);
     Ok(Some(bytes))
-}
-
-/// A stop flag that blocking threads look at between blocks, and tasks wait for.
-#[derive(Debug, Clone)]
-pub struct StopFlag(Arc<watch::Sender<bool>>);
-
-impl Default for StopFlag {
-    fn default() -> StopFlag {
-        StopFlag(Arc::new(watch::Sender::new(false)))
-    }
-}
-
-impl StopFlag {
-    /// Asks every holder to stop.
-    pub fn raise(&self) {
-        self.0.send_replace(true);
-    }
-
-    /// Whether someone asked to stop.
-    pub fn is_raised(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Waits until someone asks to stop.
-    pub async fn raised(&self) {
-        let mut flag = self.0.subscribe();
-        // The sender lives as long as this value.
-        let _ = flag.wait_for(|raised| *raised).await;
-    }
-
-    /// An error when someone asked to stop.
-    ///
-    /// # Errors
-    /// Of a kind that no loop tries again.
-    pub fn check(&self) -> io::Result<()> {
-        if self.is_raised() {
-            Err(io::Error::other("stopped"))
-        } else {
-            Ok(())
-        }
-    }
 }

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::StopFlag;
 use super::buffers::PartBuffers;
 use crate::stages::{Stage, Stages};
+use crate::stop::StopFlag;
 
 pub(super) enum Part {
     /// With its place on the wire.

@@ -15,7 +15,6 @@ use std::io::{self, BufReader, Read, Seek};
 use std::path::PathBuf;
 
 use model::codec::Codec;
-use model::layout::Layout;
 use model::postgres::SystemId;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;
@@ -24,13 +23,14 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::inspect::{Inspected, inspect};
+use super::lookup::Lookup;
 use super::owner::{Owner, OwnerNote};
 use super::pack::{BUFFER_BYTES, Cores, pack};
 use super::receive::{Decoded, open_decoded};
-use super::shelf::Shelf;
 use crate::causes;
+use crate::repository::Shelf;
+use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError, Written};
-use crate::upload::StopFlag;
 
 /// A WAL file to archive.
 #[derive(Debug, Clone)]
@@ -130,19 +130,18 @@ pub enum ArchiveError {
 /// # Errors
 /// See [`ArchiveError`]; whatever is in the store already is untouched.
 pub async fn archive_wal(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     request: &ArchiveRequest,
 ) -> Result<Archived, ArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
     let way = Way {
         cores: Cores::All,
-        shelf: &Shelf::default(),
+        lookup: &Lookup::default(),
         turns: Semaphore::new(1),
         owner: Owner::default(),
     };
-    let sent = archive_inspected((bucket, layout), request, inspected, &way).await?;
+    let sent = archive_inspected(shelf, request, inspected, &way).await?;
     Ok(sent.archived)
 }
 
@@ -156,7 +155,7 @@ pub(super) struct Sent {
 /// What depends on how many files are archived at the same time.
 pub(super) struct Way<'a> {
     pub(super) cores: Cores,
-    pub(super) shelf: &'a Shelf,
+    pub(super) lookup: &'a Lookup,
     /// One for each file that is compressed: those that wait for a core leave it to the others,
     /// which are on their way to the store meanwhile.
     pub(super) turns: Semaphore,
@@ -164,7 +163,7 @@ pub(super) struct Way<'a> {
 }
 
 pub(super) async fn archive_inspected(
-    (bucket, layout): (&Bucket, &Layout),
+    shelf: &Shelf,
     request: &ArchiveRequest,
     inspected: Inspected,
     way: &Way<'_>,
@@ -172,7 +171,7 @@ pub(super) async fn archive_inspected(
     let name = inspected.name;
     let (codec, level, cores) = (request.codec, request.level, way.cores);
     let owner = refuse_foreign(
-        (bucket, layout),
+        shelf,
         request,
         &way.owner,
         inspected.system_id.map(|system_id| (name, system_id)),
@@ -182,18 +181,18 @@ pub(super) async fn archive_inspected(
         on_blocking_thread(move || pack(inspected, (codec, level), cores)).await
     };
     // In whatever codec it is there: a change of the codec must not hide other content.
-    let looking = async { Ok(way.shelf.find(bucket, layout, &name).await?) };
+    let looking = async { Ok(way.lookup.find(shelf, &name).await?) };
     let (found, packed, ()) = tokio::try_join!(looking, packing, owner)?;
     let crc32c = packed.crc32c;
     let archived = match found {
-        Some((key, codec)) => confirm(bucket, key, codec, packed.inspected).await?,
+        Some((key, codec)) => confirm(&shelf.bucket, key, codec, packed.inspected).await?,
         None => {
-            let key = layout.wal(&name, request.codec);
+            let key = shelf.layout.wal(&name, request.codec);
             let tags = request.tags.of(&name);
-            match bucket.create(&key, packed.payload, tags).await? {
+            match shelf.bucket.create(&key, packed.payload, tags).await? {
                 Written::Created => Archived::Stored(key),
                 Written::AlreadyExists => {
-                    confirm(bucket, key, request.codec, packed.inspected).await?
+                    confirm(&shelf.bucket, key, request.codec, packed.inspected).await?
                 }
             }
         }
@@ -203,7 +202,7 @@ pub(super) async fn archive_inspected(
 
 /// A segment goes into an archive of its own cluster only, or into an empty one.
 async fn refuse_foreign(
-    place: (&Bucket, &Layout),
+    shelf: &Shelf,
     request: &ArchiveRequest,
     owner: &Owner,
     segment: Option<(WalName, SystemId)>,
@@ -212,7 +211,7 @@ async fn refuse_foreign(
         return Ok(());
     };
     let note = request.owner.as_ref();
-    match owner.foreign(place, note, (&name, system_id)).await? {
+    match owner.foreign(shelf, note, (&name, system_id)).await? {
         None => Ok(()),
         Some(foreign) => Err(ArchiveError::ForeignArchive {
             path: request.path.clone(),

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use model::layout::Layout;
 use model::wal::ahead::Position;
 use model::wal::name::{SegmentName, WalName};
 use tokio::sync::Semaphore;
@@ -22,10 +21,10 @@ use super::archive::{ArchiveError, ArchiveRequest, Archived};
 use super::archive::{Way, archive_inspected, on_blocking_thread};
 use super::archived_notes::{ArchivedNotes, FileState};
 use super::inspect::{Inspected, inspect, wal_name};
+use super::lookup::Lookup;
 use super::owner::Owner;
 use super::pack::Cores;
-use super::shelf::Shelf;
-use crate::store::Bucket;
+use crate::repository::Shelf;
 
 /// The requested file is archived: its answer waits no longer than this for the others.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,8 +52,7 @@ pub struct ArchivedAhead {
 /// # Errors
 /// When the requested one is not archived; the others may be.
 pub async fn archive_ahead(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     request: &ArchiveRequest,
     ahead: Ahead<'_>,
 ) -> Result<ArchivedAhead, ArchiveError> {
@@ -66,19 +64,21 @@ pub async fn archive_ahead(
     let way = &match segments.is_empty() {
         true => Way {
             cores: Cores::All,
-            shelf: &Shelf::default(),
+            lookup: &Lookup::default(),
             turns: Semaphore::new(1),
             owner: Owner::default(),
         },
         false => Way {
             cores: Cores::One,
-            shelf: &Shelf::of(layout, segment_of(&inspected.path).iter().chain(&segments)),
+            lookup: &Lookup::of(
+                &shelf.layout,
+                segment_of(&inspected.path).iter().chain(&segments),
+            ),
             turns: Semaphore::new(available_parallelism().map_or(1, usize::from)),
             owner: Owner::default(),
         },
     };
-    let place = (bucket, layout);
-    let requested = archive_inspected(place, request, inspected, way);
+    let requested = archive_inspected(shelf, request, inspected, way);
     let others: FuturesUnordered<_> = ready
         .into_iter()
         .map(|path| {
@@ -87,7 +87,7 @@ pub async fn archive_ahead(
                 ..request.clone()
             };
             async move {
-                let archived = archive_and_note(place, &other, way, ahead.notes).await;
+                let archived = archive_and_note(shelf, &other, way, ahead.notes).await;
                 (other.path, archived)
             }
         })
@@ -145,7 +145,7 @@ fn segment_of(path: &Path) -> Option<SegmentName> {
 }
 
 async fn archive_and_note(
-    place: (&Bucket, &Layout),
+    shelf: &Shelf,
     request: &ArchiveRequest,
     way: &Way<'_>,
     notes: &ArchivedNotes,
@@ -154,7 +154,7 @@ async fn archive_and_note(
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
     let name = inspected.name;
     let state = FileState::of(&inspected.metadata, inspected.seen_at);
-    let sent = archive_inspected(place, request, inspected, way).await?;
+    let sent = archive_inspected(shelf, request, inspected, way).await?;
     // Without the note it is archived again, which succeeds.
     let _ = notes.add(&name, state, &sent);
     Ok(())

@@ -6,27 +6,27 @@
 
 use std::ops::ControlFlow;
 
-use model::layout::Layout;
 use model::wal::name::WalName;
 use model::wal::timeline::TimelineId;
 
-use crate::store::{Bucket, StoreError, key_of};
+use crate::repository::Shelf;
+use crate::store::{StoreError, key_of};
 
 /// A WAL file of `from` or a later timeline, if there is one; of any timeline without `from`.
 ///
 /// # Errors
 /// When the store cannot be listed.
 pub async fn find_wal(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     from: Option<TimelineId>,
 ) -> Result<Option<WalName>, StoreError> {
-    let prefix = format!("{}/", layout.wals());
+    let prefix = format!("{}/", shelf.layout.wals());
     let mut found = None;
     let see = |name: WalName| from.is_none_or(|from| name.timeline() >= from);
-    bucket
+    shelf
+        .bucket
         .list_each(&prefix, |object| {
-            let name = layout.wal_of(&key_of(&object));
+            let name = shelf.layout.wal_of(&key_of(&object));
             match name {
                 Some((name, _)) if see(name) => {
                     found = Some(name);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::codec::Codec;
-use model::layout::{Layout, parse_wal_file};
+use model::layout::parse_wal_file;
 use model::postgres::SegmentSize;
 use model::wal::name::WalName;
 use model::wal::segment::BadSegment;
@@ -21,8 +21,9 @@ use super::inspect::neighbouring_clusters;
 use super::receive::{Decoded, Expected, open_decoded, receive};
 use crate::causes;
 use crate::durable::{Durability, remove_abandoned};
-use crate::store::{Bucket, StoreError};
-use crate::upload::StopFlag;
+use crate::repository::Shelf;
+use crate::stop::StopFlag;
+use crate::store::StoreError;
 
 /// How often a segment is looked for that a later one has overtaken.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -97,8 +98,7 @@ pub enum FetchError {
 /// # Errors
 /// See [`FetchError`]; the destination is then as it was, with nothing left beside it.
 pub async fn fetch_wal(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     request: FetchRequest,
     stop: &StopFlag,
 ) -> Result<Fetched, FetchError> {
@@ -106,8 +106,8 @@ pub async fn fetch_wal(
     // While the store is asked: that directory may be large.
     let clearing = spawn_blocking(move || remove_abandoned(&destination));
     let locate = async {
-        let found = locate(bucket, layout, &request).await?;
-        let decoded = open_decoded(bucket, (&found.key, found.codec), stop).await?;
+        let found = locate(shelf, &request).await?;
+        let decoded = open_decoded(&shelf.bucket, (&found.key, found.codec), stop).await?;
         Ok((found, decoded))
     };
     let located = tokio::select! {
@@ -118,7 +118,7 @@ pub async fn fetch_wal(
     let cleared = clearing.await;
     cleared.map_err(|error| FetchError::Worker(causes::of_worker(&error)))?;
     let (found, decoded) = located?;
-    let (object, stop) = (bucket.address(&found.key), stop.clone());
+    let (object, stop) = (shelf.bucket.address(&found.key), stop.clone());
     let key = found.key.clone();
     let write = spawn_blocking(move || {
         let content = Content {
@@ -166,12 +166,8 @@ fn put_in_place(
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn find(
-    bucket: &Bucket,
-    layout: &Layout,
-    name: &WalName,
-) -> Result<Option<(String, Codec)>, StoreError> {
-    let found = search(bucket, layout, name, PartialPolicy::Refuse).await?;
+pub async fn find(shelf: &Shelf, name: &WalName) -> Result<Option<(String, Codec)>, StoreError> {
+    let found = search(shelf, name, PartialPolicy::Refuse).await?;
     Ok(found.map(|found| (found.key, found.codec)))
 }
 
@@ -183,19 +179,15 @@ struct Found {
 }
 
 /// The object to fetch. Nothing, or half a segment, is an answer only at the end of the log.
-async fn locate(
-    bucket: &Bucket,
-    layout: &Layout,
-    request: &FetchRequest,
-) -> Result<Found, FetchError> {
-    let look = || search(bucket, layout, &request.name, request.partial);
+async fn locate(shelf: &Shelf, request: &FetchRequest) -> Result<Found, FetchError> {
+    let look = || search(shelf, &request.name, request.partial);
     let is_whole = |found: &Found| found.name == request.name;
     let mut found = match look().await? {
         Some(found) if is_whole(&found) => return Ok(found),
         found => found,
     };
     let began = Instant::now();
-    let mut surroundings = hole::around(bucket, layout, &request.name).await?;
+    let mut surroundings = hole::around(shelf, &request.name).await?;
     if let Some(later) = &surroundings.later {
         while began.elapsed() < later.patience.min(request.longest_wait) {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -204,32 +196,34 @@ async fn locate(
                 found => found,
             };
         }
-        surroundings = hole::around(bucket, layout, &request.name).await?;
+        surroundings = hole::around(shelf, &request.name).await?;
     }
     match (surroundings.later, found) {
         (Some(_), _) if hole::is_beside(&request.destination, &request.name) => {}
         (Some(later), _) => {
-            let (name, later) = (request.name, bucket.address(&later.key));
+            let (name, later) = (request.name, shelf.bucket.address(&later.key));
             return Err(FetchError::Hole { name, later });
         }
         (None, Some(found)) => return Ok(found),
         (None, None) => {}
     }
-    Err(not_found(bucket, layout, request.name, surroundings.has_timeline).await?)
+    Err(not_found(shelf, request.name, surroundings.has_timeline).await?)
 }
 
 async fn search(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     name: &WalName,
     partial: PartialPolicy,
 ) -> Result<Option<Found>, StoreError> {
-    let objects = bucket.list(&layout.wal(name, Codec::None)).await?;
+    let objects = shelf
+        .bucket
+        .list(&shelf.layout.wal(name, Codec::None))
+        .await?;
     let files = objects
         .iter()
         .filter_map(|object| object.location.filename());
     let found = choose(name, partial, files);
-    let directory = layout.wal_directory(name);
+    let directory = shelf.layout.wal_directory(name);
     Ok(found.map(|(file, name, codec)| Found {
         key: format!("{directory}/{file}"),
         codec,
@@ -240,18 +234,17 @@ async fn search(
 /// Why there is nothing to fetch: a segment of a server that has nothing at all in the store was
 /// probably asked for in the wrong place.
 async fn not_found(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     name: WalName,
     is_somebody_there: bool,
 ) -> Result<FetchError, StoreError> {
-    let server = format!("{}/", layout.server_root());
+    let server = format!("{}/", shelf.layout.server_root());
     let is_segment = matches!(name, WalName::Segment(_));
-    if is_segment && !is_somebody_there && !bucket.any(&server).await? {
-        let server = bucket.address(&server);
+    if is_segment && !is_somebody_there && !shelf.bucket.any(&server).await? {
+        let server = shelf.bucket.address(&server);
         return Ok(FetchError::NothingThere { name, server });
     }
-    let archive = bucket.address(&layout.wal(&name, Codec::None));
+    let archive = shelf.bucket.address(&shelf.layout.wal(&name, Codec::None));
     Ok(FetchError::NotFound { name, archive })
 }
 

@@ -8,7 +8,6 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use model::layout::Layout;
 use model::postgres::SegmentSize;
 use model::wal::hole::{HISTORY_PATIENCE, is_on_its_timeline, patience};
 use model::wal::name::{SegmentName, WalName};
@@ -20,8 +19,9 @@ use super::fetch::{FetchError, find};
 use super::neighbours::{Neighbour, after, header_of, later_history};
 use super::receive::{TEXT_LIMIT_BYTES, open_decoded};
 use crate::causes;
-use crate::store::{Bucket, key_of};
-use crate::upload::StopFlag;
+use crate::repository::Shelf;
+use crate::stop::StopFlag;
+use crate::store::key_of;
 
 /// A segment that comes after one that is not there.
 pub(super) struct Later {
@@ -41,15 +41,11 @@ pub(super) struct Surroundings {
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub(super) async fn around(
-    bucket: &Bucket,
-    layout: &Layout,
-    name: &WalName,
-) -> Result<Surroundings, FetchError> {
+pub(super) async fn around(shelf: &Shelf, name: &WalName) -> Result<Surroundings, FetchError> {
     match name {
-        WalName::Segment(segment) => around_segment(bucket, layout, segment).await,
+        WalName::Segment(segment) => around_segment(shelf, segment).await,
         WalName::History(timeline) => {
-            let later = later_history(bucket, layout, *timeline).await?;
+            let later = later_history(shelf, *timeline).await?;
             Ok(Surroundings {
                 later: later.map(|key| Later {
                     key,
@@ -65,12 +61,8 @@ pub(super) async fn around(
     }
 }
 
-async fn around_segment(
-    bucket: &Bucket,
-    layout: &Layout,
-    segment: &SegmentName,
-) -> Result<Surroundings, FetchError> {
-    let after = after(bucket, layout, segment).await?;
+async fn around_segment(shelf: &Shelf, segment: &SegmentName) -> Result<Surroundings, FetchError> {
+    let after = after(shelf, segment).await?;
     let has_timeline = after.has_timeline;
     let Some(next) = after.next else {
         return Ok(Surroundings {
@@ -80,7 +72,7 @@ async fn around_segment(
     };
     let has_begun = match after.has_earlier || segment.timeline() == TimelineId::new(1) {
         true => true,
-        false => has_begun(bucket, layout, segment, &next).await?,
+        false => has_begun(shelf, segment, &next).await?,
     };
     let age = SystemTime::now().duration_since(next.object.last_modified.into());
     let later = has_begun.then(|| Later {
@@ -95,17 +87,16 @@ async fn around_segment(
 
 /// Whether the timeline had left its ancestor by then. Nobody knows without its history.
 async fn has_begun(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     segment: &SegmentName,
     next: &Neighbour,
 ) -> Result<bool, FetchError> {
     let timeline = segment.timeline();
-    let Some((key, codec)) = find(bucket, layout, &WalName::History(timeline)).await? else {
+    let Some((key, codec)) = find(shelf, &WalName::History(timeline)).await? else {
         return Ok(false);
     };
-    let object = bucket.address(&key);
-    let stored = open_decoded(bucket, (&key, codec), &StopFlag::default()).await?;
+    let object = shelf.bucket.address(&key);
+    let stored = open_decoded(&shelf.bucket, (&key, codec), &StopFlag::default()).await?;
     let read = spawn_blocking(move || {
         let mut content = Vec::new();
         let mut bounded = stored.open()?.take(TEXT_LIMIT_BYTES);
@@ -117,7 +108,7 @@ async fn has_begun(
         .map_err(|error| FetchError::Worker(causes::of_worker(&error)))?;
     let content = content.map_err(|source| FetchError::Decode { object, source })?;
     let history = TimelineHistory::parse(timeline, &String::from_utf8_lossy(&content));
-    let facts = header_of(bucket, next).await?;
+    let facts = header_of(&shelf.bucket, next).await?;
     let size = facts.map_or(SegmentSize::DEFAULT, |facts| facts.segment_size);
     Ok(history.is_ok_and(|history| is_on_its_timeline(segment, &history, size)))
 }

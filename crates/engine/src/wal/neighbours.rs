@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use model::codec::Codec;
-use model::layout::Layout;
 use model::wal::name::{SegmentName, WalName};
 use model::wal::segment::{HEADER_LENGTH, SegmentFacts, check_segment_head};
 use model::wal::timeline::TimelineId;
@@ -16,8 +15,9 @@ use object_store::ObjectMeta;
 use tokio::task::spawn_blocking;
 
 use super::receive::open_decoded;
+use crate::repository::Shelf;
+use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError, key_of};
-use crate::upload::StopFlag;
 
 /// A segment in the archive.
 #[derive(Debug, Clone)]
@@ -41,15 +41,11 @@ pub(super) struct After {
 ///
 /// # Errors
 /// When the store cannot be listed.
-pub(super) async fn after(
-    bucket: &Bucket,
-    layout: &Layout,
-    segment: &SegmentName,
-) -> Result<After, StoreError> {
-    let own = layout.wal_directory(&WalName::Segment(*segment));
-    let timeline = format!("{}/{}", layout.wals(), segment.timeline());
+pub(super) async fn after(shelf: &Shelf, segment: &SegmentName) -> Result<After, StoreError> {
+    let own = shelf.layout.wal_directory(&WalName::Segment(*segment));
+    let timeline = format!("{}/{}", shelf.layout.wals(), segment.timeline());
     let (here, level) =
-        tokio::try_join!(segments(bucket, layout, &own), bucket.list_level(&timeline),)?;
+        tokio::try_join!(segments(shelf, &own), shelf.bucket.list_level(&timeline),)?;
     let directories = level.directories;
     let has_earlier = directories.iter().any(|directory| *directory < own)
         || here.iter().any(|other| other.segment < *segment);
@@ -61,7 +57,7 @@ pub(super) async fn after(
         if next.is_some() {
             break;
         }
-        next = first_after(segments(bucket, layout, directory).await?, segment);
+        next = first_after(segments(shelf, directory).await?, segment);
     }
     Ok(After {
         next,
@@ -80,23 +76,25 @@ fn first_after(all: Vec<Neighbour>, segment: &SegmentName) -> Option<Neighbour> 
 /// # Errors
 /// When the store cannot be listed.
 pub(super) async fn witnesses(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     segment: &SegmentName,
 ) -> Result<Vec<Neighbour>, StoreError> {
-    let own = layout.wal_directory(&WalName::Segment(*segment));
-    let level = bucket.list_level(&format!("{}/", layout.wals())).await?;
+    let own = shelf.layout.wal_directory(&WalName::Segment(*segment));
+    let level = shelf
+        .bucket
+        .list_level(&format!("{}/", shelf.layout.wals()))
+        .await?;
     let mut directories = level.directories;
     directories.sort();
     let before = directories.iter().rev().find(|name| **name <= own);
     let mut found = Vec::new();
     if let Some(directory) = before {
-        let mut all = segments(bucket, layout, directory).await?;
+        let mut all = segments(shelf, directory).await?;
         all.retain(|other| other.segment < *segment);
         found.extend(all.into_iter().max_by_key(|other| other.segment));
     }
     if let Some(directory) = directories.last() {
-        let mut all = segments(bucket, layout, directory).await?;
+        let mut all = segments(shelf, directory).await?;
         all.retain(|other| other.segment != *segment);
         found.extend(all.into_iter().max_by_key(|other| other.segment));
     }
@@ -110,29 +108,27 @@ pub(super) async fn witnesses(
 /// # Errors
 /// When the store cannot be listed.
 pub(super) async fn later_history(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     timeline: TimelineId,
 ) -> Result<Option<String>, StoreError> {
-    let level = bucket.list_level(&format!("{}/", layout.wals())).await?;
+    let level = shelf
+        .bucket
+        .list_level(&format!("{}/", shelf.layout.wals()))
+        .await?;
     let mut keys = level.objects.iter().map(key_of);
-    let later = keys.find(|key| match layout.wal_of(key) {
+    let later = keys.find(|key| match shelf.layout.wal_of(key) {
         Some((WalName::History(found), _)) => found > timeline,
         _ => false,
     });
     Ok(later.map(Cow::into_owned))
 }
 
-async fn segments(
-    bucket: &Bucket,
-    layout: &Layout,
-    directory: &str,
-) -> Result<Vec<Neighbour>, StoreError> {
-    let objects = bucket.list(&format!("{directory}/")).await?;
+async fn segments(shelf: &Shelf, directory: &str) -> Result<Vec<Neighbour>, StoreError> {
+    let objects = shelf.bucket.list(&format!("{directory}/")).await?;
     let segments =
         objects
             .into_iter()
-            .filter_map(|object| match layout.wal_of(&key_of(&object))? {
+            .filter_map(|object| match shelf.layout.wal_of(&key_of(&object))? {
                 (WalName::Segment(segment) | WalName::Partial(segment), codec) => Some(Neighbour {
                     segment,
                     codec,

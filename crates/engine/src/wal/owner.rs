@@ -11,7 +11,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use model::layout::Layout;
 use model::postgres::SystemId;
 use model::wal::name::SegmentName;
 use tokio::sync::OnceCell;
@@ -19,7 +18,8 @@ use tokio::sync::OnceCell;
 use super::neighbours::{header_of, witnesses};
 use super::private_folder::{FolderError, open_private};
 use crate::durable::{Durability, PendingFile};
-use crate::store::{Bucket, StoreError, key_of};
+use crate::repository::Shelf;
+use crate::store::{StoreError, key_of};
 
 /// What was seen longer ago is looked at again: the archive may be another one by now.
 const LONGEST_MEMORY: Duration = Duration::from_secs(3600);
@@ -77,14 +77,14 @@ impl Owner {
     /// A segment of another cluster, if the archive is not this one's.
     pub(super) async fn foreign(
         &self,
-        (bucket, layout): (&Bucket, &Layout),
+        shelf: &Shelf,
         note: Option<&OwnerNote>,
         (segment, system_id): (&SegmentName, SystemId),
     ) -> Result<Option<Foreign>, StoreError> {
         if note.and_then(OwnerNote::read) == Some(system_id) {
             return Ok(None);
         }
-        let look = || look(bucket, layout, (segment, system_id));
+        let look = || look(shelf, (segment, system_id));
         let seen = self.seen.get_or_try_init(look).await?;
         if let (None, Some(note)) = (seen, note) {
             // Without the note the next file looks again.
@@ -95,21 +95,20 @@ impl Owner {
 }
 
 async fn look(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     (segment, system_id): (&SegmentName, SystemId),
 ) -> Result<Option<Foreign>, StoreError> {
     let mut foreign = None;
-    for witness in witnesses(bucket, layout, segment).await? {
+    for witness in witnesses(shelf, segment).await? {
         // Whoever may only write, or has to wait for a cold store, archives all the same.
-        let Ok(Some(facts)) = header_of(bucket, &witness).await else {
+        let Ok(Some(facts)) = header_of(&shelf.bucket, &witness).await else {
             continue;
         };
         if facts.system_id == system_id {
             return Ok(None);
         }
         foreign.get_or_insert(Foreign {
-            object: bucket.address(&key_of(&witness.object)),
+            object: shelf.bucket.address(&key_of(&witness.object)),
             system_id: facts.system_id,
         });
     }

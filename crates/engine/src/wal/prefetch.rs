@@ -12,19 +12,19 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use model::codec::Codec;
-use model::layout::Layout;
 use model::postgres::SegmentSize;
 use model::wal::ahead::Position;
 use model::wal::name::{SegmentName, WalName};
 use tokio::task::spawn_blocking;
 
 use super::fetch::FetchError;
+use super::lookup::{list, prefix};
 use super::receive::{Expected, open_decoded, receive};
-use super::shelf::{list, prefix};
 use super::spool::Spool;
 use crate::causes;
+use crate::repository::Shelf;
+use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError};
-use crate::upload::StopFlag;
 
 /// Recovery that asks for nothing for so long has ended, or is too slow to need us.
 pub const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -66,16 +66,14 @@ pub enum Ended {
 /// # Errors
 /// When a segment that the store has cannot be fetched or kept.
 pub async fn prefetch(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     (spool, request): (&Spool, &PrefetchRequest),
     stop: &StopFlag,
 ) -> Result<Ended, FetchError> {
     spool.clear_abandoned();
     let halt = StopFlag::default();
     let mut work = Prefetch {
-        bucket,
-        layout,
+        shelf,
         spool,
         halt: &halt,
         archive: Archive::default(),
@@ -102,8 +100,7 @@ pub async fn prefetch(
 type Arrival<'a> = BoxFuture<'a, (SegmentName, Result<(), FetchError>)>;
 
 struct Prefetch<'a> {
-    bucket: &'a Bucket,
-    layout: &'a Layout,
+    shelf: &'a Shelf,
     spool: &'a Spool,
     halt: &'a StopFlag,
     archive: Archive,
@@ -165,14 +162,19 @@ impl Prefetch<'_> {
             if self.coming.len() >= MOST_AT_A_TIME {
                 break;
             }
-            let found = self.archive.find(self.bucket, self.layout, segment).await?;
+            let found = self.archive.find(self.shelf, segment).await?;
             let Some((key, codec)) = found else {
                 // What lies behind a gap is of no use.
                 let ahead = held.iter().any(|segment| *segment > position.segment);
                 return Ok(self.coming.is_empty() && !ahead);
             };
             self.coming.insert(segment);
-            let fetching = fetch_one(self.bucket, (key, codec), (self.spool, segment), self.halt);
+            let fetching = fetch_one(
+                &self.shelf.bucket,
+                (key, codec),
+                (self.spool, segment),
+                self.halt,
+            );
             self.arrivals
                 .push(Box::pin(async move { (segment, fetching.await) }));
         }
@@ -223,20 +225,19 @@ struct Archive {
 impl Archive {
     async fn find(
         &mut self,
-        bucket: &Bucket,
-        layout: &Layout,
+        shelf: &Shelf,
         segment: SegmentName,
     ) -> Result<Option<(String, Codec)>, StoreError> {
         if let Some(found) = self.known.get(&segment) {
             return Ok(Some(found.clone()));
         }
-        let prefix = prefix(layout, &WalName::Segment(segment));
+        let prefix = prefix(&shelf.layout, &WalName::Segment(segment));
         let is_fresh = |at: &Instant| at.elapsed() < LIST_AGAIN;
         if self.listed.get(&prefix).is_some_and(is_fresh) {
             return Ok(None);
         }
         self.forget_before(segment);
-        for (name, found) in list(bucket, layout, &prefix).await? {
+        for (name, found) in list(shelf, &prefix).await? {
             if let WalName::Segment(name) = name {
                 self.known.entry(name).or_insert(found);
             }

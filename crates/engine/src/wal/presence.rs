@@ -10,7 +10,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use model::codec::Codec;
-use model::layout::{Layout, parse_wal_file};
+use model::layout::parse_wal_file;
 use model::postgres::SystemId;
 use model::wal::name::{SegmentName, WalName};
 use model::wal::segment::{HEADER_LENGTH, check_segment_head};
@@ -21,8 +21,9 @@ use tokio::task::spawn_blocking;
 use super::receive::{Decoded, open_decoded};
 use crate::causes;
 use crate::codec::decoder;
-use crate::store::{Bucket, StoreError, key_of};
-use crate::upload::StopFlag;
+use crate::repository::Shelf;
+use crate::stop::StopFlag;
+use crate::store::{StoreError, key_of};
 
 /// So many directories are listed one by one; instead of more, the archive as a whole.
 const MOST_DIRECTORIES: usize = 64;
@@ -33,18 +34,14 @@ const MOST_HISTORY_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn missing_wal(
-    bucket: &Bucket,
-    layout: &Layout,
-    range: &WalRange,
-) -> Result<MissingWal, StoreError> {
+pub async fn missing_wal(shelf: &Shelf, range: &WalRange) -> Result<MissingWal, StoreError> {
     let mut history = None;
     if let Some(timeline) = range.history() {
-        history = read_history(bucket, layout, timeline).await?;
+        history = read_history(shelf, timeline).await?;
     }
     let mut spans = Vec::new();
     for span in range.spans(history.as_ref()) {
-        spans.extend(missing_of(bucket, layout, &span).await?);
+        spans.extend(missing_of(shelf, &span).await?);
     }
     Ok(MissingWal {
         spans,
@@ -57,16 +54,15 @@ pub async fn missing_wal(
 /// # Errors
 /// When the store cannot be asked.
 pub async fn still_missing(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     (range, earlier): (&WalRange, &MissingWal),
 ) -> Result<MissingWal, StoreError> {
     if earlier.history.is_some() {
-        return missing_wal(bucket, layout, range).await;
+        return missing_wal(shelf, range).await;
     }
     let mut spans = Vec::new();
     for span in &earlier.spans {
-        spans.extend(missing_of(bucket, layout, span).await?);
+        spans.extend(missing_of(shelf, span).await?);
     }
     Ok(MissingWal {
         spans,
@@ -78,15 +74,11 @@ pub async fn still_missing(
 ///
 /// # Errors
 /// When the store cannot be asked.
-async fn missing_of(
-    bucket: &Bucket,
-    layout: &Layout,
-    span: &SegmentSpan,
-) -> Result<Vec<SegmentSpan>, StoreError> {
-    let directory = |name: SegmentName| layout.wal_directory(&WalName::Segment(name));
+async fn missing_of(shelf: &Shelf, span: &SegmentSpan) -> Result<Vec<SegmentSpan>, StoreError> {
+    let directory = |name: SegmentName| shelf.layout.wal_directory(&WalName::Segment(name));
     let places = match span.directories(MOST_DIRECTORIES) {
         Some(names) => names.into_iter().map(directory).collect(),
-        None => vec![layout.wals()],
+        None => vec![shelf.layout.wals()],
     };
     let mut seen = BTreeSet::new();
     for place in places {
@@ -99,7 +91,7 @@ async fn missing_of(
             }
             ControlFlow::Continue(())
         };
-        bucket.list_each(&format!("{place}/"), see).await?;
+        shelf.bucket.list_each(&format!("{place}/"), see).await?;
     }
     Ok(span.without(&seen))
 }
@@ -109,13 +101,12 @@ async fn missing_of(
 /// # Errors
 /// When the store cannot be asked.
 pub async fn read_history(
-    bucket: &Bucket,
-    layout: &Layout,
+    shelf: &Shelf,
     timeline: TimelineId,
 ) -> Result<Option<TimelineHistory>, StoreError> {
     let name = WalName::History(timeline);
     for codec in Codec::ALL {
-        let content = match bucket.read(&layout.wal(&name, codec)).await {
+        let content = match shelf.bucket.read(&shelf.layout.wal(&name, codec)).await {
             Err(error) if error.is_not_found() => continue,
             content => content?,
         };
@@ -145,11 +136,7 @@ pub enum Header {
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn read_header(
-    bucket: &Bucket,
-    layout: &Layout,
-    segment: SegmentName,
-) -> Result<Header, StoreError> {
+pub async fn read_header(shelf: &Shelf, segment: SegmentName) -> Result<Header, StoreError> {
     let name = WalName::Segment(segment);
     let mut found = None;
     let see = |object: object_store::ObjectMeta| match object
@@ -163,13 +150,14 @@ pub async fn read_header(
         }
         _ => ControlFlow::Continue(()),
     };
-    bucket
-        .list_each(&layout.wal(&name, Codec::None), see)
+    shelf
+        .bucket
+        .list_each(&shelf.layout.wal(&name, Codec::None), see)
         .await?;
     let Some((key, codec)) = found else {
         return Ok(Header::Absent);
     };
-    let decoded = match open_decoded(bucket, (&key, codec), &StopFlag::default()).await {
+    let decoded = match open_decoded(&shelf.bucket, (&key, codec), &StopFlag::default()).await {
         Err(error) if error.is_not_found() => return Ok(Header::Absent),
         decoded => decoded?,
     };
@@ -183,12 +171,12 @@ pub async fn read_header(
 /// # Errors
 /// When the store cannot be asked.
 pub async fn is_of_system(
-    (bucket, layout): (&Bucket, &Layout),
+    shelf: &Shelf,
     range: &WalRange,
     system: Option<SystemId>,
 ) -> Result<bool, StoreError> {
     for segment in [range.first, range.last] {
-        let header = read_header(bucket, layout, segment).await?;
+        let header = read_header(shelf, segment).await?;
         if !matches!(header, Header::Of(found) if system.is_none_or(|system| system == found)) {
             return Ok(false);
         }

@@ -20,8 +20,8 @@ use super::fetch::FetchError;
 use crate::codec::decoder;
 use crate::download::{Download, Watch, open_download};
 use crate::durable::PendingFile;
+use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError};
-use crate::upload::StopFlag;
 
 /// Histories and backup labels are a few lines; this is far more than PostgreSQL ever writes.
 pub(super) const TEXT_LIMIT_BYTES: u64 = 1024 * 1024;

@@ -3,13 +3,13 @@
 //! Asked as PostgreSQL asks: the next number until one is not there.
 
 use model::backup::BackupInfo;
-use model::layout::Layout;
 use model::restore::forks::{Fork, Way, way_from};
 use model::wal::name::{SegmentName, WalName};
 use model::wal::timeline::TimelineId;
 
 use super::presence::read_history;
-use crate::store::{Bucket, StoreError};
+use crate::repository::Shelf;
+use crate::store::StoreError;
 
 /// More promotions than anybody follows after one backup.
 const MOST_TIMELINES: u32 = 64;
@@ -26,11 +26,7 @@ pub struct Ways {
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn ways_from(
-    bucket: &Bucket,
-    layout: &Layout,
-    info: &BackupInfo,
-) -> Result<Option<Ways>, StoreError> {
+pub async fn ways_from(shelf: &Shelf, info: &BackupInfo) -> Result<Option<Ways>, StoreError> {
     let Some(own) = info.timeline else {
         return Ok(None);
     };
@@ -38,10 +34,14 @@ pub async fn ways_from(
     for step in 1..=MOST_TIMELINES {
         let timeline = TimelineId::new(own.number().saturating_add(step));
         let name = WalName::History(timeline);
-        if !bucket.any(&format!("{}/{name}", layout.wals())).await? {
+        if !shelf
+            .bucket
+            .any(&format!("{}/{name}", shelf.layout.wals()))
+            .await?
+        {
             break;
         }
-        histories.extend(read_history(bucket, layout, timeline).await?);
+        histories.extend(read_history(shelf, timeline).await?);
     }
     let Some(way) = way_from(info, &histories) else {
         return Ok(None);
@@ -49,7 +49,7 @@ pub async fn ways_from(
     let mut went_on = None;
     if let Way::Over(forks) = &way {
         for fork in forks {
-            if is_behind(bucket, layout, (fork, info)).await? {
+            if is_behind(shelf, (fork, info)).await? {
                 went_on = Some(*fork);
                 break;
             }
@@ -59,16 +59,12 @@ pub async fn ways_from(
 }
 
 /// Whether the archive has a segment of the parent that begins after the fork's.
-async fn is_behind(
-    bucket: &Bucket,
-    layout: &Layout,
-    (fork, info): (&Fork, &BackupInfo),
-) -> Result<bool, StoreError> {
+async fn is_behind(shelf: &Shelf, (fork, info): (&Fork, &BackupInfo)) -> Result<bool, StoreError> {
     let left = SegmentName::from_lsn(fork.parent, fork.at, info.xlog_segment_size);
     let Some(next) = left.next(info.xlog_segment_size) else {
         return Ok(false);
     };
     let name = WalName::Segment(next);
-    let key = format!("{}/{name}", layout.wal_directory(&name));
-    bucket.any(&key).await
+    let key = format!("{}/{name}", shelf.layout.wal_directory(&name));
+    shelf.bucket.any(&key).await
 }

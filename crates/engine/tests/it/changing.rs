@@ -11,16 +11,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use engine::backup::{Rules, World, send_taken};
+use engine::backup::{BackupWorld, Rules, send_taken};
 use engine::progress::{Event, Progress};
+use engine::stop::StopFlag;
 use engine::store::TagSet;
 use engine::tarball::read::{Member, MemberKind, TarReader};
 use model::codec::Codec;
 use model::layout::Layout;
-use tokio::sync::watch;
 
 use crate::jobs::taken;
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, repository};
 
 /// Keeps warnings, and calls something at each step forward.
 struct Watcher {
@@ -69,18 +69,16 @@ async fn archive_and(
     let data = directory.path().join("data");
     prepare(&data);
     let (bucket, store) = bucket(Fault::None);
-    let (_keep, cancel) = watch::channel(false);
     let watcher = Arc::new(Watcher {
         warnings: Mutex::default(),
         at_advance: Box::new(move |bytes| change(&data, bytes)),
     });
-    let world = World {
-        bucket: bucket.clone(),
-        layout: Layout::new("", "main").unwrap(),
+    let world = BackupWorld {
+        repository: repository(&bucket, &Layout::new("", "main").unwrap()),
         tags: TagSet::default(),
         progress: Arc::clone(&watcher) as Arc<dyn Progress>,
         stages: Arc::default(),
-        cancel,
+        stop: StopFlag::default(),
     };
     let rules = Rules {
         jobs: NonZeroUsize::MIN,

@@ -16,7 +16,7 @@ use model::layout::Layout;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use crate::stores::{Fault, bucket_on};
+use crate::stores::{Fault, bucket_on, repository};
 
 const OLD: &str = "20261101T000000";
 const MIDDLE: &str = "20261108T000000";
@@ -88,7 +88,7 @@ fn by_policy(policy: &str) -> Choice {
 }
 
 async fn delete(bucket: &Bucket, choice: Choice) -> Result<(), DeletionError> {
-    let facts = gather(bucket, &layout()).await?;
+    let facts = gather(&repository(bucket, &layout())).await?;
     let request = DeletionRequest {
         choice,
         minimum_redundancy: 0,
@@ -98,8 +98,8 @@ async fn delete(bucket: &Bucket, choice: Choice) -> Result<(), DeletionError> {
         return Ok(());
     };
     let batch = NonZeroUsize::new(2).unwrap();
-    check_locks(&plan, bucket, &layout()).await?;
-    execute(&plan, bucket, &layout(), &manner(batch))
+    check_locks(&plan, &repository(bucket, &layout())).await?;
+    execute(&plan, &repository(bucket, &layout()), &manner(batch))
         .await
         .map(|_| ())
 }
@@ -137,7 +137,7 @@ async fn a_policy_deletes_the_obsolete_and_their_wal_and_nothing_else() {
 /// What says DONE is whole, with all WAL from its beginning.
 async fn check(inner: &Arc<InMemory>) {
     let (bucket, _) = bucket_on(Arc::clone(inner), Fault::None);
-    let facts = gather(&bucket, &layout()).await.unwrap();
+    let facts = gather(&repository(&bucket, &layout())).await.unwrap();
     let keys = keys(inner).await;
     for (id, info) in facts.backups.readable() {
         if info.status != BackupStatus::Done {
@@ -205,7 +205,7 @@ async fn a_policy_finishes_what_was_begun_by_id() {
 async fn a_backup_that_is_kept_meanwhile_gets_its_record_back() {
     let inner = filled().await;
     let (bucket, _) = bucket_on(Arc::clone(&inner), Fault::None);
-    let facts = gather(&bucket, &layout()).await.unwrap();
+    let facts = gather(&repository(&bucket, &layout())).await.unwrap();
     let request = DeletionRequest {
         choice: by_policy("REDUNDANCY 1"),
         minimum_redundancy: 0,
@@ -216,10 +216,10 @@ async fn a_backup_that_is_kept_meanwhile_gets_its_record_back() {
     let id = MIDDLE.parse().unwrap();
     put(&bucket, &layout().annotation_keep(&id), "full").await;
     let batch = NonZeroUsize::new(1000).unwrap();
-    let refused = execute(&plan, &bucket, &layout(), &manner(batch)).await;
+    let refused = execute(&plan, &repository(&bucket, &layout()), &manner(batch)).await;
     assert!(matches!(refused, Err(DeletionError::KeptMeanwhile(kept)) if kept == id));
     assert_eq!(keys(&inner).await.len(), before.len() + 1);
-    let facts = gather(&bucket, &layout()).await.unwrap();
+    let facts = gather(&repository(&bucket, &layout())).await.unwrap();
     for (_, entry) in facts.backups.iter() {
         assert!(matches!(entry, Entry::Readable(info) if info.status == BackupStatus::Done));
     }
@@ -237,7 +237,7 @@ async fn what_the_store_lists_and_does_not_give_stops_the_deletion() {
         put(&bucket, &keep, "full").await;
         let (bucket, _) = bucket_on(Arc::clone(&inner), Fault::Withheld(withheld));
         for choice in [by_id(OLD), by_policy("REDUNDANCY 1")] {
-            let facts = gather(&bucket, &layout()).await.unwrap();
+            let facts = gather(&repository(&bucket, &layout())).await.unwrap();
             let request = DeletionRequest {
                 choice,
                 minimum_redundancy: 0,
@@ -261,7 +261,7 @@ async fn a_record_that_goes_while_the_catalogue_is_read_is_gone() {
     let inner = filled().await;
     let withheld = Fault::DeletedBefore("20261108T000000/backup.info");
     let (bucket, _) = bucket_on(Arc::clone(&inner), withheld);
-    let facts = gather(&bucket, &layout()).await.unwrap();
+    let facts = gather(&repository(&bucket, &layout())).await.unwrap();
     assert_eq!(facts.backups.len(), 2);
     assert_eq!(facts.backups.unreadable().count(), 0);
 }

@@ -26,6 +26,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::stores::{repository, shelf};
+
 const OLD: &str = "20261101T000000";
 const OTHER: &str = "20261108T000000";
 const NEW: &str = "20261115T000000";
@@ -188,17 +190,17 @@ async fn delete(bucket: &Bucket, choice: Choice) -> Option<DeletionError> {
         minimum_redundancy: 0,
         now: Timestamp::UNIX_EPOCH,
     };
-    let facts = gather(bucket, &layout()).await.unwrap();
+    let facts = gather(&repository(bucket, &layout())).await.unwrap();
     let plan = plan_delete(&request, &facts).ok()?;
     let batch = NonZeroUsize::new(1).unwrap();
-    execute(&plan, bucket, &layout(), &manner(batch))
+    execute(&plan, &repository(bucket, &layout()), &manner(batch))
         .await
         .err()
 }
 
 /// What says DONE has its data and all WAL from its beginning.
 async fn check(bucket: &Bucket, story: &str) -> Vec<(BackupId, BackupStatus)> {
-    let facts = gather(bucket, &layout()).await.unwrap();
+    let facts = gather(&repository(bucket, &layout())).await.unwrap();
     let mut found = Vec::new();
     for (id, info) in facts.backups.readable() {
         found.push((*id, info.status));
@@ -227,8 +229,9 @@ async fn at_once(seed: u64) {
     let policy = Choice::Policy("REDUNDANCY 1".parse().unwrap());
     let by_id = Choice::Backup(OLD.parse().unwrap());
     let layout = layout();
+    let records = shelf(&bucket, &layout);
     let (kept, one, two, three) = tokio::join!(
-        keep(&bucket, &layout, &other, KeepTarget::Full),
+        keep(&records, &other, KeepTarget::Full),
         delete(&bucket, policy),
         delete(&bucket, by_id),
         delete(&bucket, policy),

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::backup::{BackupError, Rules, TakenBackup, World, send_taken};
+use engine::backup::{BackupError, BackupWorld, Rules, TakenBackup, send_taken};
 use engine::progress::Silent;
+use engine::stop::StopFlag;
 use engine::store::TagSet;
 use model::backup::{BackupInfo, BackupStatus};
 use model::codec::Codec;
@@ -18,10 +19,9 @@ use model::format::backup_info;
 use model::layout::Layout;
 use model::postgres::{PgVersion, SystemId};
 use model::wal::lsn::Lsn;
-use tokio::sync::watch;
 
 use crate::restore::control;
-use crate::stores::{Fault, FaultyStore, bucket};
+use crate::stores::{Fault, FaultyStore, bucket, repository};
 
 const ID: &str = "20261121T081044";
 /// Where the first archive goes that is made, and the one that stays open for the tail.
@@ -92,14 +92,14 @@ async fn send(fault: Fault, jobs: usize, patience: Duration) -> Sent {
     let directory = tempfile::tempdir().unwrap();
     let taken = taken(directory.path());
     let (bucket, store) = bucket(fault);
-    let (give_up, cancel) = watch::channel(false);
-    let world = World {
-        bucket,
-        layout: Layout::new("", "main").unwrap(),
+    let stop = StopFlag::default();
+    let give_up = stop.clone();
+    let world = BackupWorld {
+        repository: repository(&bucket, &Layout::new("", "main").unwrap()),
         tags: TagSet::default(),
         progress: Arc::new(Silent),
         stages: Arc::default(),
-        cancel,
+        stop,
     };
     let rules = Rules {
         jobs: NonZeroUsize::new(jobs).unwrap(),
@@ -108,9 +108,7 @@ async fn send(fault: Fault, jobs: usize, patience: Duration) -> Sent {
     };
     let timer = tokio::spawn(async move {
         tokio::time::sleep(patience).await;
-        give_up.send(true).unwrap();
-        // The channel stays open until the work has ended.
-        std::future::pending::<()>().await;
+        give_up.raise();
     });
     let outcome = send_taken(&taken, Codec::None, &rules, &world).await;
     timer.abort();

@@ -13,7 +13,7 @@ use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedLis
 use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta, Result};
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, shelf};
 
 /// Which token a page has, by its number, and whether it has an object.
 type Page = fn(usize) -> (Option<String>, bool);
@@ -113,7 +113,7 @@ async fn a_record_of_many_megabytes_is_not_read_and_does_not_hide_the_others() {
     }
     let key = format!("{}/20261102T000000/annotations/keep", layout.backups());
     bucket.write(&key, huge).await.unwrap();
-    let found = read_catalogue(&bucket, &layout).await.unwrap();
+    let found = read_catalogue(&shelf(&bucket, &layout)).await.unwrap();
     let entry = found.backups.get(&"20261101T000000".parse().unwrap());
     let Some(Entry::Unreadable { reason }) = entry else {
         panic!("{entry:?}");

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use engine::codec::Encoder;
 use engine::progress::Silent;
 use engine::restore::{
-    LinkPolicy, RestoreError, Restored, UnlistedPolicy, Verified, World, execute, plan,
+    LinkPolicy, RestoreError, RestoreWorld, Restored, UnlistedPolicy, Verified, execute, plan,
 };
+use engine::stop::StopFlag;
 use engine::store::Bucket;
 use engine::tarball::write::{MemberHeader, TarWriter};
 use model::backup::{BackupInfo, BackupStatus};
@@ -21,9 +22,8 @@ use model::restore::request::RestoreRequest;
 use model::restore::space::SpacePolicy;
 use model::wal::lsn::Lsn;
 use model::wal::timeline::TimelineId;
-use tokio::sync::watch;
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, repository};
 
 pub const ID: &str = "20261121T081044";
 
@@ -132,16 +132,16 @@ pub async fn restore_recorded(info: &BackupInfo, (bucket, layout): (Bucket, Layo
 }
 
 /// What a restore works with, and the way to give it up.
-pub fn world(bucket: Bucket, layout: Layout) -> (World, watch::Sender<bool>) {
-    let (give_up, cancel) = watch::channel(false);
-    let world = World {
-        bucket,
-        layout,
+pub fn world(bucket: Bucket, layout: Layout) -> (RestoreWorld, StopFlag) {
+    let stop = StopFlag::default();
+    let give_up = stop.clone();
+    let world = RestoreWorld {
+        repository: repository(&bucket, &layout),
         links: LinkPolicy::Refuse,
         unlisted: UnlistedPolicy::Refuse,
         progress: Arc::new(Silent),
         stages: Arc::default(),
-        cancel,
+        stop,
     };
     (world, give_up)
 }

@@ -50,7 +50,7 @@ async fn archives_at_a_time(max_memory_bytes: Option<u64>) -> usize {
     // One too many would have been asked for by now, too.
     sleep(Duration::from_millis(100)).await;
     let found = reads();
-    give_up.send(true).unwrap();
+    give_up.raise();
     let outcome = restoring.await.unwrap();
     assert!(matches!(outcome, Err(RestoreError::Cancelled)));
     found

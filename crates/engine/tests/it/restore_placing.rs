@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::restore::{LinkPolicy, RestoreError, Verified, World, execute, plan};
+use engine::restore::{LinkPolicy, RestoreError, RestoreWorld, Verified, execute, plan};
 use engine::tarball::write::TarWriter;
 use jiff::Timestamp;
 use model::backup::BackupInfo;
@@ -239,7 +239,7 @@ async fn each_link_that_is_left_out_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let (world, _keep) = world(bucket, layout);
     let warnings = Arc::new(Warnings::default());
-    let world = World {
+    let world = RestoreWorld {
         links: LinkPolicy::Skip,
         progress: warnings.clone(),
         ..world

@@ -8,7 +8,7 @@ use model::backup::catalogue::Entry;
 use model::backup::id::BackupId;
 use model::layout::Layout;
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, repository, shelf};
 
 fn layout() -> Layout {
     Layout::new("some/folder", "main").unwrap()
@@ -46,7 +46,7 @@ async fn put(bucket: &Bucket, key: &str, body: &str) {
 }
 
 async fn statuses(bucket: &Bucket) -> Vec<BackupStatus> {
-    let found = read_catalogue(bucket, &layout()).await.unwrap();
+    let found = read_catalogue(&shelf(bucket, &layout())).await.unwrap();
     found
         .backups
         .readable()
@@ -64,15 +64,18 @@ async fn every_backup_that_waits_is_settled_however_many_there_are() {
         put_wal(&bucket, number).await;
     }
     // The last one's second segment has not come, and nothing later has.
-    let shown = read_settled(&bucket, &layout()).await.unwrap();
+    let shown = read_settled(&repository(&bucket, &layout())).await.unwrap();
     let done = shown
         .backups
         .readable()
         .filter(|(_, info)| info.status == BackupStatus::Done);
     assert_eq!(done.count(), 19);
     assert_eq!(statuses(&bucket).await, [BackupStatus::WaitingForWals; 20]);
-    let mut backups = read_catalogue(&bucket, &layout()).await.unwrap().backups;
-    let settled = settle(&bucket, &layout(), &mut backups, Settle::Write)
+    let mut backups = read_catalogue(&shelf(&bucket, &layout()))
+        .await
+        .unwrap()
+        .backups;
+    let settled = settle(&repository(&bucket, &layout()), &mut backups, Settle::Write)
         .await
         .unwrap();
     assert_eq!(settled.len(), 19);
@@ -89,8 +92,11 @@ async fn a_backup_whose_wal_was_passed_over_is_failed_and_done_if_it_comes_after
     for number in 4..=9 {
         put_wal(&bucket, number).await;
     }
-    let mut backups = read_catalogue(&bucket, &layout()).await.unwrap().backups;
-    let settled = settle(&bucket, &layout(), &mut backups, Settle::Write)
+    let mut backups = read_catalogue(&shelf(&bucket, &layout()))
+        .await
+        .unwrap()
+        .backups;
+    let settled = settle(&repository(&bucket, &layout()), &mut backups, Settle::Write)
         .await
         .unwrap();
     let error = settled[0].error.as_deref().unwrap();
@@ -100,8 +106,11 @@ async fn a_backup_whose_wal_was_passed_over_is_failed_and_done_if_it_comes_after
     );
     assert_eq!(statuses(&bucket).await, [BackupStatus::Failed]);
     put_wal(&bucket, 3).await;
-    let mut backups = read_catalogue(&bucket, &layout()).await.unwrap().backups;
-    settle(&bucket, &layout(), &mut backups, Settle::Write)
+    let mut backups = read_catalogue(&shelf(&bucket, &layout()))
+        .await
+        .unwrap()
+        .backups;
+    settle(&repository(&bucket, &layout()), &mut backups, Settle::Write)
         .await
         .unwrap();
     assert_eq!(statuses(&bucket).await, [BackupStatus::Done]);
@@ -122,8 +131,11 @@ async fn wal_of_another_system_is_not_what_a_backup_waits_for() {
     let text = String::from_utf8(content.to_vec()).unwrap() + "systemid=1\n";
     let key = layout().backup_info(&id(1));
     assert!(bucket.replace(&key, version, text.into()).await.unwrap());
-    let mut backups = read_catalogue(&bucket, &layout()).await.unwrap().backups;
-    settle(&bucket, &layout(), &mut backups, Settle::Write)
+    let mut backups = read_catalogue(&shelf(&bucket, &layout()))
+        .await
+        .unwrap()
+        .backups;
+    settle(&repository(&bucket, &layout()), &mut backups, Settle::Write)
         .await
         .unwrap();
     assert_eq!(statuses(&bucket).await, [BackupStatus::WaitingForWals]);
@@ -133,7 +145,10 @@ async fn wal_of_another_system_is_not_what_a_backup_waits_for() {
 async fn a_record_that_changes_meanwhile_is_not_written_over() {
     let (bucket, _) = bucket(Fault::None);
     put_waiting(&bucket, 1, 2).await;
-    let mut backups = read_catalogue(&bucket, &layout()).await.unwrap().backups;
+    let mut backups = read_catalogue(&shelf(&bucket, &layout()))
+        .await
+        .unwrap()
+        .backups;
     for number in 2..=3 {
         put_wal(&bucket, number).await;
     }
@@ -143,13 +158,13 @@ async fn a_record_that_changes_meanwhile_is_not_written_over() {
         "error=gone\nstatus=FAILED\n",
     )
     .await;
-    let settled = settle(&bucket, &layout(), &mut backups, Settle::Write)
+    let settled = settle(&repository(&bucket, &layout()), &mut backups, Settle::Write)
         .await
         .unwrap();
     assert!(settled.is_empty());
     assert_eq!(statuses(&bucket).await, [BackupStatus::Failed]);
     bucket.delete(&layout().backup_info(&id(1))).await.unwrap();
-    settle(&bucket, &layout(), &mut backups, Settle::Write)
+    settle(&repository(&bucket, &layout()), &mut backups, Settle::Write)
         .await
         .unwrap();
     assert!(
@@ -165,7 +180,7 @@ async fn one_record_that_is_no_record_does_not_hide_the_others() {
     let huge = "x".repeat(70 << 20);
     put(&bucket, &layout().backup_info(&id(2)), &huge).await;
     put(&bucket, &layout().annotation_keep(&id(1)), &huge).await;
-    let found = read_catalogue(&bucket, &layout()).await.unwrap();
+    let found = read_catalogue(&shelf(&bucket, &layout())).await.unwrap();
     assert_eq!(found.backups.readable().count(), 1);
     let (_, reason) = found.backups.unreadable().next().unwrap();
     assert!(reason.contains("bytes"), "{reason}");
@@ -183,6 +198,6 @@ async fn servers_with_backups_or_wal_are_named() {
     ] {
         put(&bucket, key, "x").await;
     }
-    let names = servers_beside(&bucket, &layout()).await.unwrap();
+    let names = servers_beside(&shelf(&bucket, &layout())).await.unwrap();
     assert_eq!(names, ["one", "two"]);
 }

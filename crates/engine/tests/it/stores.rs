@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use engine::repository::{Repository, Shelf};
 use engine::store::Bucket;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use model::layout::Layout;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -393,4 +395,17 @@ fn grouped(objects: &[ObjectMeta], prefix: &str, delimiter: &str) -> PaginatedLi
             extensions: Default::default(),
         },
     }
+}
+
+/// The place of one server's things.
+pub fn shelf(bucket: &Bucket, layout: &Layout) -> Shelf {
+    Shelf {
+        bucket: bucket.clone(),
+        layout: layout.clone(),
+    }
+}
+
+/// The same for records, backups and WAL.
+pub fn repository(bucket: &Bucket, layout: &Layout) -> Repository {
+    Repository::on_one(shelf(bucket, layout))
 }

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use engine::upload::{Destination, PartWriter, StopFlag, Uploaded, Wire, upload};
+use engine::stop::StopFlag;
+use engine::upload::{Destination, PartWriter, Uploaded, Wire, upload};
 use object_store::TagSet;
 
 use crate::stores::{Fault, bucket};

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::codec::Encoder;
+use engine::stop::StopFlag;
 use engine::store::Bucket;
-use engine::upload::StopFlag;
 use engine::wal::archive::{ArchiveError, ArchiveRequest, Archived, WalTags, archive_wal};
 use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
 use model::codec::Codec;
 use model::layout::Layout;
 use model::wal::segment::BadSegmentCause;
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, shelf};
 
 pub const SIZE: u32 = 1024 * 1024;
 pub const SYSTEM: u64 = 7_710_533_701_824_798_486;
@@ -66,7 +66,7 @@ impl Place {
             tags: WalTags::default(),
             owner: None,
         };
-        archive_wal(&self.bucket, &self.layout, &request).await
+        archive_wal(&shelf(&self.bucket, &self.layout), &request).await
     }
 
     pub async fn fetch(&self, name: &str, partial: PartialPolicy) -> Result<Vec<u8>, FetchError> {
@@ -78,7 +78,12 @@ impl Place {
             partial,
             longest_wait: Duration::from_secs(2),
         };
-        fetch_wal(&self.bucket, &self.layout, request, &StopFlag::default()).await?;
+        fetch_wal(
+            &shelf(&self.bucket, &self.layout),
+            request,
+            &StopFlag::default(),
+        )
+        .await?;
         Ok(std::fs::read(destination).unwrap())
     }
 }
@@ -274,7 +279,7 @@ async fn what_a_killed_fetch_left_is_removed_and_a_stopped_one_leaves_nothing() 
     };
     let stop = StopFlag::default();
     stop.raise();
-    let stopped = fetch_wal(&place.bucket, &place.layout, request, &stop).await;
+    let stopped = fetch_wal(&shelf(&place.bucket, &place.layout), request, &stop).await;
     assert!(matches!(stopped, Err(FetchError::Stopped)));
     assert_eq!(files_in(place.directory.path()), [NAME]);
 }

@@ -9,7 +9,7 @@ use engine::wal::archived_notes::ArchivedNotes;
 use model::codec::Codec;
 use object_store::TagSet;
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, shelf};
 use crate::wal::{Place, SIZE, place, place_on, segment};
 
 /// Segments of 1 MiB: 4096 in a log.
@@ -47,7 +47,7 @@ async fn archive(place: &Place, number: u64) -> Result<ArchivedAhead, ArchiveErr
         file_count: 4,
         notes: &notes_of(place),
     };
-    archive_ahead(&place.bucket, &place.layout, &request, ahead).await
+    archive_ahead(&shelf(&place.bucket, &place.layout), &request, ahead).await
 }
 
 fn noted(place: &Place) -> Vec<u64> {
@@ -155,6 +155,6 @@ async fn a_file_that_is_no_segment_goes_alone() {
         file_count: 4,
         notes: &notes_of(&place),
     };
-    let done = archive_ahead(&place.bucket, &place.layout, &request, ahead).await;
+    let done = archive_ahead(&shelf(&place.bucket, &place.layout), &request, ahead).await;
     assert_eq!(done.unwrap().stored_count, 0);
 }

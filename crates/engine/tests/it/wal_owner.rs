@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use engine::upload::StopFlag;
+use engine::stop::StopFlag;
 use engine::wal::archive::{ArchiveError, ArchiveRequest, WalTags, archive_wal};
 use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
 use engine::wal::owner::OwnerNote;
@@ -11,7 +11,7 @@ use engine::wal::spool::{Spool, Taken};
 use model::codec::Codec;
 use model::wal::segment::BadSegmentCause;
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, shelf};
 use crate::wal::{Place, SYSTEM, place, place_on, segment};
 
 /// A segment of another cluster.
@@ -34,7 +34,7 @@ async fn archive(
         tags: WalTags::default(),
         owner: note.map(|folder| OwnerNote::open(folder, "us").unwrap()),
     };
-    let archived = archive_wal(&place.bucket, &place.layout, &request).await;
+    let archived = archive_wal(&shelf(&place.bucket, &place.layout), &request).await;
     archived.map(drop)
 }
 
@@ -168,7 +168,12 @@ async fn recovery_gets_segments_of_its_own_cluster_only() {
             partial: PartialPolicy::Accept,
             longest_wait: Duration::ZERO,
         };
-        fetch_wal(&place.bucket, &place.layout, request, &StopFlag::default()).await
+        fetch_wal(
+            &shelf(&place.bucket, &place.layout),
+            request,
+            &StopFlag::default(),
+        )
+        .await
     };
     let refused = fetch("000000010000000000000003").await;
     let Err(FetchError::Segment { source, .. }) = refused else {

@@ -14,7 +14,7 @@ use model::wal::name::WalName;
 use model::wal::span::WalRange;
 use model::wal::timeline::TimelineId;
 
-use crate::stores::{Fault, bucket};
+use crate::stores::{Fault, bucket, shelf};
 use crate::wal::{SYSTEM, place, segment};
 
 async fn archive(names: &[&str]) -> (Bucket, Layout) {
@@ -50,7 +50,7 @@ async fn segments_are_found_in_whatever_codec_and_directory() {
     let second = "000000010000000100000000";
     put(&bucket, &layout, second, Codec::None, b"").await;
     let range = range(first, "000000010000000100000001");
-    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    let missing = missing_wal(&shelf(&bucket, &layout), &range).await.unwrap();
     let told = "2 WAL files, from 0000000100000000000000FF on";
     assert_eq!(missing.to_string(), told);
     put(
@@ -61,12 +61,12 @@ async fn segments_are_found_in_whatever_codec_and_directory() {
         b"",
     )
     .await;
-    let missing = still_missing(&bucket, &layout, (&range, &missing))
+    let missing = still_missing(&shelf(&bucket, &layout), (&range, &missing))
         .await
         .unwrap();
     assert_eq!(missing.to_string(), "1 WAL file, 000000010000000100000001");
     put(&bucket, &layout, "000000010000000100000001", Codec::Xz, b"").await;
-    let missing = still_missing(&bucket, &layout, (&range, &missing))
+    let missing = still_missing(&shelf(&bucket, &layout), (&range, &missing))
         .await
         .unwrap();
     assert!(missing.is_empty());
@@ -77,7 +77,7 @@ async fn segments_are_found_in_whatever_codec_and_directory() {
 async fn a_range_over_all_positions_is_compared_with_what_there_is() {
     let (bucket, layout) = archive(&["000000010000000000000001"]).await;
     let range = range("000000010000000000000001", "00000001FFFFFFFF000000FF");
-    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    let missing = missing_wal(&shelf(&bucket, &layout), &range).await.unwrap();
     assert_eq!(missing.count(), (1 << 40) - 2);
     let first = missing.first().unwrap();
     assert_eq!(first.to_string(), "000000010000000000000002");
@@ -89,19 +89,19 @@ async fn a_range_over_two_timelines_is_asked_for_along_the_history() {
     let (first, last) = ("000000010000000000000003", "000000020000000000000005");
     let (bucket, layout) = archive(&[first, "000000020000000000000004", last]).await;
     let range = range(first, last);
-    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    let missing = missing_wal(&shelf(&bucket, &layout), &range).await.unwrap();
     assert_eq!(missing.to_string(), "00000002.history");
 
     let history = b"1\t0/4000098\tno recovery target specified\n";
     put(&bucket, &layout, "00000002.history", Codec::None, history).await;
-    let missing = still_missing(&bucket, &layout, (&range, &missing))
+    let missing = still_missing(&shelf(&bucket, &layout), (&range, &missing))
         .await
         .unwrap();
     assert!(missing.is_empty(), "{missing}");
 
     let (bucket, layout) = archive(&[first, last]).await;
     put(&bucket, &layout, "00000002.history", Codec::None, history).await;
-    let missing = missing_wal(&bucket, &layout, &range).await.unwrap();
+    let missing = missing_wal(&shelf(&bucket, &layout), &range).await.unwrap();
     assert_eq!(missing.to_string(), "1 WAL file, 000000020000000000000004");
 }
 
@@ -114,7 +114,12 @@ async fn a_timeline_that_goes_on_after_it_was_left_is_found() {
         ..BackupInfo::default()
     };
     let (bucket, layout) = archive(&["000000010000000000000004"]).await;
-    let ways = || async { ways_from(&bucket, &layout, &info).await.unwrap().unwrap() };
+    let ways = || async {
+        ways_from(&shelf(&bucket, &layout), &info)
+            .await
+            .unwrap()
+            .unwrap()
+    };
     assert_eq!(ways().await.way, Way::Straight);
     let history = b"1\t0/4000098\tno recovery target specified\n";
     put(&bucket, &layout, "00000002.history", Codec::None, history).await;
@@ -150,7 +155,11 @@ async fn a_segments_header_says_whose_it_is_whatever_the_codec() {
         let header = |name: &str| {
             let segment = name.parse().unwrap();
             let (bucket, layout) = (place.bucket.clone(), place.layout.clone());
-            async move { read_header(&bucket, &layout, segment).await.unwrap() }
+            async move {
+                read_header(&shelf(&bucket, &layout), segment)
+                    .await
+                    .unwrap()
+            }
         };
         let found = header(name).await;
         assert_eq!(found, Header::Of(SystemId::new(SYSTEM)), "{codec:?}");
@@ -173,14 +182,14 @@ async fn another_systems_wal_under_the_right_names_does_not_count() {
     }
     let mut range = range("000000010000000000000003", "000000010000000000000004");
     range.segment_size = SegmentSize::new(1 << 20).unwrap();
-    let at = (&place.bucket, &place.layout);
+    let at = shelf(&place.bucket, &place.layout);
     for (system, expected) in [
         (Some(SYSTEM), true),
         (Some(SYSTEM + 1), false),
         (None, true),
     ] {
         let system = system.map(SystemId::new);
-        let found = is_of_system(at, &range, system).await.unwrap();
+        let found = is_of_system(&at, &range, system).await.unwrap();
         assert_eq!(found, expected, "{system:?}");
     }
 }

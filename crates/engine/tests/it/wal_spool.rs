@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use engine::upload::StopFlag;
+use engine::stop::StopFlag;
 use engine::wal::fetch::FetchError;
 use engine::wal::prefetch::{Ended, PrefetchRequest, prefetch};
 use engine::wal::spool::{Spool, Taken};
@@ -14,6 +14,8 @@ use model::postgres::SegmentSize;
 use model::wal::name::SegmentName;
 
 use crate::wal::{Place, SIZE, files_in, place, segment};
+
+use crate::stores::shelf;
 
 /// The last segments of a log and the first of the next, of 1 MiB each.
 const NUMBERS: std::ops::Range<u64> = 4090..4102;
@@ -40,7 +42,12 @@ async fn fill(place: &Place, spool: &Spool, stop: &StopFlag) -> Result<Ended, Fe
         segment_size: SegmentSize::new(u64::from(SIZE)).unwrap(),
         segment_count: 4,
     };
-    prefetch(&place.bucket, &place.layout, (spool, &request), stop).await
+    prefetch(
+        &shelf(&place.bucket, &place.layout),
+        (spool, &request),
+        stop,
+    )
+    .await
 }
 
 fn destination(place: &Place) -> PathBuf {

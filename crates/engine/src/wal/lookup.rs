@@ -12,25 +12,26 @@ use model::wal::name::{SegmentName, WalName};
 use tokio::sync::OnceCell;
 
 use super::fetch::find;
-use crate::store::{Bucket, StoreError, key_of};
+use crate::repository::Shelf;
+use crate::store::{StoreError, key_of};
 
 type Names = HashMap<WalName, (String, Codec)>;
 
 /// The part of the archive that some files belong to; by default every file is looked up alone.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct Lookup {
     /// By the prefix that is listed.
     parts: BTreeMap<String, OnceCell<Names>>,
 }
 
-impl Shelf {
+impl Lookup {
     /// The part for these segments. Nothing is asked yet.
     pub(super) fn of<'a>(
         layout: &Layout,
         segments: impl Iterator<Item = &'a SegmentName>,
-    ) -> Shelf {
+    ) -> Lookup {
         let prefixes = segments.map(|name| prefix(layout, &WalName::Segment(*name)));
-        Shelf {
+        Lookup {
             parts: prefixes.map(|it| (it, OnceCell::new())).collect(),
         }
     }
@@ -38,15 +39,14 @@ impl Shelf {
     /// The key and codec of the object that holds exactly this file.
     pub(super) async fn find(
         &self,
-        bucket: &Bucket,
-        layout: &Layout,
+        shelf: &Shelf,
         name: &WalName,
     ) -> Result<Option<(String, Codec)>, StoreError> {
-        let prefix = prefix(layout, name);
+        let prefix = prefix(&shelf.layout, name);
         let Some(part) = self.parts.get(&prefix) else {
-            return find(bucket, layout, name).await;
+            return find(shelf, name).await;
         };
-        let names = part.get_or_try_init(|| list(bucket, layout, &prefix)).await;
+        let names = part.get_or_try_init(|| list(shelf, &prefix)).await;
         Ok(names?.get(name).cloned())
     }
 }
@@ -59,15 +59,11 @@ pub(super) fn prefix(layout: &Layout, name: &WalName) -> String {
 }
 
 /// The WAL files whose keys begin with `prefix`.
-pub(super) async fn list(
-    bucket: &Bucket,
-    layout: &Layout,
-    prefix: &str,
-) -> Result<Names, StoreError> {
+pub(super) async fn list(shelf: &Shelf, prefix: &str) -> Result<Names, StoreError> {
     let mut names = Names::new();
-    for object in bucket.list(prefix).await? {
+    for object in shelf.bucket.list(prefix).await? {
         let key = key_of(&object).into_owned();
-        if let Some((name, codec)) = layout.wal_of(&key) {
+        if let Some((name, codec)) = shelf.layout.wal_of(&key) {
             names.entry(name).or_insert((key, codec));
         }
     }
