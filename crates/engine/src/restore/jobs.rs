@@ -172,10 +172,11 @@ impl Job {
             size_bytes: extraction.size_bytes,
             requests: self.effort.requests,
         };
+        let bucket = &self.world.repository.bases.bucket;
         let download = tokio::select! {
             biased;
             () = self.watch.stop.raised() => return Err(RestoreError::Cancelled),
-            opened = open_in_ranges(&self.world.repository.bases.bucket, object, &self.watch) => opened?,
+            opened = open_in_ranges(bucket, object, &self.watch) => opened?,
         };
         let source = Counted {
             download,
@@ -185,7 +186,7 @@ impl Job {
         let done = spawn_blocking(move || job.unpack_into_place(&extraction, source)).await;
         let done = done.map_err(|error| RestoreError::Worker(causes::of_worker(&error)))?;
         done.map_err(|source| RestoreError::Extract {
-            object: self.world.repository.bases.bucket.address(&key),
+            object: bucket.address(&key),
             source,
         })
     }
