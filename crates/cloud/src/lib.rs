@@ -1,136 +1,47 @@
 //! From a URL and credentials to a [`Bucket`]: the only place with HTTP clients.
 //!
-//! Each provider has a file and one arm in [`open`]. What an object store is used for is the
-//! engine's business; words and exit codes are the command line's, which asks [`diagnose`] what an
-//! error was. Settings are resolved from values ([`Environment`], [`StoreOptions`], AWS's files),
-//! never from globals.
+//! Each protocol has a folder in `objects` and one arm of the match in this file; what a URL means
+//! is `location`'s, who we are is `identity`'s, and how requests travel `http`'s. What an object
+//! store is used for is the engine's business; words and exit codes are the command line's, which
+//! asks [`diagnose`] what an error was. Settings are resolved from values ([`Environment`],
+//! [`StoreOptions`], AWS's files), never from globals.
 
-mod absent;
-mod address;
-mod addresses;
-mod answer;
-pub mod azure;
-mod bandwidth;
-mod create;
 mod directory;
-mod encryption;
 mod environment;
 mod failure;
-pub mod gcs;
-mod hint;
-mod judgement;
-mod late_client;
-mod listing;
+mod http;
+mod identity;
 mod location;
+mod objects;
 mod options;
-mod own_certificate;
-mod persistence;
-mod proxies;
-pub mod s3;
-mod s3_like;
 mod secret;
-mod silence;
-mod tags;
-mod transport;
-mod words;
-mod xml;
 
 use engine::store::Bucket;
 
-pub use address::address;
-pub use create::{CreateError, Creation, open_or_create};
-pub use encryption::{BadCustomerKey, CustomerKey, Encryption};
+use crate::objects::azure::{AzurePlace, ContainerName};
+use crate::objects::bandwidth;
+use crate::objects::directory::DirectoryPlace;
+use crate::objects::google::GooglePlace;
+use crate::objects::place::ObjectPlace;
+use crate::objects::s3::S3Place;
+
+pub use directory::MissingDirectory;
 pub use environment::Environment;
 pub use failure::{
-    ConnectivityError, Diagnosis, ErrorKind, MissingDirectory, check_connectivity, classify,
-    diagnose,
+    ConnectivityError, Diagnosis, ErrorKind, Explained, check_connectivity, classify, diagnose,
 };
+pub use http::persistence::{Persistence, Voice};
+pub use identity::aws::{AwsFiles, CredentialSource};
 pub use location::{BadLocation, Location, Provider};
-pub use options::{AzureOptions, DEFAULT_READ_TIMEOUT, StoreOptions};
-pub use persistence::{Persistence, Voice};
-pub use s3::AddressingStyle;
-pub use tags::{BadTag, Tag, tag_set};
-
-/// A bucket that could not be opened. Of a cloud nothing was asked yet.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("cannot open {url}: {source}")]
-    S3 {
-        url: String,
-        source: s3::S3OpenError,
-    },
-    #[error("cannot open {url}: {source}")]
-    Azure {
-        url: String,
-        source: azure::AzureOpenError,
-    },
-    #[error("cannot open {url}: {source}")]
-    Google {
-        url: String,
-        source: gcs::GcsOpenError,
-    },
-    #[error(transparent)]
-    Directory(#[from] MissingDirectory),
-    #[error("cannot open {url}: the encryption that was asked for is that of S3")]
-    NoEncryption { url: String },
-}
-
-impl OpenError {
-    /// What callers branch on.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            OpenError::S3 {
-                source: s3::S3OpenError::Settings(error),
-                ..
-            } => error.kind(),
-            OpenError::Azure {
-                source: azure::AzureOpenError::Settings(error),
-                ..
-            } => error.kind(),
-            OpenError::Google {
-                source: gcs::GcsOpenError::Settings(error),
-                ..
-            } => error.kind(),
-            OpenError::S3 { .. } | OpenError::Azure { .. } | OpenError::Google { .. } => {
-                ErrorKind::Other
-            }
-            OpenError::Directory(error) => error.kind(),
-            OpenError::NoEncryption { .. } => ErrorKind::Other,
-        }
-    }
-
-    /// What the user can do, when we know it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            OpenError::S3 {
-                source: s3::S3OpenError::Settings(error),
-                ..
-            } => error.hint(),
-            OpenError::Azure {
-                source: azure::AzureOpenError::Settings(error),
-                ..
-            } => error.hint(),
-            OpenError::Google {
-                source: gcs::GcsOpenError::Settings(error),
-                ..
-            } => error.hint(),
-            OpenError::S3 { .. } | OpenError::Azure { .. } | OpenError::Google { .. } => None,
-            OpenError::Directory(error) => Some(error.hint()),
-            OpenError::NoEncryption { .. } => {
-                Some("Leave --encryption and --sse-customer-key out, or use s3://BUCKET/PATH.")
-            }
-        }
-    }
-}
-
-/// The umask that keeps what is written to this store to those who may read the database; `None`
-/// where files are not ours to make.
-pub fn private_umask(location: &Location) -> Option<u32> {
-    match location {
-        Location::Directory { path } => Some(directory::private_umask(path)),
-        _ => None,
-    }
-}
+pub use objects::create::{CreateError, Creation};
+pub use objects::encryption::{BadCustomerKey, CustomerKey, Encryption};
+pub use objects::open_error::OpenError;
+pub use objects::s3::S3Settings;
+pub use objects::tags::{BadTag, Tag, tag_set};
+pub use options::{
+    AddressingStyle, AzureOptions, BadWord, CredentialKind, DEFAULT_READ_TIMEOUT, StoreOptions,
+};
+pub use secret::Secret;
 
 /// Opens the bucket of a location. Keys begin with [`Location::prefix`], which is the caller's to
 /// put before them. Whether a cloud's bucket exists shows at the first request or in
@@ -140,58 +51,103 @@ pub async fn open(
     options: &StoreOptions,
     environment: &Environment,
 ) -> Result<Bucket, OpenError> {
-    let mut bucket = open_as_it_is(location, options, environment)?;
+    check_encryption(location, options)?;
+    let bucket = place(location, options, environment)?.open()?;
+    Ok(within_limits(bucket, options))
+}
+
+/// Opens the bucket of a location, and makes it before that if it does not exist.
+///
+/// # Errors
+/// When it can neither be used nor be made.
+pub async fn open_or_create(
+    location: &Location,
+    options: &StoreOptions,
+    environment: &Environment,
+) -> Result<(Bucket, Creation), CreateError> {
+    check_encryption(location, options)?;
+    let place = place(location, options, environment)?;
+    let (bucket, creation) = place.open_or_create().await?;
+    Ok((within_limits(bucket, options), creation))
+}
+
+/// The effective address of a location's bucket, its prefix left out: for S3 with the endpoint that
+/// options, environment and profile lead to. No secret is part of it, and no request is sent.
+///
+/// # Errors
+/// As [`open`] when the settings make no sense.
+pub fn address(
+    location: &Location,
+    options: &StoreOptions,
+    environment: &Environment,
+) -> Result<String, OpenError> {
+    place(location, options, environment)?.address()
+}
+
+/// The umask that keeps what is written to this store to those who may read the database; `None`
+/// where files are not ours to make.
+pub fn private_umask(location: &Location) -> Option<u32> {
+    location.directory().map(directory::private_umask)
+}
+
+/// What a location means: the one match over the stores.
+fn place<'a>(
+    location: &'a Location,
+    options: &'a StoreOptions,
+    environment: &'a Environment,
+) -> Result<Box<dyn ObjectPlace + 'a>, OpenError> {
+    let url = location.bucket_url();
+    Ok(match location {
+        Location::S3 { bucket, .. } => {
+            Box::new(S3Place::gather(bucket, url, options, environment)?)
+        }
+        Location::Azure {
+            account, container, ..
+        } => {
+            let name = ContainerName { account, container };
+            Box::new(AzurePlace::gather(&name, url, options, environment)?)
+        }
+        Location::Google { bucket, .. } => {
+            Box::new(GooglePlace::gather(bucket, url, options, environment)?)
+        }
+        Location::Directory { path } => Box::new(DirectoryPlace { path, url }),
+    })
+}
+
+/// Only S3 has the encryption that options ask for: elsewhere it would silently not be done.
+fn check_encryption(location: &Location, options: &StoreOptions) -> Result<(), OpenError> {
+    let is_s3 = location.provider() == Some(Provider::AwsS3);
+    if is_s3 || options.encryption == Encryption::OfBucket {
+        return Ok(());
+    }
+    Err(OpenError::NoEncryption {
+        url: location.bucket_url(),
+    })
+}
+
+fn within_limits(mut bucket: Bucket, options: &StoreOptions) -> Bucket {
     bucket.min_part_size = bucket.min_part_size.max(options.min_part_size);
     if let Some(rate) = options.max_bandwidth {
         bucket.objects = bandwidth::limit(bucket.objects, rate);
     }
-    Ok(bucket)
+    bucket
 }
 
-fn open_as_it_is(
-    location: &Location,
-    options: &StoreOptions,
-    environment: &Environment,
-) -> Result<Bucket, OpenError> {
-    let url = location.bucket_url();
-    match location {
-        Location::S3 { bucket, .. } => {
-            let failed = |source| OpenError::S3 {
-                url: location.bucket_url(),
-                source,
-            };
-            let settings = read_s3_settings(options, environment).map_err(failed)?;
-            s3::open(bucket, url, &settings, &options.persistence).map_err(failed)
-        }
-        _ if options.encryption != Encryption::OfBucket => Err(OpenError::NoEncryption { url }),
-        Location::Azure {
-            account, container, ..
-        } => {
-            let failed = |source| OpenError::Azure {
-                url: location.bucket_url(),
-                source,
-            };
-            let settings = azure::AzureSettings::resolve(account, options, environment)
-                .map_err(|error| failed(error.into()))?;
-            azure::open(container, url, &settings, &options.persistence).map_err(failed)
-        }
-        Location::Google { bucket, .. } => {
-            let failed = |source| OpenError::Google {
-                url: location.bucket_url(),
-                source,
-            };
-            let settings = gcs::GcsSettings::gather(options, environment)
-                .map_err(|error| failed(error.into()))?;
-            gcs::open(bucket, url, &settings, &options.persistence).map_err(failed)
-        }
-        Location::Directory { path } => Ok(directory::open(path, url)?),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_url_at_two_endpoints_is_two_addresses() {
+        let location = Location::parse("s3://b/p", Provider::AwsS3).unwrap();
+        let with = |variables: &[(&'static str, &'static str)]| {
+            let environment: Environment = variables.iter().copied().collect();
+            address(&location, &StoreOptions::default(), &environment).unwrap()
+        };
+        let region = ("AWS_DEFAULT_REGION", "eu-west-1");
+        let aws = with(&[region]);
+        let own = with(&[region, ("AWS_ENDPOINT_URL", "https://store.example.org")]);
+        assert_ne!(aws, own);
+        assert!(own.contains("store.example.org"), "{own}");
     }
-}
-
-fn read_s3_settings(
-    options: &StoreOptions,
-    environment: &Environment,
-) -> Result<s3::S3Settings, s3::S3OpenError> {
-    let files = s3::AwsFiles::read(environment).map_err(s3::SettingsError::from)?;
-    Ok(s3::S3Settings::resolve(options, environment, &files)?)
 }

@@ -1,12 +1,11 @@
 //! The command line's options about stores, before environment and files are asked.
 
 use std::num::NonZeroU64;
+use std::str::FromStr;
 use std::time::Duration;
 
-use crate::azure::CredentialKind;
-use crate::encryption::Encryption;
-use crate::persistence::Persistence;
-use crate::s3::AddressingStyle;
+use crate::http::persistence::Persistence;
+use crate::objects::encryption::Encryption;
 
 /// boto3's default, which Barman's `--read-timeout` changes.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,4 +77,69 @@ impl Default for StoreOptions {
             persistence: Persistence::default(),
         }
     }
+}
+
+/// The value of `--addressing-style`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressingStyle {
+    /// Virtual for AWS, path for other endpoints.
+    #[default]
+    Auto,
+    /// `https://bucket.host/key`.
+    Virtual,
+    /// `https://host/bucket/key`.
+    Path,
+}
+
+impl FromStr for AddressingStyle {
+    type Err = BadWord;
+
+    fn from_str(word: &str) -> Result<Self, BadWord> {
+        match word {
+            "auto" => Ok(AddressingStyle::Auto),
+            "virtual" => Ok(AddressingStyle::Virtual),
+            "path" => Ok(AddressingStyle::Path),
+            _ => Err(BadWord {
+                name: "addressing style",
+                cause: "it must be auto, virtual or path",
+            }),
+        }
+    }
+}
+
+/// The value of `--azure-credential`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    AzureCli,
+    ManagedIdentity,
+    Default,
+}
+
+impl CredentialKind {
+    /// The words the option accepts.
+    pub const NAMES: [&str; 3] = ["azure-cli", "managed-identity", "default"];
+}
+
+impl FromStr for CredentialKind {
+    type Err = BadWord;
+
+    fn from_str(word: &str) -> Result<Self, BadWord> {
+        match word {
+            "azure-cli" => Ok(CredentialKind::AzureCli),
+            "managed-identity" => Ok(CredentialKind::ManagedIdentity),
+            "default" => Ok(CredentialKind::Default),
+            _ => Err(BadWord {
+                name: "kind of credential",
+                cause: "it must be azure-cli, managed-identity or default",
+            }),
+        }
+    }
+}
+
+/// A word of an option, or of a profile, that means nothing.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("invalid {name}: {cause}")]
+pub struct BadWord {
+    pub(crate) name: &'static str,
+    pub(crate) cause: &'static str,
 }

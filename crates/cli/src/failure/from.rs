@@ -39,8 +39,7 @@ macro_rules! usage_errors {
 }
 
 usage_errors!(
-    cloud::azure::SettingsError,
-    cloud::s3::SettingsError,
+    cloud::BadWord,
     model::backup::reference::BadBackupName,
     model::layout::BadLayout,
     model::moment::BadMoment,

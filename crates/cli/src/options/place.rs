@@ -4,7 +4,7 @@
 //! [`super::every_command`] reads the options; here is what they come to.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cloud::{Creation, Encryption, Environment, ErrorKind};
@@ -139,10 +139,7 @@ impl Place {
 
     /// Where the store lies, if it is a directory of this host.
     pub fn directory(&self) -> Option<PathBuf> {
-        match &self.location {
-            Location::Directory { path } => Some(path.clone()),
-            _ => None,
-        }
+        self.location.directory().map(Path::to_owned)
     }
 
     /// Opens the bucket to write to it. What is stored holds a whole database, or leads to one: in

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use cloud::azure::CredentialKind;
+use cloud::CredentialKind;
 use cloud::{Location, Provider, StoreOptions};
 use model::size::parse_size;
 

@@ -13,6 +13,7 @@ mod access;
 mod heir;
 mod list;
 mod lock;
+mod missing;
 mod what;
 
 use std::fmt;
@@ -34,11 +35,11 @@ use object_store::{
     Result, UpdateVersion, UploadPart,
 };
 
-pub(crate) use access::{NotPermitted, describe};
+pub(crate) use access::NotPermitted;
+pub use missing::MissingDirectory;
 
 use self::heir::Heir;
 use self::what::Purpose;
-use crate::failure::MissingDirectory;
 
 /// The name of this store in errors.
 const STORE: &str = "directory";

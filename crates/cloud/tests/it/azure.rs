@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cloud::azure::CredentialKind;
+use cloud::CredentialKind;
 use cloud::{
     Creation, Environment, ErrorKind, Location, OpenError, Provider, StoreOptions,
     check_connectivity, open, open_or_create,
@@ -242,7 +242,7 @@ async fn a_url_of_another_account_than_the_connection_string_is_refused() {
     let environment = container.environment().into_iter().collect();
     let url = container.url().replace(ACCOUNT, "other");
     let error = open(&location(&url), &StoreOptions::default(), &environment).await;
-    let Some(OpenError::Azure { source, .. }) = error.err() else {
+    let Some(OpenError::Settings { source, .. }) = error.err() else {
         panic!("it opens")
     };
     assert!(source.to_string().contains("account other"), "{source}");

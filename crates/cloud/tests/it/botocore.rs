@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cloud::s3::{AddressingStyle, AwsFiles, CredentialSource, S3Settings, Secret};
+use cloud::{AddressingStyle, AwsFiles, CredentialSource, S3Settings, Secret};
 use cloud::{Environment, StoreOptions};
 use serde_json::{Value, json};
 use testkit::Peer;
@@ -195,7 +195,7 @@ fn ours(case: &Case, home: &Path) -> Value {
         Ok(settings) => settings,
         Err(error) => return json!({ "error": error }),
     };
-    let method = match &settings.credentials {
+    let method = match &settings.identity.credentials {
         CredentialSource::Static { .. } => "keys",
         CredentialSource::WebIdentity { .. } => "assume-role-with-web-identity",
         CredentialSource::Process { .. } => "custom-process",
@@ -205,8 +205,8 @@ fn ours(case: &Case, home: &Path) -> Value {
         CredentialSource::InstanceMetadata(_) => "iam-role",
     };
     json!({
-        "region": settings.region,
-        "ca_bundle": settings.ca_bundle,
+        "region": settings.identity.region,
+        "ca_bundle": settings.identity.ca_bundle,
         "endpoint": settings.endpoint.to_string(),
         "is_virtual": settings.endpoint.is_virtual_hosted("bucket"),
         "method": method,
@@ -247,7 +247,7 @@ fn same_keys(case: &Case, home: &Path, theirs: &Value) -> bool {
     let environment: Environment = case.environment.clone().into_iter().chain([home]).collect();
     let files = AwsFiles::read(&environment).unwrap();
     let settings = S3Settings::resolve(&options, &environment, &files).unwrap();
-    settings.credentials
+    settings.identity.credentials
         == CredentialSource::Static {
             access_key_id: id.into(),
             secret_access_key: Secret::from(secret),

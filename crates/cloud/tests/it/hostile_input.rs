@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use cloud::azure::CredentialKind;
+use cloud::CredentialKind;
 use cloud::{AddressingStyle, Encryption, Environment, Location, Provider, StoreOptions};
 use cloud::{check_connectivity, diagnose, open};
 

@@ -100,6 +100,30 @@ fn only_cloud_and_cli_know_a_provider_by_name() {
 }
 
 #[test]
+fn what_a_location_means_is_asked_in_one_place() {
+    const KINDS: [&str; 4] = [
+        "Location::S3",
+        "Location::Azure",
+        "Location::Google",
+        "Location::Directory",
+    ];
+    let mut findings = Findings::default();
+    let all = files();
+    let answers = |file: &File| {
+        file.path == "crates/cloud/src/lib.rs"
+            || file.path.starts_with("crates/cloud/src/location/")
+            || file.path.ends_with("_tests.rs")
+    };
+    for file in sources_of(&all, &["cloud", "cli"]).filter(|file| !answers(file)) {
+        findings.add_lines(file, &file.code(Leave::Code), |line| {
+            let kind = KINDS.iter().find(|kind| has_token(line, kind))?;
+            Some(format!("{kind}: ask the open place, see `ObjectPlace`"))
+        });
+    }
+    findings.none();
+}
+
+#[test]
 fn crates_depend_downwards_only() {
     let mut findings = Findings::default();
     let all = files();
