@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 /// Environment variables, as they were when the program started, and whose home directory it is.
 #[derive(Clone, Default)]
 pub struct Environment {
-    variables: BTreeMap<String, Value>,
+    variables: BTreeMap<String, VariableValue>,
     /// What the password database says; HOME goes before it.
     home: Option<PathBuf>,
 }
 
 #[derive(Clone)]
-struct Value {
+struct VariableValue {
     raw: OsString,
     text: String,
 }
@@ -127,7 +127,7 @@ impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
         let variables = pairs.into_iter().map(|(name, value)| {
             let raw = value.into();
             let text = raw.to_string_lossy().into_owned();
-            (name.into(), Value { raw, text })
+            (name.into(), VariableValue { raw, text })
         });
         Environment {
             variables: variables.collect(),

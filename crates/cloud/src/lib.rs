@@ -31,15 +31,15 @@ pub use failure::{
     ConnectivityError, Diagnosis, ErrorKind, Explained, check_connectivity, classify, diagnose,
 };
 pub use http::persistence::{Persistence, Voice};
-pub use identity::aws::{AwsFiles, CredentialSource};
+pub use identity::aws::{AwsCredentialSource, AwsFiles};
 pub use location::{BadLocation, Location, Provider};
 pub use objects::create::{CreateError, Creation};
-pub use objects::encryption::{BadCustomerKey, CustomerKey, Encryption};
+pub use objects::encryption::{BadCustomerKey, CustomerKey, StoreEncryption};
 pub use objects::open_error::OpenError;
 pub use objects::s3::S3Settings;
 pub use objects::tags::{BadTag, Tag, tag_set};
 pub use options::{
-    AddressingStyle, AzureOptions, BadWord, CredentialKind, DEFAULT_READ_TIMEOUT, StoreOptions,
+    AddressingStyle, AzureCredentialKind, AzureOptions, BadWord, DEFAULT_READ_TIMEOUT, StoreOptions,
 };
 pub use secret::Secret;
 
@@ -117,7 +117,7 @@ fn place<'a>(
 /// Only S3 has the encryption that options ask for: elsewhere it would silently not be done.
 fn check_encryption(location: &Location, options: &StoreOptions) -> Result<(), OpenError> {
     let is_s3 = location.provider() == Some(Provider::AwsS3);
-    if is_s3 || options.encryption == Encryption::OfBucket {
+    if is_s3 || options.encryption == StoreEncryption::OfBucket {
         return Ok(());
     }
     Err(OpenError::NoEncryption {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::http::persistence::Persistence;
-use crate::objects::encryption::Encryption;
+use crate::objects::encryption::StoreEncryption;
 
 /// boto3's default, which Barman's `--read-timeout` changes.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub struct StoreOptions {
     /// `--kms-key-name` of Google Cloud Storage.
     pub kms_key_name: Option<String>,
     /// `--encryption`, `--sse-kms-key-id`, `--sse-customer-key`.
-    pub encryption: Encryption,
+    pub encryption: StoreEncryption,
     /// `--min-chunk-size`: no part is smaller, in bytes, but the last one.
     pub min_part_size: u64,
     /// `--max-bandwidth`: bytes uploaded in a second, over all uploads together.
@@ -39,7 +39,7 @@ pub struct StoreOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AzureOptions {
     /// `--azure-credential`; `None` lets the environment decide.
-    pub credential: Option<CredentialKind>,
+    pub credential: Option<AzureCredentialKind>,
     /// `--encryption-scope`.
     pub encryption_scope: Option<String>,
     /// `--max-block-size`, in bytes.
@@ -71,7 +71,7 @@ impl Default for StoreOptions {
             addressing_style: None,
             azure: AzureOptions::default(),
             kms_key_name: None,
-            encryption: Encryption::OfBucket,
+            encryption: StoreEncryption::OfBucket,
             min_part_size: 0,
             max_bandwidth: None,
             persistence: Persistence::default(),
@@ -109,25 +109,25 @@ impl FromStr for AddressingStyle {
 
 /// The value of `--azure-credential`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialKind {
+pub enum AzureCredentialKind {
     AzureCli,
     ManagedIdentity,
     Default,
 }
 
-impl CredentialKind {
+impl AzureCredentialKind {
     /// The words the option accepts.
     pub const NAMES: [&str; 3] = ["azure-cli", "managed-identity", "default"];
 }
 
-impl FromStr for CredentialKind {
+impl FromStr for AzureCredentialKind {
     type Err = BadWord;
 
     fn from_str(word: &str) -> Result<Self, BadWord> {
         match word {
-            "azure-cli" => Ok(CredentialKind::AzureCli),
-            "managed-identity" => Ok(CredentialKind::ManagedIdentity),
-            "default" => Ok(CredentialKind::Default),
+            "azure-cli" => Ok(AzureCredentialKind::AzureCli),
+            "managed-identity" => Ok(AzureCredentialKind::ManagedIdentity),
+            "default" => Ok(AzureCredentialKind::Default),
             _ => Err(BadWord {
                 name: "kind of credential",
                 cause: "it must be azure-cli, managed-identity or default",

@@ -5,7 +5,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use cloud::{CustomerKey, Encryption};
+use cloud::{CustomerKey, StoreEncryption};
 
 use crate::failure::{Exit, Failure};
 
@@ -41,17 +41,17 @@ impl CustomerKeyFlag {
     }
 
     /// Reads the key's file, if one is named.
-    pub fn read(&self) -> Result<Encryption, Failure> {
+    pub fn read(&self) -> Result<StoreEncryption, Failure> {
         let Some(uri) = &self.sse_customer_key else {
-            return Ok(Encryption::OfBucket);
+            return Ok(StoreEncryption::OfBucket);
         };
-        Ok(Encryption::Customer(CustomerKey::read(uri)?))
+        Ok(StoreEncryption::Customer(CustomerKey::read(uri)?))
     }
 }
 
 impl EncryptionFlags {
     /// What is asked for. As with Barman, what does not go together is status 4.
-    pub fn read(&self) -> Result<Encryption, Failure> {
+    pub fn read(&self) -> Result<StoreEncryption, Failure> {
         let refuse = |what: &str| Failure::new(Exit::Other, what);
         let algorithm = self.encryption.as_deref();
         if self.sse_kms_key_id.is_some() && algorithm != Some("aws:kms") {
@@ -60,11 +60,11 @@ impl EncryptionFlags {
             ));
         }
         match (self.customer_key.read()?, algorithm) {
-            (Encryption::Customer(_), Some(_)) => Err(refuse(
+            (StoreEncryption::Customer(_), Some(_)) => Err(refuse(
                 "--sse-customer-key and --encryption exclude each other",
             )),
-            (_, Some("AES256")) => Ok(Encryption::Managed),
-            (_, Some(_)) => Ok(Encryption::Kms {
+            (_, Some("AES256")) => Ok(StoreEncryption::Managed),
+            (_, Some(_)) => Ok(StoreEncryption::Kms {
                 key_id: self.sse_kms_key_id.clone(),
             }),
             (given, None) => Ok(given),
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    fn read(words: &[&str]) -> Result<Encryption, Exit> {
+    fn read(words: &[&str]) -> Result<StoreEncryption, Exit> {
         let command = EncryptionFlags::augment_args(clap::Command::new("x").no_binary_name(true));
         let matches = command
             .try_get_matches_from(words)
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn options_that_do_not_go_together_are_status_4() {
-        let kms = |id: Option<&str>| Encryption::Kms {
+        let kms = |id: Option<&str>| StoreEncryption::Kms {
             key_id: id.map(str::to_owned),
         };
-        assert_eq!(read(&[]), Ok(Encryption::OfBucket));
-        assert_eq!(read(&["-e", "AES256"]), Ok(Encryption::Managed));
+        assert_eq!(read(&[]), Ok(StoreEncryption::OfBucket));
+        assert_eq!(read(&["-e", "AES256"]), Ok(StoreEncryption::Managed));
         assert_eq!(read(&["-e", "aws:kms"]), Ok(kms(None)));
         let with_id = ["-e", "aws:kms", "--sse-kms-key-id", "k"];
         assert_eq!(read(&with_id), Ok(kms(Some("k"))));

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cloud::{Creation, Encryption, Environment, ErrorKind};
+use cloud::{Creation, Environment, ErrorKind, StoreEncryption};
 use cloud::{Location, Persistence, StoreOptions, Voice};
 use engine::repository::Shelf;
 use engine::store::Bucket;
@@ -100,7 +100,7 @@ impl Place {
     }
 
     /// The same place, where objects are encrypted like this.
-    pub fn encrypted(mut self, encryption: Encryption) -> Place {
+    pub fn encrypted(mut self, encryption: StoreEncryption) -> Place {
         self.options.encryption = encryption;
         self
     }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use cloud::CredentialKind;
+use cloud::AzureCredentialKind;
 use cloud::{Location, Provider, StoreOptions};
 use model::size::parse_size;
 
@@ -19,7 +19,7 @@ use crate::failure::{Exit, Failure};
 pub struct AzureFlags {
     /// Kind of credential to use instead of what the environment has
     #[arg(long, visible_aliases = ["credential", "default"], value_name = "KIND")]
-    #[arg(value_parser = PossibleValuesParser::new(CredentialKind::NAMES))]
+    #[arg(value_parser = PossibleValuesParser::new(AzureCredentialKind::NAMES))]
     azure_credential: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl AzureFlags {
     }
 
     /// The kind that was asked for, if any.
-    pub fn kind(&self) -> Result<Option<CredentialKind>, Failure> {
+    pub fn kind(&self) -> Result<Option<AzureCredentialKind>, Failure> {
         Ok(self
             .azure_credential
             .as_deref()

@@ -37,7 +37,7 @@ pub fn classify(error: &object_store::Error) -> ErrorKind {
 
 /// Reads any error, a store's or one with a store's error among its sources.
 pub fn diagnose(error: &(dyn StdError + 'static)) -> Diagnosis {
-    let mut found = Found::default();
+    let mut found = ChainReading::default();
     found.read(error);
     let kind = found.kind();
     let mut cause = match &found.answer {
@@ -60,15 +60,15 @@ pub fn diagnose(error: &(dyn StdError + 'static)) -> Diagnosis {
 }
 
 /// The parts of a store's error answer.
-struct Answer {
+struct CodedAnswer {
     code: String,
     message: String,
 }
 
 /// What the chain of sources says.
 #[derive(Default)]
-struct Found {
-    answer: Option<Answer>,
+struct ChainReading {
+    answer: Option<CodedAnswer>,
     transport: bool,
     /// What an error that knows it says of itself.
     settled: Option<ErrorKind>,
@@ -83,7 +83,7 @@ struct Found {
     text: String,
 }
 
-impl Found {
+impl ChainReading {
     fn read(&mut self, error: &(dyn StdError + 'static)) {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -152,7 +152,7 @@ impl Found {
     fn read_said(&mut self, said: &StoreAnswer) {
         self.denied |= matches!(said.status.as_u16(), 401 | 403);
         if let Some(code) = &said.code {
-            self.answer = Some(Answer {
+            self.answer = Some(CodedAnswer {
                 code: code.clone(),
                 message: said.message.clone(),
             });
@@ -246,19 +246,19 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
     }
 }
 
-fn read_answer(text: &str) -> Option<Answer> {
+fn read_answer(text: &str) -> Option<CodedAnswer> {
     if let Some(code) = between(text, "<Code>", "</Code>") {
         let message = between(text, "<Message>", "</Message>").unwrap_or_default();
         // Azure goes on with the request's id and time.
         let first_line = message.lines().next().unwrap_or_default();
-        return Some(Answer {
+        return Some(CodedAnswer {
             code: code.into(),
             message: first_line.into(),
         });
     }
     // One key of a bulk deletion: "DeleteFailed ... (code: AccessDenied)".
     let code = between(text, "(code: ", ")")?;
-    Some(Answer {
+    Some(CodedAnswer {
         code: code.into(),
         message: String::new(),
     })

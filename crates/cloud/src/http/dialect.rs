@@ -9,7 +9,7 @@ use super::answer::{Asked, StoreAnswer};
 
 /// What an answer means.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum Judgement {
     /// Good, or bad in a way that the storage client knows.
     Answer(HttpResponse),
     /// Will probably pass.
@@ -32,7 +32,7 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When it cannot be read to its end.
-    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Verdict, HttpError>;
+    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Judgement, HttpError>;
 }
 
 /// Whether a request, as it is, was signed for this very moment.

@@ -17,7 +17,7 @@ use object_store::client::{HttpError, HttpResponse};
 use super::answer::{
     Asked, LONGEST_DOCUMENT, StoreAnswer, is_page_for_people, read_whole, with_body,
 };
-use super::dialect::Verdict;
+use super::dialect::Judgement;
 
 /// What passes, with whatever status it comes (AWS, "Amazon S3 API Reference", "Error responses";
 /// Microsoft, "Blob Storage error codes").
@@ -49,38 +49,38 @@ const STALE: [&str; 8] = [
 const ABSENT: [&str; 4] = ["BlobNotFound", "NoSuchKey", "NoSuchUpload", "NoSuchVersion"];
 
 /// Judges an error by its status and the store's code.
-pub(crate) fn of_error(asked: &Asked, answer: StoreAnswer, parts: Parts, body: Bytes) -> Verdict {
+pub(crate) fn of_error(asked: &Asked, answer: StoreAnswer, parts: Parts, body: Bytes) -> Judgement {
     if is_passing(&answer) {
-        return Verdict::Passing(answer);
+        return Judgement::Passing(answer);
     }
     if answer.is(&STALE) {
-        return Verdict::Corrected(answer);
+        return Judgement::Corrected(answer);
     }
     let has_room_for_words = !matches!(asked.method, Method::HEAD | Method::DELETE);
     match parts.status {
-        StatusCode::NOT_FOUND if answer.is(&ABSENT) => Verdict::Answer(with_body(parts, body)),
-        StatusCode::NOT_FOUND if answer.code.is_some() => Verdict::Final(answer),
-        StatusCode::NOT_FOUND if has_room_for_words => Verdict::Passing(StoreAnswer::unfit(
+        StatusCode::NOT_FOUND if answer.is(&ABSENT) => Judgement::Answer(with_body(parts, body)),
+        StatusCode::NOT_FOUND if answer.code.is_some() => Judgement::Final(answer),
+        StatusCode::NOT_FOUND if has_room_for_words => Judgement::Passing(StoreAnswer::unfit(
             parts.status,
             "without a word about what is not there",
         )),
-        StatusCode::NOT_FOUND => Verdict::Unproven(with_body(parts, body)),
+        StatusCode::NOT_FOUND => Judgement::Unproven(with_body(parts, body)),
         // The storage clients know what these mean.
         StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::CONFLICT
-        | StatusCode::PRECONDITION_FAILED => Verdict::Answer(with_body(parts, body)),
-        status if status.is_redirection() => Verdict::Final(elsewhere(answer, &parts.headers)),
-        _ => Verdict::Final(answer),
+        | StatusCode::PRECONDITION_FAILED => Judgement::Answer(with_body(parts, body)),
+        status if status.is_redirection() => Judgement::Final(elsewhere(answer, &parts.headers)),
+        _ => Judgement::Final(answer),
     }
 }
 
 /// An error in an answer whose status says that all is well.
-pub(crate) fn of_error_inside(answer: StoreAnswer) -> Verdict {
+pub(crate) fn of_error_inside(answer: StoreAnswer) -> Judgement {
     if is_passing(&answer) || answer.code.is_none() {
-        Verdict::Passing(answer)
+        Judgement::Passing(answer)
     } else {
-        Verdict::Final(answer)
+        Judgement::Final(answer)
     }
 }
 
@@ -116,7 +116,7 @@ fn elsewhere(mut answer: StoreAnswer, headers: &HeaderMap) -> StoreAnswer {
 pub(crate) async fn of_object(
     asked: &Asked,
     mut answer: HttpResponse,
-) -> Result<Verdict, HttpError> {
+) -> Result<Judgement, HttpError> {
     let status = answer.status();
     let is_fit = match status {
         StatusCode::OK => true,
@@ -125,10 +125,10 @@ pub(crate) async fn of_object(
     };
     if !is_fit {
         let unfit = StoreAnswer::unfit(status, "to a read of an object");
-        return Ok(Verdict::Passing(unfit));
+        return Ok(Judgement::Passing(unfit));
     }
     if let Some(unfit) = from_between(&answer) {
-        return Ok(Verdict::Passing(unfit));
+        return Ok(Judgement::Passing(unfit));
     }
     mend_head(answer.headers_mut());
     // The storage clients ask for a length, which a server that sends in chunks does not say.
@@ -136,7 +136,7 @@ pub(crate) async fn of_object(
         let (parts, body) = read_whole(answer, LONGEST_DOCUMENT).await?;
         answer = with_body(parts, body);
     }
-    Ok(Verdict::Answer(answer))
+    Ok(Judgement::Answer(answer))
 }
 
 /// A good status that does not come from the store. An answer without content is no page, whatever

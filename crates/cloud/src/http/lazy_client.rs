@@ -30,7 +30,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What all clients of one store have in common.
 #[derive(Clone, Debug)]
-pub(crate) struct Manner {
+pub(crate) struct ClientManner {
     allows_http: bool,
     connect_timeout: Duration,
     /// For all of a request, where there is such a limit.
@@ -41,19 +41,19 @@ pub(crate) struct Manner {
     ca_bundle: Option<PathBuf>,
 }
 
-impl Manner {
+impl ClientManner {
     /// As the storage client's options have it, with what they cannot say.
     pub(crate) fn new(
         options: &ClientOptions,
         read_timeout: Duration,
         ca_bundle: Option<PathBuf>,
-    ) -> Manner {
+    ) -> ClientManner {
         let value = |key| options.get_config_value(&key).unwrap_or_default();
         let duration = |key| {
             let parsed = value(key).parse::<jiff::SignedDuration>().ok();
             parsed.and_then(|it| Duration::try_from(it).ok())
         };
-        Manner {
+        ClientManner {
             allows_http: value(ClientConfigKey::AllowHttp) == "true",
             connect_timeout: duration(ClientConfigKey::ConnectTimeout).unwrap_or(CONNECT_TIMEOUT),
             timeout: duration(ClientConfigKey::Timeout),
@@ -65,7 +65,7 @@ impl Manner {
 
 /// The clients of a store, made late.
 #[derive(Debug)]
-pub(crate) struct LateClient {
+pub(crate) struct LazyClient {
     exempt: NoProxyPorts,
     /// As the proxy variables say.
     usual_way: Clients,
@@ -76,7 +76,7 @@ pub(crate) struct LateClient {
 /// Clients that trust little, or all that there is to trust.
 #[derive(Debug)]
 struct Clients {
-    manner: Manner,
+    manner: ClientManner,
     is_direct: bool,
     /// The client that trusts the little that usually suffices.
     usual: OnceLock<Option<HttpClient>>,
@@ -84,7 +84,7 @@ struct Clients {
 }
 
 /// Whose word counts for who a server is.
-enum Trust {
+enum TrustedRoots {
     System,
     Only(Vec<Certificate>),
     /// The chosen bundle, with what it may hold besides authorities.
@@ -98,10 +98,10 @@ pub(crate) struct Unusable {
     cause: String,
 }
 
-impl LateClient {
+impl LazyClient {
     /// Reads nothing and connects to nothing yet.
-    pub(crate) fn new(manner: Manner) -> LateClient {
-        LateClient {
+    pub(crate) fn new(manner: ClientManner) -> LazyClient {
+        LazyClient {
             exempt: NoProxyPorts::gather(),
             usual_way: Clients::new(manner.clone(), false),
             direct: Clients::new(manner, true),
@@ -110,7 +110,7 @@ impl LateClient {
 }
 
 impl Clients {
-    fn new(manner: Manner, is_direct: bool) -> Clients {
+    fn new(manner: ClientManner, is_direct: bool) -> Clients {
         Clients {
             manner,
             is_direct,
@@ -122,10 +122,10 @@ impl Clients {
     fn full(&self) -> Result<&HttpClient, HttpError> {
         let make = || {
             let trust = match &self.manner.ca_bundle {
-                None => Trust::System,
+                None => TrustedRoots::System,
                 Some(path) => {
                     let config = own_certificate::config(path);
-                    Trust::Bundle(Box::new(config.map_err(|cause| Unusable { cause })?))
+                    TrustedRoots::Bundle(Box::new(config.map_err(|cause| Unusable { cause })?))
                 }
             };
             self.make(trust)
@@ -147,13 +147,13 @@ impl Clients {
             return None;
         }
         let trusted = if is_plain { Vec::new() } else { system_file()? };
-        self.make(Trust::Only(trusted)).ok()
+        self.make(TrustedRoots::Only(trusted)).ok()
     }
 
     /// A client that trusts so much. It follows no redirect: what a request carries is for the host
     /// that it was made for.
-    fn make(&self, trust: Trust) -> Result<HttpClient, Unusable> {
-        let Manner {
+    fn make(&self, trust: TrustedRoots) -> Result<HttpClient, Unusable> {
+        let ClientManner {
             allows_http,
             connect_timeout,
             timeout,
@@ -169,9 +169,9 @@ impl Clients {
             .tcp_user_timeout(unread_timeout)
             .https_only(!allows_http);
         builder = match trust {
-            Trust::System => builder,
-            Trust::Only(certificates) => builder.tls_certs_only(certificates),
-            Trust::Bundle(config) => builder.tls_backend_preconfigured(*config),
+            TrustedRoots::System => builder,
+            TrustedRoots::Only(certificates) => builder.tls_certs_only(certificates),
+            TrustedRoots::Bundle(config) => builder.tls_backend_preconfigured(*config),
         };
         if let Some(timeout) = timeout {
             builder = builder.timeout(timeout);
@@ -198,7 +198,7 @@ fn system_file() -> Option<Vec<Certificate>> {
 }
 
 #[async_trait]
-impl HttpService for LateClient {
+impl HttpService for LazyClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let clients = if self.exempt.names(request.uri()) {
             &self.direct
@@ -244,7 +244,7 @@ mod tests {
     fn what_is_not_read_is_lost_after_the_read_timeout() {
         let options = ClientOptions::new().with_allow_http(true);
         for (read_timeout, expected) in [(1, 5), (60, 60), (600, 600)] {
-            let manner = Manner::new(&options, Duration::from_secs(read_timeout), None);
+            let manner = ClientManner::new(&options, Duration::from_secs(read_timeout), None);
             assert_eq!(manner.unread_timeout, Duration::from_secs(expected));
         }
     }
@@ -254,11 +254,11 @@ mod tests {
         let options = ClientOptions::new()
             .with_timeout(Duration::from_secs(7))
             .with_connect_timeout(Duration::from_millis(1500));
-        let manner = Manner::new(&options, Duration::from_secs(60), None);
+        let manner = ClientManner::new(&options, Duration::from_secs(60), None);
         assert!(!manner.allows_http);
         assert_eq!(manner.timeout, Some(Duration::from_secs(7)));
         assert_eq!(manner.connect_timeout, Duration::from_millis(1500));
-        let manner = Manner::new(&options.with_timeout_disabled(), Duration::ZERO, None);
+        let manner = ClientManner::new(&options.with_timeout_disabled(), Duration::ZERO, None);
         assert_eq!(manner.timeout, None);
     }
 }

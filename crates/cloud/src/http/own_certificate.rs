@@ -30,7 +30,7 @@ fn read_config(bundle: &Path) -> Result<ClientConfig, Box<dyn std::error::Error>
     let roots = Arc::new(roots);
     let usual =
         WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
-    let verifier = Verifier {
+    let verifier = BundleVerifier {
         usual,
         certificates,
     };
@@ -44,12 +44,12 @@ fn read_config(bundle: &Path) -> Result<ClientConfig, Box<dyn std::error::Error>
 }
 
 #[derive(Debug)]
-struct Verifier {
+struct BundleVerifier {
     usual: Arc<WebPkiServerVerifier>,
     certificates: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for BundleVerifier {
     fn verify_server_cert(
         &self,
         server: &CertificateDer<'_>,
@@ -132,7 +132,7 @@ mod tests {
         let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .unwrap();
-        let verifier = Verifier {
+        let verifier = BundleVerifier {
             usual,
             certificates,
         };

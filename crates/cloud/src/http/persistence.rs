@@ -22,7 +22,7 @@ use object_store::client::{
 
 use super::answer::{Asked, StoreAnswer};
 use super::contact::NeverAnswered;
-use super::dialect::{Again, Dialect, Verdict};
+use super::dialect::{Again, Dialect, Judgement};
 use crate::failure::{Explained, Explains, Explanation, diagnose};
 
 /// How long requests are tried again, and who is told.
@@ -150,21 +150,21 @@ pub(crate) struct Persistent {
 impl HttpService for Persistent {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let asked = Asked::of(&request);
-        let mut effort = Effort::default();
+        let mut effort = Attempts::default();
         let (mut again, mut corrections) = (Again::First, 0);
         let mut corrected: Option<StoreAnswer> = None;
         loop {
             let trouble = match self.attempt(&request, &asked, again).await {
-                Ok(Verdict::Answer(answer)) => {
+                Ok(Judgement::Answer(answer)) => {
                     self.is_spent.store(false, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                Ok(Verdict::Unproven(answer)) => match self.ask_by_reading(&request).await? {
+                Ok(Judgement::Unproven(answer)) => match self.ask_by_reading(&request).await? {
                     None => return Ok(answer),
                     Some(trouble) => trouble,
                 },
-                Ok(Verdict::Final(answer)) => return Err(answer.into_error()),
-                Ok(Verdict::Corrected(answer)) => {
+                Ok(Judgement::Final(answer)) => return Err(answer.into_error()),
+                Ok(Judgement::Corrected(answer)) => {
                     corrections += 1;
                     again = Again::Anew;
                     let is_same = corrected.is_some_and(|before| before.code == answer.code);
@@ -174,7 +174,7 @@ impl HttpService for Persistent {
                     corrected = Some(answer);
                     continue;
                 }
-                Ok(Verdict::Passing(answer)) => Trouble::Answer(answer),
+                Ok(Judgement::Passing(answer)) => Trouble::Answer(answer),
                 Err(error) if error.kind() == HttpErrorKind::Unknown => return Err(error),
                 Err(error) => Trouble::Lost(error),
             };
@@ -207,7 +207,7 @@ impl Persistent {
         request: &HttpRequest,
         asked: &Asked,
         again: Again,
-    ) -> Result<Verdict, HttpError> {
+    ) -> Result<Judgement, HttpError> {
         let mut request = request.clone();
         self.dialect.prepare(&mut request, again).await?;
         let answer = self.client.execute(request).await?;
@@ -224,19 +224,21 @@ impl Persistent {
         reading.headers_mut().insert(RANGE, first_byte);
         let asked = Asked::of(&reading);
         match self.attempt(&reading, &asked, Again::Anew).await {
-            Ok(Verdict::Answer(answer)) if answer.status() == 404 => Ok(None),
-            Ok(Verdict::Answer(answer) | Verdict::Unproven(answer)) => {
+            Ok(Judgement::Answer(answer)) if answer.status() == 404 => Ok(None),
+            Ok(Judgement::Answer(answer) | Judgement::Unproven(answer)) => {
                 let cause = "to a read of what it had said is not there";
                 Ok(Some(StoreAnswer::unfit(answer.status(), cause).into()))
             }
-            Ok(Verdict::Passing(answer) | Verdict::Corrected(answer)) => Ok(Some(answer.into())),
-            Ok(Verdict::Final(answer)) => Err(answer.into_error()),
+            Ok(Judgement::Passing(answer) | Judgement::Corrected(answer)) => {
+                Ok(Some(answer.into()))
+            }
+            Ok(Judgement::Final(answer)) => Err(answer.into_error()),
             Err(error) if error.kind() == HttpErrorKind::Unknown => Err(error),
             Err(error) => Ok(Some(error.into())),
         }
     }
 
-    fn tell(&self, asked: &Asked, effort: &Effort, trouble: &Trouble) {
+    fn tell(&self, asked: &Asked, effort: &Attempts, trouble: &Trouble) {
         let lasts = effort.elapsed();
         if lasts < WORTH_A_WORD {
             return;
@@ -264,12 +266,12 @@ impl Persistent {
 
 /// What one request has been through.
 #[derive(Debug, Default)]
-struct Effort {
+struct Attempts {
     first_failure: Option<Instant>,
     tries: u32,
 }
 
-impl Effort {
+impl Attempts {
     fn elapsed(&self) -> Duration {
         self.first_failure.map_or(Duration::ZERO, |it| it.elapsed())
     }
@@ -322,14 +324,14 @@ mod tests {
     #[test]
     fn waits_grow_and_end_with_the_patience() {
         let lost = Trouble::Answer(StoreAnswer::unfit(http::StatusCode::BAD_GATEWAY, ""));
-        let mut effort = Effort::default();
+        let mut effort = Attempts::default();
         let patience = Duration::from_secs(100);
         let waits: Vec<_> = (0..12)
             .map(|_| effort.next_wait(patience, &lost).unwrap())
             .collect();
         assert!(waits[0] <= FIRST_WAIT && waits[0] >= FIRST_WAIT / 2);
         assert!(waits[11] <= LONGEST_WAIT && waits[11] >= LONGEST_WAIT / 2);
-        let mut brief = Effort::default();
+        let mut brief = Attempts::default();
         for _ in 1..FEWEST_TRIES {
             assert!(brief.next_wait(Duration::ZERO, &lost).is_some());
         }
@@ -342,7 +344,7 @@ mod tests {
         for (wish, expected) in [(5, 5), (86_400, 30)] {
             answer.retry_after = Some(Duration::from_secs(wish));
             let trouble = Trouble::Answer(answer.clone());
-            let wait = Effort::default().next_wait(Duration::from_secs(600), &trouble);
+            let wait = Attempts::default().next_wait(Duration::from_secs(600), &trouble);
             assert_eq!(wait, Some(Duration::from_secs(expected)));
         }
     }

@@ -16,34 +16,34 @@ use tokio::time::{Sleep, sleep};
 /// The other side said nothing for so long.
 #[derive(Debug, thiserror::Error)]
 #[error("nothing came for {} s", limit.as_secs())]
-pub(crate) struct Silent {
+pub(crate) struct NothingCame {
     pub(crate) limit: Duration,
 }
 
-impl Silent {
+impl NothingCame {
     /// As the storage clients' errors have it.
     pub(crate) fn after(limit: Duration) -> HttpError {
-        HttpError::new(HttpErrorKind::Timeout, Silent { limit })
+        HttpError::new(HttpErrorKind::Timeout, NothingCame { limit })
     }
 }
 
 /// A body that ends with an error when nothing comes for `limit`.
 pub(crate) fn limited(body: HttpResponseBody, limit: Duration) -> HttpResponseBody {
-    HttpResponseBody::new(Limited {
+    HttpResponseBody::new(TimedBody {
         body,
         limit,
         waiting: None,
     })
 }
 
-struct Limited {
+struct TimedBody {
     body: HttpResponseBody,
     limit: Duration,
     /// Since nothing came.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Body for Limited {
+impl Body for TimedBody {
     type Data = Bytes;
     type Error = HttpError;
 
@@ -60,7 +60,7 @@ impl Body for Limited {
         waiting
             .as_mut()
             .poll(context)
-            .map(|()| Some(Err(Silent::after(limit))))
+            .map(|()| Some(Err(NothingCame::after(limit))))
     }
 
     fn is_end_stream(&self) -> bool {

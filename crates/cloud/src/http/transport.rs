@@ -24,9 +24,11 @@ use reqwest::Certificate;
 
 use super::contact::{NeverAnswered, NoMetadataService};
 use super::dialect::Dialect;
-use super::lazy_client::{CONNECT_TIMEOUT, LateClient, Manner, Unusable, is_about_certificates};
+use super::lazy_client::{
+    CONNECT_TIMEOUT, ClientManner, LazyClient, Unusable, is_about_certificates,
+};
 use super::persistence::{Persistence, Persistent};
-use super::read_timeout::{Silent, limited};
+use super::read_timeout::{NothingCame, limited};
 use crate::failure::{ErrorKind, Explained, Explains, Explanation};
 
 /// An upload may be as slow as this before it counts as stuck: 32 KiB/s.
@@ -134,10 +136,10 @@ pub(crate) struct Connector {
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let manner = Manner::new(options, self.read_timeout, self.ca_bundle.clone());
-        Ok(HttpClient::new(Transport {
+        let manner = ClientManner::new(options, self.read_timeout, self.ca_bundle.clone());
+        Ok(HttpClient::new(LimitedTransport {
             connector: self.clone(),
-            client: LateClient::new(manner),
+            client: LazyClient::new(manner),
             contact: Arc::default(),
         }))
     }
@@ -163,9 +165,9 @@ impl HttpConnector for StoreConnector {
 }
 
 #[derive(Debug)]
-struct Transport {
+struct LimitedTransport {
     connector: Connector,
-    client: LateClient,
+    client: LazyClient,
     contact: Arc<Contact>,
 }
 
@@ -178,7 +180,7 @@ struct Contact {
 }
 
 #[async_trait]
-impl HttpService for Transport {
+impl HttpService for LimitedTransport {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let started = *self.contact.first_attempt.get_or_init(Instant::now);
         let authority = request
@@ -197,13 +199,13 @@ impl HttpService for Transport {
     }
 }
 
-impl Transport {
+impl LimitedTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let length = request.body().content_length() as u64;
         let silence = self.connector.read_timeout;
         let limit = silence + Duration::from_secs(length / SLOWEST_UPLOAD);
         let answer = tokio::time::timeout(limit, self.client.call(request)).await;
-        let answer = answer.map_err(|_| Silent::after(limit))??;
+        let answer = answer.map_err(|_| NothingCame::after(limit))??;
         Ok(answer.map(|body| limited(body, limit)))
     }
 

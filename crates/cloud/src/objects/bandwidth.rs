@@ -25,22 +25,22 @@ pub(crate) fn limit(
     inner: Arc<dyn ObjectStore>,
     bytes_per_second: NonZeroU64,
 ) -> Arc<dyn ObjectStore> {
-    let tokens = Arc::new(Tokens::new(bytes_per_second));
-    Arc::new(Limited { inner, tokens })
+    let tokens = Arc::new(TokenBucket::new(bytes_per_second));
+    Arc::new(Throttled { inner, tokens })
 }
 
 /// The bucket of tokens, as the moment when its debt is paid.
 #[derive(Debug)]
-struct Tokens {
+struct TokenBucket {
     bytes_per_second: f64,
     /// When everything taken so far is paid for. The lock is held while waiting: first come,
     /// first served.
     paid_at: Mutex<Instant>,
 }
 
-impl Tokens {
-    fn new(bytes_per_second: NonZeroU64) -> Tokens {
-        Tokens {
+impl TokenBucket {
+    fn new(bytes_per_second: NonZeroU64) -> TokenBucket {
+        TokenBucket {
             bytes_per_second: bytes_per_second.get() as f64,
             paid_at: Mutex::new(Instant::now()),
         }
@@ -60,19 +60,19 @@ impl Tokens {
 
 /// A store whose uploads take tokens.
 #[derive(Debug)]
-struct Limited {
+struct Throttled {
     inner: Arc<dyn ObjectStore>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenBucket>,
 }
 
-impl fmt::Display for Limited {
+impl fmt::Display for Throttled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
 }
 
 #[async_trait]
-impl ObjectStore for Limited {
+impl ObjectStore for Throttled {
     async fn put_opts(
         &self,
         location: &Path,
@@ -90,7 +90,7 @@ impl ObjectStore for Limited {
     ) -> Result<Box<dyn MultipartUpload>> {
         let inner = self.inner.put_multipart_opts(location, options).await?;
         let tokens = Arc::clone(&self.tokens);
-        Ok(Box::new(LimitedUpload { inner, tokens }))
+        Ok(Box::new(ThrottledUpload { inner, tokens }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -118,13 +118,13 @@ impl ObjectStore for Limited {
 }
 
 #[derive(Debug)]
-struct LimitedUpload {
+struct ThrottledUpload {
     inner: Box<dyn MultipartUpload>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenBucket>,
 }
 
 #[async_trait]
-impl MultipartUpload for LimitedUpload {
+impl MultipartUpload for ThrottledUpload {
     fn put_part(&mut self, payload: PutPayload) -> UploadPart {
         let bytes = payload.content_length();
         // The part's number is its place among these calls; it is signed when it is first polled.

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 
 /// How a store is to encrypt what is uploaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Encryption {
+pub enum StoreEncryption {
     /// As the bucket is set up.
     #[default]
     OfBucket,
@@ -126,7 +126,7 @@ mod tests {
         let path = directory.path().join("key.b64");
         std::fs::write(&path, KEY).unwrap();
         let key = CustomerKey::read(&format!("file://{}", path.display())).unwrap();
-        let shown = format!("{:?}", Encryption::Customer(key));
+        let shown = format!("{:?}", StoreEncryption::Customer(key));
         assert_eq!(shown, "Customer(***)");
         std::fs::write(&path, "hunter2").unwrap();
         let error = CustomerKey::read(&format!("file://{}", path.display())).unwrap_err();

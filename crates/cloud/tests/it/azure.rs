@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cloud::CredentialKind;
+use cloud::AzureCredentialKind;
 use cloud::{
     Creation, Environment, ErrorKind, Location, OpenError, Provider, StoreOptions,
     check_connectivity, open, open_or_create,
@@ -127,11 +127,11 @@ async fn every_kind_of_identity_gets_a_token_and_is_let_in() {
         (None, secret),
         (None, federated),
         (
-            Some(CredentialKind::ManagedIdentity),
+            Some(AzureCredentialKind::ManagedIdentity),
             vec![("AZURE_POD_IDENTITY_AUTHORITY_HOST", url)],
         ),
         (
-            Some(CredentialKind::Default),
+            Some(AzureCredentialKind::Default),
             vec![
                 ("IDENTITY_ENDPOINT", service.as_str()),
                 ("IDENTITY_HEADER", "h"),
@@ -380,7 +380,7 @@ async fn put_with_the_azure_cli() {
     // The first is the option, the second the end of the default chain.
     let metadata = format!("http://127.0.0.1:{}", free_port());
     let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", metadata.as_str())];
-    for kind in [Some(CredentialKind::AzureCli), None] {
+    for kind in [Some(AzureCredentialKind::AzureCli), None] {
         let mut options = StoreOptions::default();
         options.azure.credential = kind;
         let environment = environment(&variables, &container);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cloud::{AddressingStyle, AwsFiles, CredentialSource, S3Settings, Secret};
+use cloud::{AddressingStyle, AwsCredentialSource, AwsFiles, S3Settings, Secret};
 use cloud::{Environment, StoreOptions};
 use serde_json::{Value, json};
 use testkit::Peer;
@@ -196,13 +196,13 @@ fn ours(case: &Case, home: &Path) -> Value {
         Err(error) => return json!({ "error": error }),
     };
     let method = match &settings.identity.credentials {
-        CredentialSource::Static { .. } => "keys",
-        CredentialSource::WebIdentity { .. } => "assume-role-with-web-identity",
-        CredentialSource::Process { .. } => "custom-process",
-        CredentialSource::Sso(_) => "sso",
-        CredentialSource::AssumedRole { .. } => "assume-role",
-        CredentialSource::Container { .. } => "container-role",
-        CredentialSource::InstanceMetadata(_) => "iam-role",
+        AwsCredentialSource::Static { .. } => "keys",
+        AwsCredentialSource::WebIdentity { .. } => "assume-role-with-web-identity",
+        AwsCredentialSource::Process { .. } => "custom-process",
+        AwsCredentialSource::Sso(_) => "sso",
+        AwsCredentialSource::AssumedRole { .. } => "assume-role",
+        AwsCredentialSource::Container { .. } => "container-role",
+        AwsCredentialSource::InstanceMetadata(_) => "iam-role",
     };
     json!({
         "region": settings.identity.region,
@@ -248,7 +248,7 @@ fn same_keys(case: &Case, home: &Path, theirs: &Value) -> bool {
     let files = AwsFiles::read(&environment).unwrap();
     let settings = S3Settings::resolve(&options, &environment, &files).unwrap();
     settings.identity.credentials
-        == CredentialSource::Static {
+        == AwsCredentialSource::Static {
             access_key_id: id.into(),
             secret_access_key: Secret::from(secret),
             session_token: token.map(Secret::from),

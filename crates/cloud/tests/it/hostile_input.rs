@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use cloud::CredentialKind;
-use cloud::{AddressingStyle, Encryption, Environment, Location, Provider, StoreOptions};
+use cloud::AzureCredentialKind;
+use cloud::{AddressingStyle, Environment, Location, Provider, StoreEncryption, StoreOptions};
 use cloud::{check_connectivity, diagnose, open};
 
 use super::fake_endpoint::{Answer, serve};
@@ -241,9 +241,9 @@ async fn no_variable_makes_a_command_fall_over_or_tell_a_secret() {
             if row.provider == Provider::AzureBlobStorage && !row.name.contains("STORAGE") {
                 let is_application = row.beside.iter().any(|(name, _)| name.contains("TENANT"));
                 options.azure.credential = Some(if is_application {
-                    CredentialKind::Default
+                    AzureCredentialKind::Default
                 } else {
-                    CredentialKind::ManagedIdentity
+                    AzureCredentialKind::ManagedIdentity
                 });
             }
             let shown = format!("{}={:.40}", row.name, value.to_string_lossy());
@@ -279,7 +279,7 @@ fn s3_options(text: &str, here: &str) -> [StoreOptions; 4] {
             ..options(here)
         },
         StoreOptions {
-            encryption: Encryption::Kms {
+            encryption: StoreEncryption::Kms {
                 key_id: Some(text.to_owned()),
             },
             ..options(here)

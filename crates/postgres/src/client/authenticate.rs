@@ -20,7 +20,7 @@ use fallible_iterator::FallibleIterator;
 use super::error::{Cause, ServerError};
 use super::wire::{MESSAGE_LIMIT_BYTES, Wire, name_of, read_error};
 use crate::config::values::ChannelBinding;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Password};
 
 /// Notices kept between two calls of `take_notices`; later ones are dropped.
 pub(super) const NOTICE_LIMIT: usize = 100;
@@ -46,7 +46,7 @@ pub(super) struct SessionFacts {
 pub(super) async fn open_session(
     wire: &mut Wire,
     config: &Config,
-    password: Option<&Secret>,
+    password: Option<&Password>,
     channel: &Channel,
 ) -> Result<SessionFacts, Cause> {
     let parameters = config.startup_parameters();
@@ -80,7 +80,7 @@ enum Proof {
 struct Greeting<'a> {
     wire: &'a mut Wire,
     config: &'a Config,
-    password: Option<&'a Secret>,
+    password: Option<&'a Password>,
     channel: &'a Channel,
     proof: Proof,
 }

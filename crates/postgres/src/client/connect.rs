@@ -15,7 +15,7 @@ use super::session::Client;
 use super::wire::Wire;
 use crate::config::hosts::HostTarget;
 use crate::config::values::{SslMode, TargetSession};
-use crate::config::{Config, Secret};
+use crate::config::{Config, Password};
 
 impl Client {
     /// Connects to the first server of the list that gives a session.
@@ -69,7 +69,7 @@ impl Search<'_> {
     async fn try_target(
         &mut self,
         target: &HostTarget,
-        password: Option<&Secret>,
+        password: Option<&Password>,
         wanted: TargetSession,
     ) -> Option<Client> {
         let endpoints = match self.limited(resolve(target)).await {
@@ -145,7 +145,7 @@ fn encryptions(mode: SslMode, endpoint: &Endpoint) -> &'static [Encryption] {
 
 async fn open(
     route: &Route,
-    password: Option<&Secret>,
+    password: Option<&Password>,
     wanted: TargetSession,
 ) -> Result<Client, Cause> {
     let (transport, channel) = route.open().await?;

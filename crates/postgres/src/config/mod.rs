@@ -41,7 +41,7 @@ pub(crate) struct Keepalive {
 /// Everything needed to connect. Cheap to clone; `Debug` and `Display` show no password.
 #[derive(Clone)]
 pub struct Config {
-    pub(crate) hosts: Vec<(HostTarget, Option<Secret>)>,
+    pub(crate) hosts: Vec<(HostTarget, Option<Password>)>,
     pub(crate) user: String,
     pub(crate) dbname: String,
     pub(crate) connect_timeout: Option<Duration>,
@@ -57,9 +57,9 @@ pub struct Config {
 
 /// A value that is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(pub String);
+pub(crate) struct Password(pub String);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
     }
@@ -277,7 +277,7 @@ fn read_parameters(settings: &Settings, environment: &Environment) -> Vec<(Strin
         .collect()
 }
 
-type HostsWithPasswords = Vec<(HostTarget, Option<Secret>)>;
+type HostsWithPasswords = Vec<(HostTarget, Option<Password>)>;
 
 /// Gives each host its password: the one that is set, else the passfile's for this host.
 fn add_passwords(
@@ -290,7 +290,7 @@ fn add_passwords(
         .get("password")
         .filter(|password| !password.is_empty())
     {
-        let secret = Some(Secret(password.to_owned()));
+        let secret = Some(Password(password.to_owned()));
         return (
             targets
                 .into_iter()
@@ -313,7 +313,7 @@ fn add_passwords(
             user,
         };
         let password = find_password(&text, entry).filter(|password| !password.is_empty());
-        (target, password.map(Secret))
+        (target, password.map(Password))
     });
     (with_password.collect(), problem)
 }

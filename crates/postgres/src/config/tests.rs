@@ -261,7 +261,10 @@ fn a_passfile_serves_each_host_its_own_password() {
         .collect();
     assert_eq!(
         passwords,
-        [Some(Secret("for a".into())), Some(Secret("for b".into()))]
+        [
+            Some(Password("for a".into())),
+            Some(Password("for b".into()))
+        ]
     );
     assert_eq!(password(&resolve("")), Some("for sockets"));
     assert_eq!(password(&resolve("host=/run/other")), None);

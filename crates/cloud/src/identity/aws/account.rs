@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use super::profile::{AwsFiles, Profile};
-use super::search::{ChosenBy, Search, no_such_profile};
-use super::settings_error::SettingsError;
-use super::source::CredentialSource;
+use super::search::{ChosenBy, CredentialSearch, no_such_profile};
+use super::settings_error::AwsSettingsError;
+use super::source::AwsCredentialSource;
 use crate::environment::Environment;
 use crate::secret::for_header;
 
@@ -16,7 +16,7 @@ pub struct AwsIdentity {
     /// The region that signatures name.
     pub region: String,
     /// Where credentials come from.
-    pub credentials: CredentialSource,
+    pub credentials: AwsCredentialSource,
     /// A PEM file whose certificates are trusted instead of the system's.
     pub ca_bundle: Option<PathBuf>,
     /// Where the Security Token Service is.
@@ -67,7 +67,7 @@ impl<'a> AwsAccount<'a> {
         of_option: Option<&str>,
         environment: &'a Environment,
         files: &'a AwsFiles,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, AwsSettingsError> {
         let chosen_by = match of_option {
             Some(_) => ChosenBy::Option,
             None => ChosenBy::EnvironmentOrDefault,
@@ -114,7 +114,7 @@ impl<'a> AwsAccount<'a> {
     }
 
     /// The region, which every signature names.
-    pub(crate) fn region(&self) -> Result<String, SettingsError> {
+    pub(crate) fn region(&self) -> Result<String, AwsSettingsError> {
         let in_environment = self
             .environment
             .first(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
@@ -125,7 +125,7 @@ impl<'a> AwsAccount<'a> {
         let Some((name, region)) = in_environment.or_else(in_profile) else {
             return Ok("us-east-1".into());
         };
-        let bad = |cause| SettingsError::BadValue {
+        let bad = |cause| AwsSettingsError::BadValue {
             name: format!("region ({name})"),
             cause,
         };
@@ -151,7 +151,7 @@ impl<'a> AwsAccount<'a> {
     pub(crate) fn endpoint(
         &self,
         service: AwsService,
-    ) -> Result<Option<(String, String)>, SettingsError> {
+    ) -> Result<Option<(String, String)>, AwsSettingsError> {
         let ignored = self.value("ignore_configured_endpoint_urls");
         if self
             .environment
@@ -171,7 +171,7 @@ impl<'a> AwsAccount<'a> {
         };
         let of_service = match self.value("services") {
             Some(name) if !self.files.has_services(name) => {
-                return Err(SettingsError::BadValue {
+                return Err(AwsSettingsError::BadValue {
                     name: format!("services of profile {}", profile.name),
                     cause: "the config file has no [services ...] section of that name",
                 });
@@ -184,12 +184,12 @@ impl<'a> AwsAccount<'a> {
     }
 
     /// Who we are, for requests to services in this region.
-    pub(crate) fn identity(&self, region: &str) -> Result<AwsIdentity, SettingsError> {
+    pub(crate) fn identity(&self, region: &str) -> Result<AwsIdentity, AwsSettingsError> {
         let of_service = |service| {
             let found = self.endpoint(service).ok().flatten();
             found.map(|(url, _)| url.trim_end_matches('/').to_owned())
         };
-        let search = Search {
+        let search = CredentialSearch {
             environment: self.environment,
             files: self.files,
             chosen_by: self.chosen_by,

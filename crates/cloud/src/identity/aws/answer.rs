@@ -8,7 +8,7 @@ use object_store::aws::AwsCredential;
 use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::error::IdentityError;
+use super::error::AwsIdentityError;
 use super::temporary::Temporary;
 use crate::http::xml::between;
 use crate::secret::{for_address, for_header, for_signing};
@@ -21,7 +21,7 @@ pub(super) async fn exchange(
     http: &HttpClient,
     service: &'static str,
     request: &HttpRequest,
-) -> Result<String, IdentityError> {
+) -> Result<String, AwsIdentityError> {
     let mut attempt = 1;
     loop {
         let answer = http.execute(request.clone()).await;
@@ -38,15 +38,15 @@ pub(super) async fn exchange(
 }
 
 /// An address that every layer below takes for one; they panic at others.
-pub(super) fn address(service: &'static str, text: &str) -> Result<Uri, IdentityError> {
+pub(super) fn address(service: &'static str, text: &str) -> Result<Uri, AwsIdentityError> {
     let url = for_address(text).map(|url| url.as_str().parse());
     match url {
         Ok(Ok(uri)) => Ok(uri),
-        Ok(Err(_)) => Err(IdentityError::Address {
+        Ok(Err(_)) => Err(AwsIdentityError::Address {
             service,
             cause: "it is not the address of a service",
         }),
-        Err(cause) => Err(IdentityError::Address { service, cause }),
+        Err(cause) => Err(AwsIdentityError::Address { service, cause }),
     }
 }
 
@@ -63,8 +63,8 @@ async fn read(
     service: &'static str,
     endpoint: String,
     answer: Result<HttpResponse, HttpError>,
-) -> Result<String, IdentityError> {
-    let no_answer = |source| IdentityError::NoAnswer {
+) -> Result<String, AwsIdentityError> {
+    let no_answer = |source| AwsIdentityError::NoAnswer {
         service,
         endpoint,
         source,
@@ -84,7 +84,7 @@ async fn read(
 }
 
 /// The words of an error answer: XML of STS, JSON of the others, else its status.
-fn refusal(service: &'static str, status: &str, body: &str) -> IdentityError {
+fn refusal(service: &'static str, status: &str, body: &str) -> AwsIdentityError {
     let json: Value = serde_json::from_str(body).unwrap_or_default();
     let in_json = |names: [&str; 2]| {
         let found = names.into_iter().find_map(|name| json.get(name)?.as_str());
@@ -93,7 +93,7 @@ fn refusal(service: &'static str, status: &str, body: &str) -> IdentityError {
     let in_xml = |start, end| between(body, start, end).map(str::to_owned);
     let code = in_xml("<Code>", "</Code>").or_else(|| in_json(["__type", "code"]));
     let message = in_xml("<Message>", "</Message>").or_else(|| in_json(["message", "Message"]));
-    IdentityError::Refused {
+    AwsIdentityError::Refused {
         service,
         code: code.unwrap_or_else(|| format!("status {status}")),
         message: message.unwrap_or_else(|| "it does not say why".into()),
@@ -101,7 +101,7 @@ fn refusal(service: &'static str, status: &str, body: &str) -> IdentityError {
 }
 
 /// The names of the four values in JSON, which differ from service to service.
-pub(super) struct Names {
+pub(super) struct FieldNames {
     pub(super) key_id: &'static str,
     pub(super) secret: &'static str,
     pub(super) token: &'static str,
@@ -112,8 +112,8 @@ pub(super) struct Names {
 pub(super) fn of_json(
     service: &'static str,
     object: &Value,
-    names: &Names,
-) -> Result<Temporary, IdentityError> {
+    names: &FieldNames,
+) -> Result<Temporary, AwsIdentityError> {
     let text = |name: &str| object.get(name)?.as_str().map(str::to_owned);
     let needed = |name: &str| text(name).ok_or_else(|| lacking(service, name));
     let expires = match object.get(names.expires) {
@@ -132,7 +132,7 @@ pub(super) fn of_json(
 }
 
 /// Credentials out of an answer of STS (AWS, "AWS STS API Reference", `Credentials`).
-pub(super) fn of_xml(service: &'static str, text: &str) -> Result<Temporary, IdentityError> {
+pub(super) fn of_xml(service: &'static str, text: &str) -> Result<Temporary, AwsIdentityError> {
     let needed = |name: &str| {
         let found = between(text, &format!("<{name}>"), &format!("</{name}>"));
         found
@@ -151,10 +151,10 @@ fn temporary(
     (service, names): (&'static str, (&str, &str, &str)),
     (key_id, secret, token): (String, String, Option<String>),
     expires: Option<Timestamp>,
-) -> Result<Temporary, IdentityError> {
+) -> Result<Temporary, AwsIdentityError> {
     let bad = |name: &str| {
         let name = name.to_owned();
-        move |cause: &str| IdentityError::Answer {
+        move |cause: &str| AwsIdentityError::Answer {
             service,
             cause: format!("{name}: {cause}"),
         }
@@ -172,8 +172,8 @@ fn temporary(
     })
 }
 
-fn lacking(service: &'static str, name: &str) -> IdentityError {
-    IdentityError::Answer {
+fn lacking(service: &'static str, name: &str) -> AwsIdentityError {
+    AwsIdentityError::Answer {
         service,
         cause: format!("{name} is missing"),
     }
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(read.credential.key_id, "ASIAIOSFODNN7EXAMPLE");
         assert_eq!(read.credential.token.as_deref(), Some("AQoDYXdzEPT="));
         assert_eq!(read.expires.unwrap().to_string(), "2019-11-09T13:34:41Z");
-        let names = Names {
+        let names = FieldNames {
             key_id: "k",
             secret: "s",
             token: "t",

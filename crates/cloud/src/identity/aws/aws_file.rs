@@ -20,11 +20,11 @@ pub struct AwsFile {
 }
 
 /// The keys of one section, in lower case.
-pub(super) type Section = BTreeMap<String, Entry>;
+pub(super) type Section = BTreeMap<String, AwsFileEntry>;
 
 /// One key's value.
 #[derive(Clone, Default)]
-pub(super) struct Entry {
+pub(super) struct AwsFileEntry {
     /// Its lines; empty for a nested block.
     pub(super) value: String,
     /// The nested block after an empty first line: key and value.
@@ -95,14 +95,14 @@ fn is_of_kind(title: &str, kind: &str, name: &str) -> bool {
 const FOR_ALL: &str = "DEFAULT";
 
 /// The lines of one value, and the number of the first.
-struct Lines {
+struct ValueLines {
     first: usize,
     lines: Vec<String>,
 }
 
 #[derive(Default)]
 struct Parser {
-    sections: Vec<(String, BTreeMap<String, Lines>)>,
+    sections: Vec<(String, BTreeMap<String, ValueLines>)>,
     /// The section that is being read.
     section: Option<usize>,
     /// The key that a deeper line would continue.
@@ -164,7 +164,7 @@ impl Parser {
         if key.is_empty() {
             return Err("the key is missing");
         }
-        let value = Lines {
+        let value = ValueLines {
             first: number,
             lines: vec![value.trim().to_owned()],
         };
@@ -203,12 +203,12 @@ impl Parser {
     }
 }
 
-fn entry_of(value: &Lines) -> Result<Entry, (usize, &'static str)> {
+fn entry_of(value: &ValueLines) -> Result<AwsFileEntry, (usize, &'static str)> {
     let text = value.lines.join("\n");
     let text = text.trim_end();
-    let mut entry = Entry {
+    let mut entry = AwsFileEntry {
         line: value.first,
-        ..Entry::default()
+        ..AwsFileEntry::default()
     };
     if !text.starts_with('\n') {
         text.clone_into(&mut entry.value);

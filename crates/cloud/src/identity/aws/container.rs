@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 use object_store::signer::{HeaderName, HeaderValue};
 
-use super::answer::{Names, address, exchange, of_json};
-use super::error::IdentityError;
+use super::answer::{FieldNames, address, exchange, of_json};
+use super::error::AwsIdentityError;
 use super::source::Authorization;
 use super::temporary::{Issuer, Temporary};
 use crate::secret::for_header;
 
 const SERVICE: &str = "the container's credential service";
-const NAMES: Names = Names {
+const NAMES: FieldNames = FieldNames {
     key_id: "AccessKeyId",
     secret: "SecretAccessKey",
     token: "Token",
@@ -32,11 +32,11 @@ pub(super) struct Container {
 
 #[async_trait]
 impl Issuer for Container {
-    async fn issue(&self) -> Result<Temporary, IdentityError> {
+    async fn issue(&self) -> Result<Temporary, AwsIdentityError> {
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.uri_mut() = address(SERVICE, &self.url)?;
         if let Some(token) = self.token()? {
-            let bad = |cause: &str| IdentityError::Answer {
+            let bad = |cause: &str| AwsIdentityError::Answer {
                 service: SERVICE,
                 cause: format!("its authorization token cannot be sent: {cause}"),
             };
@@ -52,14 +52,14 @@ impl Issuer for Container {
 }
 
 impl Container {
-    fn token(&self) -> Result<Option<String>, IdentityError> {
+    fn token(&self) -> Result<Option<String>, AwsIdentityError> {
         match &self.authorization {
             Authorization::None => Ok(None),
             Authorization::Token(token) => Ok(Some(token.reveal().to_owned())),
             // It is written anew from time to time.
             Authorization::File(path) => match std::fs::read_to_string(path) {
                 Ok(token) => Ok(Some(token.trim().to_owned())),
-                Err(source) => Err(IdentityError::TokenFile {
+                Err(source) => Err(AwsIdentityError::TokenFile {
                     path: PathBuf::from(path),
                     source,
                 }),

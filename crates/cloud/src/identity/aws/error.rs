@@ -9,7 +9,7 @@ use crate::failure::{ErrorKind, Explains, Explanation, innermost};
 
 /// Credentials that could not be had. Never with a secret in its text.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IdentityError {
+pub(crate) enum AwsIdentityError {
     #[error("no credentials: no answer from {service} at {endpoint}")]
     NoAnswer {
         service: &'static str,
@@ -53,13 +53,13 @@ pub(crate) enum IdentityError {
     },
 }
 
-impl IdentityError {
+impl AwsIdentityError {
     fn hint(&self) -> &'static str {
         match self {
-            IdentityError::NoAnswer { .. } => {
+            AwsIdentityError::NoAnswer { .. } => {
                 "Check the network, the proxy variables, the region and AWS_ENDPOINT_URL_STS."
             }
-            IdentityError::Refused { code, .. } => match code.as_str() {
+            AwsIdentityError::Refused { code, .. } => match code.as_str() {
                 "AccessDenied" => {
                     "The role's trust policy must allow these credentials (or this token) to \
                      assume it."
@@ -76,28 +76,30 @@ impl IdentityError {
                 }
                 _ => "Check the keys, the role and the region of the profile.",
             },
-            IdentityError::Answer { .. } => "Check the address: something else may listen there.",
-            IdentityError::TokenFile { .. } => {
+            AwsIdentityError::Answer { .. } => {
+                "Check the address: something else may listen there."
+            }
+            AwsIdentityError::TokenFile { .. } => {
                 "Check AWS_WEB_IDENTITY_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE."
             }
-            IdentityError::Process { .. } => {
+            AwsIdentityError::Process { .. } => {
                 "Run the program by hand: it must print JSON with Version 1 and the keys."
             }
-            IdentityError::Login { .. } => "Run aws sso login --profile NAME.",
-            IdentityError::Machine { .. } => {
+            AwsIdentityError::Login { .. } => "Run aws sso login --profile NAME.",
+            AwsIdentityError::Machine { .. } => {
                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile. A machine \
                  in AWS needs a role, a container in it a hop limit of 2, a proxy none of this: \
                  name the service in NO_PROXY."
             }
-            IdentityError::Address { .. } => "Write it as https://HOST.",
+            AwsIdentityError::Address { .. } => "Write it as https://HOST.",
         }
     }
 }
 
-impl Explains for IdentityError {
+impl Explains for AwsIdentityError {
     fn explain(&self) -> Explanation {
         let kind = match self {
-            IdentityError::NoAnswer { .. } => ErrorKind::Unreachable,
+            AwsIdentityError::NoAnswer { .. } => ErrorKind::Unreachable,
             _ => ErrorKind::Denied,
         };
         let (own, inner) = (self.to_string(), innermost(self));

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::profile::Profile;
-use super::settings_error::SettingsError;
+use super::settings_error::AwsSettingsError;
 use crate::environment::Environment;
 use crate::secret::for_address;
 
@@ -52,7 +52,7 @@ impl Machine {
         environment: &Environment,
         profile: Option<&Profile>,
         unread: &str,
-    ) -> Result<Option<Machine>, SettingsError> {
+    ) -> Result<Option<Machine>, AwsSettingsError> {
         if environment.is_true("AWS_EC2_METADATA_DISABLED") {
             return Ok(None);
         }
@@ -107,7 +107,7 @@ impl Machine {
 
 type Named<'a> = Option<(String, &'a str)>;
 
-fn endpoint(address: Named<'_>, mode: Named<'_>) -> Result<String, SettingsError> {
+fn endpoint(address: Named<'_>, mode: Named<'_>) -> Result<String, AwsSettingsError> {
     if let Some((name, text)) = address {
         let url = for_address(text).map_err(|cause| bad(name.clone(), cause))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -123,8 +123,8 @@ fn endpoint(address: Named<'_>, mode: Named<'_>) -> Result<String, SettingsError
     }
 }
 
-fn bad(name: String, cause: &'static str) -> SettingsError {
-    SettingsError::BadValue { name, cause }
+fn bad(name: String, cause: &'static str) -> AwsSettingsError {
+    AwsSettingsError::BadValue { name, cause }
 }
 
 #[cfg(test)]

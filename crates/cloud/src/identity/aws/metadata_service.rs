@@ -9,8 +9,8 @@ use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 use object_store::signer::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
-use super::answer::{Names, address, of_json};
-use super::error::IdentityError;
+use super::answer::{FieldNames, address, of_json};
+use super::error::AwsIdentityError;
 use super::machine::{Machine, WithoutToken};
 use super::temporary::{Issuer, Temporary};
 use crate::failure::innermost;
@@ -20,7 +20,7 @@ use crate::secret::for_header;
 const SERVICE: &str = "the metadata service";
 const TOKEN_PATH: &str = "/latest/api/token";
 const ROLES_PATH: &str = "/latest/meta-data/iam/security-credentials/";
-const NAMES: Names = Names {
+const NAMES: FieldNames = FieldNames {
     key_id: "AccessKeyId",
     secret: "SecretAccessKey",
     token: "Token",
@@ -44,7 +44,7 @@ enum Outcome {
 
 #[async_trait]
 impl Issuer for Metadata {
-    async fn issue(&self) -> Result<Temporary, IdentityError> {
+    async fn issue(&self) -> Result<Temporary, AwsIdentityError> {
         let token = self.token().await?;
         let roles = self.get(ROLES_PATH, token.as_deref()).await?;
         let role = roles.lines().next().unwrap_or_default().trim();
@@ -61,7 +61,7 @@ impl Issuer for Metadata {
 
 impl Metadata {
     /// `None` if the service gives none.
-    async fn token(&self) -> Result<Option<String>, IdentityError> {
+    async fn token(&self) -> Result<Option<String>, AwsIdentityError> {
         let mut request = self.request(TOKEN_PATH)?;
         *request.method_mut() = Method::PUT;
         request.headers_mut().insert(
@@ -85,7 +85,7 @@ impl Metadata {
         }
     }
 
-    async fn get(&self, path: &str, token: Option<&str>) -> Result<String, IdentityError> {
+    async fn get(&self, path: &str, token: Option<&str>) -> Result<String, AwsIdentityError> {
         let mut request = self.request(path)?;
         if let Some(token) = token.and_then(|token| HeaderValue::from_str(token).ok()) {
             let name = HeaderName::from_static("x-aws-ec2-metadata-token");
@@ -100,7 +100,7 @@ impl Metadata {
         }
     }
 
-    fn request(&self, path: &str) -> Result<HttpRequest, IdentityError> {
+    fn request(&self, path: &str) -> Result<HttpRequest, AwsIdentityError> {
         let url = format!("{}{path}", self.machine.endpoint);
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         let uri = address(SERVICE, &url);
@@ -145,9 +145,9 @@ impl Metadata {
         }
     }
 
-    fn failed(&self, cause: &str) -> IdentityError {
+    fn failed(&self, cause: &str) -> AwsIdentityError {
         let host = authority_of(&self.machine.endpoint);
-        IdentityError::Machine {
+        AwsIdentityError::Machine {
             endpoint: host.unwrap_or_default(),
             cause: cause.into(),
             unread: self.machine.unread.clone(),

@@ -1,9 +1,10 @@
 //! AWS's identities, in botocore's order and words.
 //!
 //! From the ground up: the two files ([`AwsFiles`]), where credentials come from
-//! ([`CredentialSource`]) and the search for it, what else options, environment and profile settle
-//! for every service ([`AwsAccount`]), and the services that give credentials out ([`provider`]).
-//! Whose signature it is, is a request's own: `AwsAuthorizer` takes the service's name.
+//! ([`AwsCredentialSource`]) and the search for it, what else options, environment and profile
+//! settle for every service ([`AwsAccount`]), and the services that give credentials out
+//! ([`provider`]). Whose signature it is, is a request's own: `AwsAuthorizer` takes the service's
+//! name.
 
 mod account;
 mod answer;
@@ -29,7 +30,7 @@ pub(crate) use account::{AwsAccount, AwsService};
 pub(crate) use machine::Machine;
 pub use profile::AwsFiles;
 pub(crate) use provider::provider;
-pub use settings_error::SettingsError;
-pub use source::CredentialSource;
+pub use settings_error::AwsSettingsError;
+pub use source::AwsCredentialSource;
 #[cfg(test)]
 pub(crate) use source::{Authorization, Role, SsoLogin};

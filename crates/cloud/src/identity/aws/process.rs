@@ -10,15 +10,15 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::answer::{Names, of_json};
-use super::error::IdentityError;
+use super::answer::{FieldNames, of_json};
+use super::error::AwsIdentityError;
 use super::shell_words;
 use super::temporary::{Issuer, Temporary};
 use crate::secret::Secret;
 
 const SERVICE: &str = "credential_process";
 const PATIENCE: Duration = Duration::from_secs(60);
-const NAMES: Names = Names {
+const NAMES: FieldNames = FieldNames {
     key_id: "AccessKeyId",
     secret: "SecretAccessKey",
     token: "SessionToken",
@@ -34,8 +34,8 @@ pub(super) struct Process {
 
 #[async_trait]
 impl Issuer for Process {
-    async fn issue(&self) -> Result<Temporary, IdentityError> {
-        let failed = |cause: String| IdentityError::Process {
+    async fn issue(&self) -> Result<Temporary, AwsIdentityError> {
+        let failed = |cause: String| AwsIdentityError::Process {
             place: self.place.clone(),
             cause,
         };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::aws_file::{AwsFile, BadAwsFile, Entry, Section};
+use super::aws_file::{AwsFile, AwsFileEntry, BadAwsFile, Section};
 use crate::environment::Environment;
 
 /// AWS's two files of one user; a file that is not there, or cannot be read, is an empty one.
@@ -156,13 +156,13 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-fn located(section: Option<&Section>, path: &Path) -> Settings {
+fn located(section: Option<&Section>, path: &Path) -> ProfileSettings {
     let entries = section.into_iter().flatten();
     let located = entries.map(|(key, entry)| {
         let place = format!("{}:{}", path.display(), entry.line);
         (
             key.clone(),
-            Setting {
+            ProfileSetting {
                 entry: entry.clone(),
                 place,
             },
@@ -171,17 +171,17 @@ fn located(section: Option<&Section>, path: &Path) -> Settings {
     located.collect()
 }
 
-pub(super) type Settings = BTreeMap<String, Setting>;
+pub(super) type ProfileSettings = BTreeMap<String, ProfileSetting>;
 
 /// One key of a profile.
 #[derive(Clone)]
-pub(super) struct Setting {
-    entry: Entry,
+pub(super) struct ProfileSetting {
+    entry: AwsFileEntry,
     /// `file:line`.
     pub(super) place: String,
 }
 
-impl Setting {
+impl ProfileSetting {
     pub(super) fn value(&self) -> &str {
         &self.entry.value
     }
@@ -191,22 +191,22 @@ impl Setting {
 pub(super) struct Profile {
     pub(super) name: String,
     /// The keys of the config file alone.
-    pub(super) config: Settings,
+    pub(super) config: ProfileSettings,
     /// The keys of the credentials file alone.
-    pub(super) credentials: Settings,
-    merged: Settings,
+    pub(super) credentials: ProfileSettings,
+    merged: ProfileSettings,
 }
 
 impl Profile {
     /// A key of either file, the credentials file first.
-    pub(super) fn get(&self, key: &str) -> Option<&Setting> {
+    pub(super) fn get(&self, key: &str) -> Option<&ProfileSetting> {
         self.merged.get(key)
     }
 
     /// A key's value, unless it is empty.
     pub(super) fn value(&self, key: &str) -> Option<&str> {
         self.get(key)
-            .map(Setting::value)
+            .map(ProfileSetting::value)
             .filter(|value| !value.is_empty())
     }
 

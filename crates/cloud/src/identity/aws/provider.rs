@@ -1,4 +1,4 @@
-//! Getting credentials from where [`CredentialSource`] says, and getting new ones in time.
+//! Getting credentials from where [`AwsCredentialSource`] says, and getting new ones in time.
 //!
 //! Each is a few small requests.
 //! Nothing is asked for before the first request to S3 needs it. Always true: what is about to
@@ -16,11 +16,11 @@ use object_store::{ClientOptions, CredentialProvider, StaticCredentialProvider};
 use tokio::sync::Mutex;
 
 use super::account::AwsIdentity;
-use super::source::CredentialSource;
+use super::source::AwsCredentialSource;
 use super::temporary::{Issuer, Temporary};
 use super::{container, metadata_service, process, sso, sts};
 use crate::failure::Explained;
-use crate::http::lazy_client::{LateClient, Manner};
+use crate::http::lazy_client::{ClientManner, LazyClient};
 use crate::http::transport::{BadCaBundle, Scheme, client_options};
 
 /// Credentials are replaced when they hold no longer than this.
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is needed to ask for credentials.
 #[derive(Clone, Debug)]
-struct Surroundings {
+struct AwsServices {
     region: String,
     sts_endpoint: String,
     sso_endpoint: Option<String>,
@@ -43,7 +43,7 @@ struct Surroundings {
 /// The provider of an identity. No request is sent yet.
 pub(crate) fn provider(identity: &AwsIdentity) -> Result<AwsCredentialProvider, BadCaBundle> {
     let scheme = identity.credentials.scheme();
-    let surroundings = Surroundings {
+    let services = AwsServices {
         region: identity.region.clone(),
         sts_endpoint: identity.sts_endpoint.clone(),
         sso_endpoint: identity.sso_endpoint.clone(),
@@ -53,13 +53,13 @@ pub(crate) fn provider(identity: &AwsIdentity) -> Result<AwsCredentialProvider, 
             .clone()
             .filter(|_| scheme == Scheme::Https),
     };
-    Ok(of_source(&identity.credentials, &surroundings))
+    Ok(of_source(&identity.credentials, &services))
 }
 
-fn of_source(source: &CredentialSource, surroundings: &Surroundings) -> AwsCredentialProvider {
-    let http = || client(surroundings);
+fn of_source(source: &AwsCredentialSource, services: &AwsServices) -> AwsCredentialProvider {
+    let http = || client(services);
     let issuer: Box<dyn Issuer> = match source {
-        CredentialSource::Static {
+        AwsCredentialSource::Static {
             access_key_id,
             secret_access_key,
             session_token,
@@ -72,40 +72,40 @@ fn of_source(source: &CredentialSource, surroundings: &Surroundings) -> AwsCrede
                     .map(|token| token.reveal().to_owned()),
             }));
         }
-        CredentialSource::InstanceMetadata(machine) => Box::new(metadata_service::Metadata {
+        AwsCredentialSource::InstanceMetadata(machine) => Box::new(metadata_service::Metadata {
             http: http(),
             machine: machine.clone(),
         }),
-        CredentialSource::WebIdentity {
+        AwsCredentialSource::WebIdentity {
             token_file,
             role_arn,
             session_name,
         } => Box::new(sts::WebIdentity {
             http: http(),
-            endpoint: surroundings.sts_endpoint.clone(),
+            endpoint: services.sts_endpoint.clone(),
             token_file: token_file.into(),
             role_arn: role_arn.clone(),
             session_name: session_name.clone(),
         }),
-        CredentialSource::Container { url, authorization } => Box::new(container::Container {
+        AwsCredentialSource::Container { url, authorization } => Box::new(container::Container {
             http: http(),
             url: url.clone(),
             authorization: authorization.clone(),
         }),
-        CredentialSource::Process { command, place } => Box::new(process::Process {
+        AwsCredentialSource::Process { command, place } => Box::new(process::Process {
             command: command.clone(),
             place: place.clone(),
         }),
-        CredentialSource::Sso(login) => Box::new(sso::Portal {
+        AwsCredentialSource::Sso(login) => Box::new(sso::Portal {
             http: http(),
-            endpoint: surroundings.sso_endpoint.clone(),
+            endpoint: services.sso_endpoint.clone(),
             login: login.clone(),
         }),
-        CredentialSource::AssumedRole { source, role } => Box::new(sts::AssumedRole {
+        AwsCredentialSource::AssumedRole { source, role } => Box::new(sts::AssumedRole {
             http: http(),
-            endpoint: surroundings.sts_endpoint.clone(),
-            region: surroundings.region.clone(),
-            source: of_source(source, surroundings),
+            endpoint: services.sts_endpoint.clone(),
+            region: services.region.clone(),
+            source: of_source(source, services),
             role: role.clone(),
         }),
     };
@@ -113,12 +113,12 @@ fn of_source(source: &CredentialSource, surroundings: &Surroundings) -> AwsCrede
     Arc::new(Renewing { issuer, held })
 }
 
-fn client(surroundings: &Surroundings) -> HttpClient {
-    let options = surroundings.client.clone();
+fn client(services: &AwsServices) -> HttpClient {
+    let options = services.client.clone();
     // An agent on this machine speaks no TLS; who may is judged with the settings.
     let options = options.with_allow_http(true).with_timeout(PATIENCE);
-    let manner = Manner::new(&options, PATIENCE, surroundings.ca_bundle.clone());
-    HttpClient::new(LateClient::new(manner))
+    let manner = ClientManner::new(&options, PATIENCE, services.ca_bundle.clone());
+    HttpClient::new(LazyClient::new(manner))
 }
 
 /// Credentials that are replaced before they expire.
@@ -162,7 +162,7 @@ impl CredentialProvider for Renewing {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::error::IdentityError;
+    use super::super::error::AwsIdentityError;
     use super::*;
 
     #[derive(Debug)]
@@ -174,10 +174,10 @@ mod tests {
 
     #[async_trait]
     impl Issuer for Counting {
-        async fn issue(&self) -> Result<Temporary, IdentityError> {
+        async fn issue(&self) -> Result<Temporary, AwsIdentityError> {
             let number = self.asked.fetch_add(1, Ordering::SeqCst);
             if number >= self.fails_after {
-                return Err(IdentityError::Answer {
+                return Err(AwsIdentityError::Answer {
                     service: "test",
                     cause: "no more".into(),
                 });

@@ -9,9 +9,9 @@
 use url::Host;
 
 use super::machine::Machine;
-use super::profile::{AwsFiles, Profile, Settings};
-use super::settings_error::SettingsError;
-use super::source::{Authorization, CredentialSource, Role, SsoLogin};
+use super::profile::{AwsFiles, Profile, ProfileSettings};
+use super::settings_error::AwsSettingsError;
+use super::source::{Authorization, AwsCredentialSource, Role, SsoLogin};
 use crate::environment::Environment;
 use crate::secret::{Secret, for_address, for_header, for_signing};
 
@@ -24,18 +24,18 @@ pub(super) enum ChosenBy {
 
 /// What the search looks at.
 #[derive(Clone, Copy)]
-pub(super) struct Search<'a> {
+pub(super) struct CredentialSearch<'a> {
     pub(super) environment: &'a Environment,
     pub(super) files: &'a AwsFiles,
     pub(super) chosen_by: ChosenBy,
 }
 
-impl Search<'_> {
+impl CredentialSearch<'_> {
     /// The first source that has credentials.
     pub(super) fn find(
         &self,
         profile: Option<&Profile>,
-    ) -> Result<CredentialSource, SettingsError> {
+    ) -> Result<AwsCredentialSource, AwsSettingsError> {
         let no_environment = Environment::default();
         let of_user = match self.chosen_by {
             ChosenBy::Option => &no_environment,
@@ -65,7 +65,7 @@ impl Search<'_> {
         &self,
         profile: &Profile,
         seen: &mut Vec<String>,
-    ) -> Result<Option<CredentialSource>, SettingsError> {
+    ) -> Result<Option<AwsCredentialSource>, AwsSettingsError> {
         let Some(arn) = profile.value("role_arn") else {
             return Ok(None);
         };
@@ -82,34 +82,34 @@ impl Search<'_> {
             (Some(name), None) => self.source_profile(name, seen)?,
             (None, Some(name)) => self.credential_source(name, profile)?,
             (Some(_), Some(_)) => {
-                return Err(SettingsError::BadValue {
+                return Err(AwsSettingsError::BadValue {
                     name: format!("profile {}", profile.name),
                     cause: "source_profile and credential_source exclude each other",
                 });
             }
             (None, None) => {
-                return Err(SettingsError::Partial {
+                return Err(AwsSettingsError::Partial {
                     has: format!("role_arn of profile {}", profile.name),
                     lacks: "source_profile or credential_source",
                 });
             }
         };
         let source = Box::new(source);
-        Ok(Some(CredentialSource::AssumedRole { source, role }))
+        Ok(Some(AwsCredentialSource::AssumedRole { source, role }))
     }
 
     fn source_profile(
         &self,
         name: &str,
         seen: &mut Vec<String>,
-    ) -> Result<CredentialSource, SettingsError> {
+    ) -> Result<AwsCredentialSource, AwsSettingsError> {
         let profile = self.files.profile(name);
         let profile = profile.ok_or_else(|| no_such_profile(name, self.files))?;
         // A profile may be its own source: then its keys assume its role.
         let is_itself = seen.last().is_some_and(|last| last == name);
         if !is_itself {
             if seen.iter().any(|other| other == name) {
-                return Err(SettingsError::BadValue {
+                return Err(AwsSettingsError::BadValue {
                     name: format!("source_profile {name}"),
                     cause: "the profiles lead back to this one",
                 });
@@ -122,7 +122,7 @@ impl Search<'_> {
             Ok(Some(found)) if !is_itself => Some(found),
             _ => self.of_profile(&profile)?,
         };
-        found.ok_or_else(|| SettingsError::Partial {
+        found.ok_or_else(|| AwsSettingsError::Partial {
             has: format!("source_profile {name}"),
             lacks: "credentials in that profile",
         })
@@ -132,8 +132,8 @@ impl Search<'_> {
         &self,
         name: &str,
         profile: &Profile,
-    ) -> Result<CredentialSource, SettingsError> {
-        let partial = || SettingsError::Partial {
+    ) -> Result<AwsCredentialSource, AwsSettingsError> {
+        let partial = || AwsSettingsError::Partial {
             has: format!("credential_source {name}"),
             lacks: "what it would read",
         };
@@ -141,38 +141,44 @@ impl Search<'_> {
             "Environment" => from_environment(self.environment)?.ok_or_else(partial),
             "EcsContainer" => from_container(self.environment)?.ok_or_else(partial),
             "Ec2InstanceMetadata" => self.machine(Some(profile)),
-            _ => Err(SettingsError::BadValue {
+            _ => Err(AwsSettingsError::BadValue {
                 name: "credential_source".into(),
                 cause: "it must be Environment, EcsContainer or Ec2InstanceMetadata",
             }),
         }
     }
 
-    fn surroundings(&self, profile: Option<&Profile>) -> Result<CredentialSource, SettingsError> {
+    fn surroundings(
+        &self,
+        profile: Option<&Profile>,
+    ) -> Result<AwsCredentialSource, AwsSettingsError> {
         match from_container(self.environment)? {
             Some(found) => Ok(found),
             None => self.machine(profile),
         }
     }
 
-    fn machine(&self, profile: Option<&Profile>) -> Result<CredentialSource, SettingsError> {
+    fn machine(&self, profile: Option<&Profile>) -> Result<AwsCredentialSource, AwsSettingsError> {
         let unread = self.files.unread_too();
         match Machine::find(self.environment, profile, &unread)? {
-            Some(machine) => Ok(CredentialSource::InstanceMetadata(machine)),
-            None => Err(SettingsError::NoCredentials { unread }),
+            Some(machine) => Ok(AwsCredentialSource::InstanceMetadata(machine)),
+            None => Err(AwsSettingsError::NoCredentials { unread }),
         }
     }
 
-    fn of_profile(&self, profile: &Profile) -> Result<Option<CredentialSource>, SettingsError> {
+    fn of_profile(
+        &self,
+        profile: &Profile,
+    ) -> Result<Option<AwsCredentialSource>, AwsSettingsError> {
         if let Some(login) = self.sso(profile)? {
-            return Ok(Some(CredentialSource::Sso(login)));
+            return Ok(Some(AwsCredentialSource::Sso(login)));
         }
         if let Some(found) = static_keys(profile, &profile.credentials)? {
             return Ok(Some(found));
         }
         refuse(profile, &["login_session"])?;
         if let Some(setting) = profile.get("credential_process") {
-            return Ok(Some(CredentialSource::Process {
+            return Ok(Some(AwsCredentialSource::Process {
                 command: setting.value().into(),
                 place: setting.place.clone(),
             }));
@@ -180,7 +186,7 @@ impl Search<'_> {
         static_keys(profile, &profile.config)
     }
 
-    fn sso(&self, profile: &Profile) -> Result<Option<SsoLogin>, SettingsError> {
+    fn sso(&self, profile: &Profile) -> Result<Option<SsoLogin>, AwsSettingsError> {
         let keys = [
             "sso_session",
             "sso_account_id",
@@ -190,7 +196,7 @@ impl Search<'_> {
         let Some(has) = keys.into_iter().find(|key| profile.value(key).is_some()) else {
             return Ok(None);
         };
-        let partial = |lacks| SettingsError::Partial {
+        let partial = |lacks| AwsSettingsError::Partial {
             has: format!("{has} of profile {}", profile.name),
             lacks,
         };
@@ -215,19 +221,21 @@ impl Search<'_> {
     }
 }
 
-pub(super) fn no_such_profile(name: &str, files: &AwsFiles) -> SettingsError {
-    SettingsError::NoSuchProfile {
+pub(super) fn no_such_profile(name: &str, files: &AwsFiles) -> AwsSettingsError {
+    AwsSettingsError::NoSuchProfile {
         name: name.into(),
         places: files.places(),
     }
 }
 
-fn read_role(arn: &str, profile: &Profile) -> Result<Role, SettingsError> {
+fn read_role(arn: &str, profile: &Profile) -> Result<Role, AwsSettingsError> {
     let duration = profile.value("duration_seconds").map(str::parse);
-    let duration_seconds = duration.transpose().map_err(|_| SettingsError::BadValue {
-        name: format!("duration_seconds of profile {}", profile.name),
-        cause: "it must be a whole number",
-    })?;
+    let duration_seconds = duration
+        .transpose()
+        .map_err(|_| AwsSettingsError::BadValue {
+            name: format!("duration_seconds of profile {}", profile.name),
+            cause: "it must be a whole number",
+        })?;
     Ok(Role {
         arn: arn.into(),
         session_name: profile.value("role_session_name").map(str::to_owned),
@@ -236,13 +244,15 @@ fn read_role(arn: &str, profile: &Profile) -> Result<Role, SettingsError> {
     })
 }
 
-fn from_environment(environment: &Environment) -> Result<Option<CredentialSource>, SettingsError> {
+fn from_environment(
+    environment: &Environment,
+) -> Result<Option<AwsCredentialSource>, AwsSettingsError> {
     let Some(access_key_id) = environment.get("AWS_ACCESS_KEY_ID") else {
         return Ok(None);
     };
     let secret = environment
         .get("AWS_SECRET_ACCESS_KEY")
-        .ok_or(SettingsError::Partial {
+        .ok_or(AwsSettingsError::Partial {
             has: "AWS_ACCESS_KEY_ID".into(),
             lacks: "AWS_SECRET_ACCESS_KEY",
         })?;
@@ -260,13 +270,13 @@ fn keys(
     (id_name, id): (&str, &str),
     (secret_name, secret): (&str, &str),
     token: Option<(&str, &str)>,
-) -> Result<CredentialSource, SettingsError> {
+) -> Result<AwsCredentialSource, AwsSettingsError> {
     let bad = |name: &str| {
         let name = name.to_owned();
-        |cause| SettingsError::BadValue { name, cause }
+        |cause| AwsSettingsError::BadValue { name, cause }
     };
     let token = token.map(|(name, token)| for_header(token).map_err(bad(name)));
-    Ok(CredentialSource::Static {
+    Ok(AwsCredentialSource::Static {
         access_key_id: for_header(id).map_err(bad(id_name))?.to_owned(),
         secret_access_key: for_signing(secret).map_err(bad(secret_name))?.into(),
         session_token: token.transpose()?.map(Secret::from),
@@ -276,7 +286,7 @@ fn keys(
 fn from_web_identity(
     environment: &Environment,
     profile: Option<&Profile>,
-) -> Result<Option<CredentialSource>, SettingsError> {
+) -> Result<Option<AwsCredentialSource>, AwsSettingsError> {
     let setting = |variable: &str, key: &str| {
         let in_profile = || profile.and_then(|profile| profile.value(key));
         environment
@@ -288,12 +298,12 @@ fn from_web_identity(
     let Some(token_file) = token_file else {
         return Ok(None);
     };
-    let role_arn = setting("AWS_ROLE_ARN", "role_arn").ok_or(SettingsError::Partial {
+    let role_arn = setting("AWS_ROLE_ARN", "role_arn").ok_or(AwsSettingsError::Partial {
         has: "AWS_WEB_IDENTITY_TOKEN_FILE (or web_identity_token_file)".into(),
         lacks: "AWS_ROLE_ARN (or role_arn)",
     })?;
     let session_name = setting("AWS_ROLE_SESSION_NAME", "role_session_name");
-    Ok(Some(CredentialSource::WebIdentity {
+    Ok(Some(AwsCredentialSource::WebIdentity {
         token_file,
         role_arn,
         session_name,
@@ -302,8 +312,8 @@ fn from_web_identity(
 
 fn static_keys(
     profile: &Profile,
-    settings: &Settings,
-) -> Result<Option<CredentialSource>, SettingsError> {
+    settings: &ProfileSettings,
+) -> Result<Option<AwsCredentialSource>, AwsSettingsError> {
     let value = |key: &str| {
         let setting = settings.get(key)?;
         Some((format!("{key} ({})", setting.place), setting.value()))
@@ -311,7 +321,7 @@ fn static_keys(
     let Some((id_name, id)) = value("aws_access_key_id") else {
         return Ok(None);
     };
-    let secret = value("aws_secret_access_key").ok_or_else(|| SettingsError::Partial {
+    let secret = value("aws_secret_access_key").ok_or_else(|| AwsSettingsError::Partial {
         has: format!("aws_access_key_id of profile {}", profile.name),
         lacks: "aws_secret_access_key in the same file",
     })?;
@@ -325,10 +335,10 @@ fn static_keys(
     .map(Some)
 }
 
-fn refuse(profile: &Profile, keys: &[&str]) -> Result<(), SettingsError> {
+fn refuse(profile: &Profile, keys: &[&str]) -> Result<(), AwsSettingsError> {
     let found = keys.iter().find_map(|key| Some((key, profile.get(key)?)));
     match found {
-        Some((key, setting)) => Err(SettingsError::NotYet {
+        Some((key, setting)) => Err(AwsSettingsError::NotYet {
             what: format!("{key} of profile {} ({})", profile.name, setting.place),
         }),
         None => Ok(()),
@@ -336,7 +346,9 @@ fn refuse(profile: &Profile, keys: &[&str]) -> Result<(), SettingsError> {
 }
 
 /// AWS, "AWS SDKs and Tools Reference Guide", "Container credential provider".
-fn from_container(environment: &Environment) -> Result<Option<CredentialSource>, SettingsError> {
+fn from_container(
+    environment: &Environment,
+) -> Result<Option<AwsCredentialSource>, AwsSettingsError> {
     const OF_ECS: &str = "http://169.254.170.2";
     let relative = environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     let full = environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI");
@@ -355,13 +367,13 @@ fn from_container(environment: &Environment) -> Result<Option<CredentialSource>,
         (None, Some(token)) => Authorization::Token(token.into()),
         (None, None) => Authorization::None,
     };
-    Ok(Some(CredentialSource::Container { url, authorization }))
+    Ok(Some(AwsCredentialSource::Container { url, authorization }))
 }
 
 /// Keys may come without TLS only from this machine or from the agents of ECS and EKS.
-fn check_container_url(text: &str) -> Result<(), SettingsError> {
+fn check_container_url(text: &str) -> Result<(), AwsSettingsError> {
     const AGENTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
-    let bad = |cause| SettingsError::BadValue {
+    let bad = |cause| AwsSettingsError::BadValue {
         name: "AWS_CONTAINER_CREDENTIALS_FULL_URI".into(),
         cause,
     };

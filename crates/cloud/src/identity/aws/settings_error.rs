@@ -6,7 +6,7 @@ use crate::options::BadWord;
 
 /// Settings that cannot be used; never with a secret in its text.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum AwsSettingsError {
     #[error("profile {name} is in neither {places}")]
     NoSuchProfile { name: String, places: String },
     #[error("incomplete credentials: {has} without {lacks}")]
@@ -21,10 +21,10 @@ pub enum SettingsError {
     File(#[from] BadAwsFile),
 }
 
-impl SettingsError {
+impl AwsSettingsError {
     fn kind(&self) -> ErrorKind {
         match self {
-            SettingsError::Partial { .. } | SettingsError::NoCredentials { .. } => {
+            AwsSettingsError::Partial { .. } | AwsSettingsError::NoCredentials { .. } => {
                 ErrorKind::Denied
             }
             _ => ErrorKind::Other,
@@ -33,22 +33,22 @@ impl SettingsError {
 
     fn hint(&self) -> Option<&'static str> {
         match self {
-            SettingsError::NoSuchProfile { .. } => {
+            AwsSettingsError::NoSuchProfile { .. } => {
                 Some("Check --aws-profile, AWS_PROFILE and the [profile ...] sections.")
             }
-            SettingsError::Partial { .. } | SettingsError::NoCredentials { .. } => {
+            AwsSettingsError::Partial { .. } | AwsSettingsError::NoCredentials { .. } => {
                 Some("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile.")
             }
-            SettingsError::NotYet { .. } => Some(
+            AwsSettingsError::NotYet { .. } => Some(
                 "Nobody is there to ask: use keys, a role, SSO, web identity or a program; \
                  `aws configure export-credentials` turns other sources into keys.",
             ),
-            SettingsError::BadValue { .. } | SettingsError::File(_) => None,
+            AwsSettingsError::BadValue { .. } | AwsSettingsError::File(_) => None,
         }
     }
 }
 
-impl Explains for SettingsError {
+impl Explains for AwsSettingsError {
     fn explain(&self) -> Explanation {
         Explanation::Cause {
             kind: self.kind(),
@@ -58,9 +58,9 @@ impl Explains for SettingsError {
     }
 }
 
-impl From<BadWord> for SettingsError {
-    fn from(BadWord { name, cause }: BadWord) -> SettingsError {
-        SettingsError::BadValue {
+impl From<BadWord> for AwsSettingsError {
+    fn from(BadWord { name, cause }: BadWord) -> AwsSettingsError {
+        AwsSettingsError::BadValue {
             name: name.into(),
             cause,
         }

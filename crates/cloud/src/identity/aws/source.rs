@@ -8,7 +8,7 @@ use crate::secret::Secret;
 
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialSource {
+pub enum AwsCredentialSource {
     /// Keys as they are.
     Static {
         access_key_id: String,
@@ -32,20 +32,20 @@ pub enum CredentialSource {
     Sso(SsoLogin),
     /// A role that the holder of other credentials takes on.
     AssumedRole {
-        source: Box<CredentialSource>,
+        source: Box<AwsCredentialSource>,
         role: Role,
     },
     /// The metadata service of the machine.
     InstanceMetadata(Machine),
 }
 
-impl CredentialSource {
+impl AwsCredentialSource {
     /// Whether the service that gives them is asked over TLS, so that certificates matter.
     pub(super) fn scheme(&self) -> Scheme {
         let is_plain = match self {
-            CredentialSource::Static { .. } | CredentialSource::Process { .. } => true,
-            CredentialSource::Container { url, .. } => url.starts_with("http:"),
-            CredentialSource::InstanceMetadata(machine) => machine.endpoint.starts_with("http:"),
+            AwsCredentialSource::Static { .. } | AwsCredentialSource::Process { .. } => true,
+            AwsCredentialSource::Container { url, .. } => url.starts_with("http:"),
+            AwsCredentialSource::InstanceMetadata(machine) => machine.endpoint.starts_with("http:"),
             _ => false,
         };
         if is_plain {

@@ -11,14 +11,14 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 use url::form_urlencoded::Serializer;
 
-use super::answer::{Names, address, exchange, of_json};
-use super::error::IdentityError;
+use super::answer::{FieldNames, address, exchange, of_json};
+use super::error::AwsIdentityError;
 use super::source::SsoLogin;
 use super::temporary::{Issuer, Temporary};
 use crate::secret::for_header;
 
 const SERVICE: &str = "IAM Identity Center";
-const NAMES: Names = Names {
+const NAMES: FieldNames = FieldNames {
     key_id: "accessKeyId",
     secret: "secretAccessKey",
     token: "sessionToken",
@@ -35,7 +35,7 @@ pub(super) struct Portal {
 
 #[async_trait]
 impl Issuer for Portal {
-    async fn issue(&self) -> Result<Temporary, IdentityError> {
+    async fn issue(&self) -> Result<Temporary, AwsIdentityError> {
         let token = self.cached_token()?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.uri_mut() = address(SERVICE, &self.url())?;
@@ -62,7 +62,7 @@ impl Portal {
         format!("{endpoint}/federation/credentials?{}", query.finish())
     }
 
-    fn cached_token(&self) -> Result<String, IdentityError> {
+    fn cached_token(&self) -> Result<String, AwsIdentityError> {
         let digest = Sha1::digest(self.login.cache_name.as_bytes());
         let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = self.login.cache.join(format!("{name}.json"));
@@ -82,8 +82,8 @@ impl Portal {
         }
     }
 
-    fn not_logged_in(&self, cause: &str) -> IdentityError {
-        IdentityError::Login {
+    fn not_logged_in(&self, cause: &str) -> AwsIdentityError {
+        AwsIdentityError::Login {
             profile: self.login.profile.clone(),
             cause: cause.into(),
         }

@@ -12,7 +12,7 @@ use object_store::signer::{HeaderName, HeaderValue, Method};
 use url::form_urlencoded::Serializer;
 
 use super::answer;
-use super::error::IdentityError;
+use super::error::AwsIdentityError;
 use super::source::Role;
 use super::temporary::{Issuer, Temporary};
 use crate::failure::diagnose;
@@ -41,7 +41,7 @@ pub(super) struct WebIdentity {
 
 #[async_trait]
 impl Issuer for AssumedRole {
-    async fn issue(&self) -> Result<Temporary, IdentityError> {
+    async fn issue(&self) -> Result<Temporary, AwsIdentityError> {
         let role = &self.role;
         let duration = role.duration_seconds.unwrap_or(3600).to_string();
         let mut form = vec![
@@ -54,7 +54,7 @@ impl Issuer for AssumedRole {
             form.push(("ExternalId", id.reveal()));
         }
         let source = self.source.get_credential().await;
-        let source = source.map_err(|error| IdentityError::Refused {
+        let source = source.map_err(|error| AwsIdentityError::Refused {
             service: "the role's source",
             code: "unusable".into(),
             message: diagnose(&error).cause,
@@ -62,7 +62,7 @@ impl Issuer for AssumedRole {
         let mut request = post(&self.endpoint, &form, role.session_name.as_deref())?;
         let signed = AwsAuthorizer::new(&source, "sts", &self.region);
         let signed = signed.try_authorize(&mut request, None);
-        signed.map_err(|error| IdentityError::Answer {
+        signed.map_err(|error| AwsIdentityError::Answer {
             service: SERVICE,
             cause: error.to_string(),
         })?;
@@ -73,9 +73,9 @@ impl Issuer for AssumedRole {
 
 #[async_trait]
 impl Issuer for WebIdentity {
-    async fn issue(&self) -> Result<Temporary, IdentityError> {
+    async fn issue(&self) -> Result<Temporary, AwsIdentityError> {
         let token = std::fs::read_to_string(&self.token_file);
-        let token = token.map_err(|source| IdentityError::TokenFile {
+        let token = token.map_err(|source| AwsIdentityError::TokenFile {
             path: self.token_file.clone(),
             source,
         })?;
@@ -97,7 +97,7 @@ fn post(
     endpoint: &str,
     form: &[(&str, &str)],
     session_name: Option<&str>,
-) -> Result<HttpRequest, IdentityError> {
+) -> Result<HttpRequest, AwsIdentityError> {
     let made_up = || format!("barman-{}", Timestamp::now().as_second());
     let session_name = session_name.map_or_else(made_up, str::to_owned);
     let mut body = Serializer::new(String::new());

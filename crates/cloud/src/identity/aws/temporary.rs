@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use object_store::aws::AwsCredential;
 
-use super::error::IdentityError;
+use super::error::AwsIdentityError;
 
 /// Credentials, and until when they hold.
 pub(super) struct Temporary {
@@ -17,7 +17,7 @@ pub(super) struct Temporary {
 /// A service, or a program, that gives out credentials that expire.
 #[async_trait]
 pub(super) trait Issuer: std::fmt::Debug + Send + Sync {
-    async fn issue(&self) -> Result<Temporary, IdentityError>;
+    async fn issue(&self) -> Result<Temporary, AwsIdentityError>;
 }
 
 impl std::fmt::Debug for Temporary {

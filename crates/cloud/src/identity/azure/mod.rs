@@ -7,6 +7,6 @@ mod settings_error;
 mod source;
 
 pub(crate) use provider::provider;
-pub use settings_error::SettingsError;
-pub use source::CredentialSource;
+pub use settings_error::AzureSettingsError;
+pub use source::AzureCredentialSource;
 pub(crate) use source::{default_chain, find, key, of_kind, sas};

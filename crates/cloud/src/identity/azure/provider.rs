@@ -1,4 +1,4 @@
-//! Getting credentials from where [`CredentialSource`] says, before every request that needs them.
+//! Getting credentials from where [`AzureCredentialSource`] says, for each request that needs them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use object_store::azure::{
 use object_store::client::StaticCredentialProvider;
 use object_store::{ClientOptions, CredentialProvider};
 
-use super::source::{Application, CredentialSource, ManagedIdentity};
+use super::source::{Application, AzureCredentialSource, ManagedIdentity};
 use crate::failure::{ErrorKind, Explained, Explains, Explanation, diagnose};
 use crate::http::transport::{self, Connector};
 use crate::secret::for_header;
@@ -36,16 +36,18 @@ impl Explains for NoIdentity {
 }
 
 /// The credentials of a store, asked before every request.
-pub(crate) type Provider = Arc<dyn CredentialProvider<Credential = AzureCredential>>;
+pub(crate) type AzureCredentialProvider = Arc<dyn CredentialProvider<Credential = AzureCredential>>;
 
 /// Makes the provider of a source; `client` is for the requests that fetch tokens.
 pub(crate) fn provider(
-    source: &CredentialSource,
+    source: &AzureCredentialSource,
     client: &ClientOptions,
     connector: &Connector,
-) -> object_store::Result<Provider> {
+) -> object_store::Result<AzureCredentialProvider> {
     use AzureConfigKey as Key;
-    let fixed = |credential| Ok(Arc::new(StaticCredentialProvider::new(credential)) as Provider);
+    let fixed = |credential| {
+        Ok(Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider)
+    };
     let fetched = |kind: &str, settings: &[(Key, Option<&str>)], metadata: Option<&str>| {
         fetching(kind, settings, client, connector, metadata)
     };
@@ -57,14 +59,14 @@ pub(crate) fn provider(
         ]
     };
     match source {
-        CredentialSource::AccountKey(key) => {
+        AzureCredentialSource::AccountKey(key) => {
             let key = AzureAccessKey::try_new(key.reveal().trim())?;
             fixed(AzureCredential::AccessKey(key))
         }
-        CredentialSource::SharedAccessSignature(token) => {
+        AzureCredentialSource::SharedAccessSignature(token) => {
             fixed(AzureCredential::SASToken(split_sas(token.reveal().trim())?))
         }
-        CredentialSource::ClientSecret {
+        AzureCredentialSource::ClientSecret {
             application,
             secret,
         } => {
@@ -73,7 +75,7 @@ pub(crate) fn provider(
             settings.push((Key::ClientSecret, Some(secret.reveal())));
             fetched("client_secret", &settings, None)
         }
-        CredentialSource::WorkloadIdentity {
+        AzureCredentialSource::WorkloadIdentity {
             application,
             token_file,
         } => {
@@ -82,12 +84,12 @@ pub(crate) fn provider(
             settings.push((Key::FederatedTokenFile, Some(token_file)));
             fetched("workload_identity", &settings, None)
         }
-        CredentialSource::ManagedIdentity(identity) => {
+        AzureCredentialSource::ManagedIdentity(identity) => {
             let settings = identity.settings();
             fetched("managed_identity", &settings, Some(&identity.endpoint))
         }
-        CredentialSource::AzureCli => fetched("azure_cli", &[], None),
-        CredentialSource::ManagedIdentityOrCli(identity) => Ok(Arc::new(Either {
+        AzureCredentialSource::AzureCli => fetched("azure_cli", &[], None),
+        AzureCredentialSource::ManagedIdentityOrCli(identity) => Ok(Arc::new(Either {
             first: fetched(
                 "managed_identity",
                 &identity.settings(),
@@ -120,7 +122,7 @@ fn fetching(
     client: &ClientOptions,
     connector: &Connector,
     metadata: Option<&str>,
-) -> object_store::Result<Provider> {
+) -> object_store::Result<AzureCredentialProvider> {
     let connector = Connector {
         metadata_host: metadata.and_then(transport::authority_of),
         ..connector.clone()
@@ -143,7 +145,7 @@ fn fetching(
 
 /// Tokens that can become headers; at another `object_store` would panic.
 #[derive(Debug)]
-struct Sendable(Provider);
+struct Sendable(AzureCredentialProvider);
 
 #[async_trait]
 impl CredentialProvider for Sendable {
@@ -167,8 +169,8 @@ impl CredentialProvider for Sendable {
 /// Two sources of which the first that answers counts.
 #[derive(Debug)]
 struct Either {
-    first: Provider,
-    second: Provider,
+    first: AzureCredentialProvider,
+    second: AzureCredentialProvider,
 }
 
 #[async_trait]

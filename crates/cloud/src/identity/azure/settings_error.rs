@@ -4,7 +4,7 @@ use crate::failure::{ErrorKind, Explains, Explanation};
 
 /// Settings that cannot be used; never with a secret in its text.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum AzureSettingsError {
     #[error("incomplete credentials: {has} without {lacks}")]
     Partial {
         has: &'static str,
@@ -22,32 +22,32 @@ pub enum SettingsError {
     BadValue { name: String, cause: &'static str },
 }
 
-impl SettingsError {
+impl AzureSettingsError {
     fn kind(&self) -> ErrorKind {
         match self {
-            SettingsError::Partial { .. } => ErrorKind::Denied,
+            AzureSettingsError::Partial { .. } => ErrorKind::Denied,
             _ => ErrorKind::Other,
         }
     }
 
     fn hint(&self) -> Option<&'static str> {
         match self {
-            SettingsError::Partial { .. } => {
+            AzureSettingsError::Partial { .. } => {
                 Some("Set both, or give the account's key or a shared access signature.")
             }
-            SettingsError::OtherAccount { .. } => {
+            AzureSettingsError::OtherAccount { .. } => {
                 Some("Write the URL of that account, or set the variable for this one.")
             }
-            SettingsError::NotYet { .. } => Some(
+            AzureSettingsError::NotYet { .. } => Some(
                 "Use an account key, a shared access signature, a client secret, workload \
                  identity, a managed identity or the Azure CLI.",
             ),
-            SettingsError::BadValue { .. } => None,
+            AzureSettingsError::BadValue { .. } => None,
         }
     }
 }
 
-impl Explains for SettingsError {
+impl Explains for AzureSettingsError {
     fn explain(&self) -> Explanation {
         Explanation::Cause {
             kind: self.kind(),

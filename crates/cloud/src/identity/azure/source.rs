@@ -7,14 +7,14 @@
 
 use object_store::azure::{AzureAccessKey, split_sas};
 
-use super::settings_error::SettingsError;
+use super::settings_error::AzureSettingsError;
 use crate::environment::Environment;
-use crate::options::CredentialKind;
+use crate::options::AzureCredentialKind;
 use crate::secret::{Secret, for_address, for_header, for_signing};
 
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialSource {
+pub enum AzureCredentialSource {
     /// The account's key, which signs every request.
     AccountKey(Secret),
     /// A shared access signature, which goes into every request's address.
@@ -56,20 +56,20 @@ pub struct ManagedIdentity {
 }
 
 pub(crate) fn of_kind(
-    kind: CredentialKind,
+    kind: AzureCredentialKind,
     environment: &Environment,
-) -> Result<CredentialSource, SettingsError> {
+) -> Result<AzureCredentialSource, AzureSettingsError> {
     match kind {
-        CredentialKind::AzureCli => Ok(CredentialSource::AzureCli),
-        CredentialKind::ManagedIdentity => {
+        AzureCredentialKind::AzureCli => Ok(AzureCredentialSource::AzureCli),
+        AzureCredentialKind::ManagedIdentity => {
             let identity = managed_identity(environment)?;
             if identity.is_of_machine && FEDERATION.iter().all(is_set(environment)) {
                 workload_identity(environment)
             } else {
-                Ok(CredentialSource::ManagedIdentity(identity))
+                Ok(AzureCredentialSource::ManagedIdentity(identity))
             }
         }
-        CredentialKind::Default => default_chain(environment),
+        AzureCredentialKind::Default => default_chain(environment),
     }
 }
 
@@ -86,7 +86,7 @@ fn is_set(environment: &Environment) -> impl Fn(&&str) -> bool {
 }
 
 /// What the environment has: a signature, a key, else the default chain.
-pub(crate) fn find(environment: &Environment) -> Result<CredentialSource, SettingsError> {
+pub(crate) fn find(environment: &Environment) -> Result<AzureCredentialSource, AzureSettingsError> {
     if let Some(token) = environment.get("AZURE_STORAGE_SAS_TOKEN") {
         return sas("AZURE_STORAGE_SAS_TOKEN", token.into());
     }
@@ -96,35 +96,37 @@ pub(crate) fn find(environment: &Environment) -> Result<CredentialSource, Settin
     default_chain(environment)
 }
 
-pub(crate) fn sas(name: &str, token: Secret) -> Result<CredentialSource, SettingsError> {
-    let bad = |cause| SettingsError::BadValue {
+pub(crate) fn sas(name: &str, token: Secret) -> Result<AzureCredentialSource, AzureSettingsError> {
+    let bad = |cause| AzureSettingsError::BadValue {
         name: format!("shared access signature of {name}"),
         cause,
     };
     let pairs = split_sas(token.reveal().trim()).map_err(|_| bad("it is not key=value&..."))?;
     if pairs.iter().any(|(key, _)| key == "sig") {
-        Ok(CredentialSource::SharedAccessSignature(token))
+        Ok(AzureCredentialSource::SharedAccessSignature(token))
     } else {
         Err(bad("it has no signature (sig=)"))
     }
 }
 
-pub(crate) fn key(name: &str, key: Secret) -> Result<CredentialSource, SettingsError> {
+pub(crate) fn key(name: &str, key: Secret) -> Result<AzureCredentialSource, AzureSettingsError> {
     // The cause would show a letter of the key.
-    let bad = |_| SettingsError::BadValue {
+    let bad = |_| AzureSettingsError::BadValue {
         name: format!("account key of {name}"),
         cause: "it is not in base64",
     };
     AzureAccessKey::try_new(key.reveal().trim()).map_err(bad)?;
-    Ok(CredentialSource::AccountKey(key))
+    Ok(AzureCredentialSource::AccountKey(key))
 }
 
 /// Microsoft, "DefaultAzureCredential overview", and the variables of `EnvironmentCredential`.
-pub(crate) fn default_chain(environment: &Environment) -> Result<CredentialSource, SettingsError> {
+pub(crate) fn default_chain(
+    environment: &Environment,
+) -> Result<AzureCredentialSource, AzureSettingsError> {
     let secret = environment.get("AZURE_CLIENT_SECRET");
     if let Some(secret) = secret {
         let secret = for_signing(secret).map_err(bad("AZURE_CLIENT_SECRET"))?;
-        return Ok(CredentialSource::ClientSecret {
+        return Ok(AzureCredentialSource::ClientSecret {
             application: application("AZURE_CLIENT_SECRET", environment)?,
             secret: secret.into(),
         });
@@ -132,33 +134,35 @@ pub(crate) fn default_chain(environment: &Environment) -> Result<CredentialSourc
     for name in ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"] {
         if environment.get(name).is_some() {
             let what = format!("the credential that {name} is for");
-            return Err(SettingsError::NotYet { what });
+            return Err(AzureSettingsError::NotYet { what });
         }
     }
     if environment.get("AZURE_FEDERATED_TOKEN_FILE").is_some() {
         return workload_identity(environment);
     }
-    managed_identity(environment).map(CredentialSource::ManagedIdentityOrCli)
+    managed_identity(environment).map(AzureCredentialSource::ManagedIdentityOrCli)
 }
 
-fn workload_identity(environment: &Environment) -> Result<CredentialSource, SettingsError> {
+fn workload_identity(
+    environment: &Environment,
+) -> Result<AzureCredentialSource, AzureSettingsError> {
     const VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
     let file = environment.get(VARIABLE).unwrap_or_default();
-    Ok(CredentialSource::WorkloadIdentity {
+    Ok(AzureCredentialSource::WorkloadIdentity {
         application: application(VARIABLE, environment)?,
         token_file: for_signing(file).map_err(bad(VARIABLE))?.to_owned(),
     })
 }
 
-fn bad(name: &str) -> impl Fn(&'static str) -> SettingsError {
-    move |cause| SettingsError::BadValue {
+fn bad(name: &str) -> impl Fn(&'static str) -> AzureSettingsError {
+    move |cause| AzureSettingsError::BadValue {
         name: name.to_owned(),
         cause,
     }
 }
 
 /// Addresses and what goes into them are judged here: `object_store` panics at what is none.
-fn check_address(name: &str, text: &str) -> Result<(), SettingsError> {
+fn check_address(name: &str, text: &str) -> Result<(), AzureSettingsError> {
     for_address(text).map_err(bad(name))?;
     match text.parse::<http::Uri>() {
         Ok(_) => Ok(()),
@@ -166,10 +170,13 @@ fn check_address(name: &str, text: &str) -> Result<(), SettingsError> {
     }
 }
 
-fn application(has: &'static str, environment: &Environment) -> Result<Application, SettingsError> {
+fn application(
+    has: &'static str,
+    environment: &Environment,
+) -> Result<Application, AzureSettingsError> {
     let value = |lacks| {
         let value = environment.get(lacks).map(str::trim);
-        let value = value.ok_or(SettingsError::Partial { has, lacks })?;
+        let value = value.ok_or(AzureSettingsError::Partial { has, lacks })?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
         if (1..=253).contains(&value.len()) && value.chars().all(allowed) {
             Ok(value.to_owned())
@@ -197,7 +204,7 @@ fn application(has: &'static str, environment: &Environment) -> Result<Applicati
 
 /// Microsoft, "How to use managed identities to acquire an access token" (virtual machines), and
 /// "REST endpoint reference" of App Service, which announces itself by `IDENTITY_ENDPOINT`.
-fn managed_identity(environment: &Environment) -> Result<ManagedIdentity, SettingsError> {
+fn managed_identity(environment: &Environment) -> Result<ManagedIdentity, AzureSettingsError> {
     let client_id = environment.get("AZURE_CLIENT_ID");
     let client_id = client_id.map(|id| for_header(id).map_err(bad("AZURE_CLIENT_ID")));
     let client_id = client_id.transpose()?.map(str::to_owned);
@@ -208,11 +215,11 @@ fn managed_identity(environment: &Environment) -> Result<ManagedIdentity, Settin
         .find(|name| environment.get(name).is_some());
     if let Some(other) = other.filter(|it| (*it == others[0]) == of_service.is_none()) {
         let what = format!("the managed identity that {other} stands for");
-        return Err(SettingsError::NotYet { what });
+        return Err(AzureSettingsError::NotYet { what });
     }
     if of_service.is_some() && environment.get("IDENTITY_HEADER").is_none() {
         let what = "a managed identity by IDENTITY_ENDPOINT without IDENTITY_HEADER (Azure Arc)";
-        return Err(SettingsError::NotYet { what: what.into() });
+        return Err(AzureSettingsError::NotYet { what: what.into() });
     }
     if let Some(header) = environment.get("IDENTITY_HEADER") {
         for_header(header).map_err(bad("IDENTITY_HEADER"))?;

@@ -25,12 +25,12 @@ pub(crate) struct KeyFile {
     pub(super) path: PathBuf,
     /// The file as it is: a service account's key is handed on whole.
     pub(super) text: String,
-    pub(super) content: Content,
+    pub(super) content: KeyFileContent,
 }
 
 /// The fields that any kind of file may have (Google, AIP-4112, AIP-4113, AIP-4117).
 #[derive(Clone, Deserialize)]
-pub(super) struct Content {
+pub(super) struct KeyFileContent {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) project_id: Option<String>,

@@ -6,9 +6,9 @@ mod source;
 mod tokens;
 
 pub(crate) use key_file::KeyFile;
-pub use settings_error::SettingsError;
-pub use source::CredentialSource;
+pub use settings_error::GoogleSettingsError;
+pub use source::GoogleCredentialSource;
 pub(crate) use source::find;
 #[cfg(test)]
-pub(crate) use tokens::Provider;
+pub(crate) use tokens::GoogleCredentialProvider;
 pub(crate) use tokens::{STORE, provider};

@@ -5,7 +5,7 @@ use crate::failure::{ErrorKind, Explains, Explanation};
 
 /// Settings that cannot be used; never with a secret in its text.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum GoogleSettingsError {
     #[error(transparent)]
     KeyFile(#[from] BadKeyFile),
     #[error("{what} is not supported yet")]
@@ -16,32 +16,32 @@ pub enum SettingsError {
     NoProject,
 }
 
-impl SettingsError {
+impl GoogleSettingsError {
     fn kind(&self) -> ErrorKind {
         match self {
-            SettingsError::KeyFile(_) => ErrorKind::Denied,
+            GoogleSettingsError::KeyFile(_) => ErrorKind::Denied,
             _ => ErrorKind::Other,
         }
     }
 
     fn hint(&self) -> Option<&'static str> {
         match self {
-            SettingsError::KeyFile(_) => {
+            GoogleSettingsError::KeyFile(_) => {
                 Some("Set GOOGLE_APPLICATION_CREDENTIALS to a file of credentials in JSON.")
             }
-            SettingsError::NotYet { .. } => Some(
+            GoogleSettingsError::NotYet { .. } => Some(
                 "Use a service account's key, a user's credentials, workload identity federation \
                  by file or URL, or the metadata server.",
             ),
-            SettingsError::NoProject => {
+            GoogleSettingsError::NoProject => {
                 Some("Set GOOGLE_CLOUD_PROJECT, or create the bucket yourself.")
             }
-            SettingsError::BadValue { .. } => None,
+            GoogleSettingsError::BadValue { .. } => None,
         }
     }
 }
 
-impl Explains for SettingsError {
+impl Explains for GoogleSettingsError {
     fn explain(&self) -> Explanation {
         Explanation::Cause {
             kind: self.kind(),

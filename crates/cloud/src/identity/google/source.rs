@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::key_file::{Content, KeyFile, SubjectSource};
-use super::settings_error::SettingsError;
+use super::key_file::{KeyFile, KeyFileContent, SubjectSource};
+use super::settings_error::GoogleSettingsError;
 use crate::environment::Environment;
 use crate::secret::{Secret, for_address};
 
@@ -20,7 +20,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialSource {
+pub enum GoogleCredentialSource {
     /// No credentials, for an emulator.
     Anonymous,
     /// A service account's key: the whole JSON document.
@@ -66,7 +66,7 @@ pub(super) enum Subject {
 pub(crate) fn find(
     file: Option<KeyFile>,
     environment: &Environment,
-) -> Result<CredentialSource, SettingsError> {
+) -> Result<GoogleCredentialSource, GoogleSettingsError> {
     match file {
         Some(file) => of_file(file),
         None => {
@@ -75,9 +75,9 @@ pub(crate) fn find(
             let is_host = for_address(&format!("http://{host}/"))
                 .is_ok_and(|url| url.path() == "/" && url.username().is_empty());
             if is_host && host.parse::<http::uri::Authority>().is_ok() {
-                Ok(CredentialSource::MetadataServer { host: host.into() })
+                Ok(GoogleCredentialSource::MetadataServer { host: host.into() })
             } else {
-                Err(SettingsError::BadValue {
+                Err(GoogleSettingsError::BadValue {
                     name: "GCE_METADATA_HOST".into(),
                     cause: "it must be HOST or HOST:PORT",
                 })
@@ -86,30 +86,35 @@ pub(crate) fn find(
     }
 }
 
-fn of_file(file: KeyFile) -> Result<CredentialSource, SettingsError> {
+fn of_file(file: KeyFile) -> Result<GoogleCredentialSource, GoogleSettingsError> {
     let content = file.content.clone();
     let need = |value: Option<String>, field: &str| value.ok_or_else(|| file.lacks(field));
     let need_secret = |value: Option<String>, field: &str| {
         need(value, field).map(|value| Secret::from(value.as_str()))
     };
     match content.kind.as_str() {
-        "service_account" => Ok(CredentialSource::ServiceAccount(file.text.as_str().into())),
-        "authorized_user" => Ok(CredentialSource::AuthorizedUser {
+        "service_account" => Ok(GoogleCredentialSource::ServiceAccount(
+            file.text.as_str().into(),
+        )),
+        "authorized_user" => Ok(GoogleCredentialSource::AuthorizedUser {
             client_id: need(content.client_id, "client_id")?,
             client_secret: need_secret(content.client_secret, "client_secret")?,
             refresh_token: need_secret(content.refresh_token, "refresh_token")?,
             token_uri: content.token_uri.unwrap_or_else(|| TOKEN_URI.into()),
         }),
         "external_account" => external(&file, content),
-        other => Err(SettingsError::NotYet {
+        other => Err(GoogleSettingsError::NotYet {
             what: format!("type {other} of {}", file.path.display()),
         }),
     }
 }
 
-fn external(file: &KeyFile, content: Content) -> Result<CredentialSource, SettingsError> {
+fn external(
+    file: &KeyFile,
+    content: KeyFileContent,
+) -> Result<GoogleCredentialSource, GoogleSettingsError> {
     let need = |value: Option<String>, field: &str| value.ok_or_else(|| file.lacks(field));
-    let not_yet = |what: &str| SettingsError::NotYet {
+    let not_yet = |what: &str| GoogleSettingsError::NotYet {
         what: format!("{what} of {}", file.path.display()),
     };
     if content.client_id.is_some() || content.workforce_pool_user_project.is_some() {
@@ -126,7 +131,7 @@ fn external(file: &KeyFile, content: Content) -> Result<CredentialSource, Settin
     };
     let lifetime = content.service_account_impersonation;
     let lifetime = lifetime.and_then(|it| it.token_lifetime_seconds);
-    Ok(CredentialSource::ExternalAccount(Box::new(
+    Ok(GoogleCredentialSource::ExternalAccount(Box::new(
         ExternalAccount {
             audience: need(content.audience, "audience")?,
             subject_token_type: need(content.subject_token_type, "subject_token_type")?,
@@ -168,7 +173,7 @@ fn subject(source: SubjectSource) -> Result<Subject, &'static str> {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Result<CredentialSource, SettingsError> {
+    fn of(text: &str) -> Result<GoogleCredentialSource, GoogleSettingsError> {
         of_file(KeyFile::parse(text.into(), "/adc.json".into())?)
     }
 
@@ -181,20 +186,20 @@ mod tests {
             "refresh_token": "hunter3"}"#;
         let source = of(user).unwrap();
         assert!(
-            matches!(&source, CredentialSource::AuthorizedUser { token_uri, .. }
+            matches!(&source, GoogleCredentialSource::AuthorizedUser { token_uri, .. }
             if token_uri == TOKEN_URI)
         );
         assert!(!format!("{source:?}").contains("hunter"), "{source:?}");
         let key = r#"{"type": "service_account", "private_key": "hunter2"}"#;
         let source = of(key).unwrap();
-        assert!(matches!(source, CredentialSource::ServiceAccount(_)));
+        assert!(matches!(source, GoogleCredentialSource::ServiceAccount(_)));
         assert!(!format!("{source:?}").contains("hunter"), "{source:?}");
     }
 
     #[test]
     fn a_federation_by_file_and_by_url_is_read() {
         let file = format!(r#"{{{FEDERATION}, "credential_source": {{"file": "/token"}}}}"#);
-        let CredentialSource::ExternalAccount(account) = of(&file).unwrap() else {
+        let GoogleCredentialSource::ExternalAccount(account) = of(&file).unwrap() else {
             panic!("not a federation")
         };
         assert_eq!(account.subject, Subject::File("/token".into()));
@@ -208,7 +213,7 @@ mod tests {
         );
         let source = of(&url).unwrap();
         assert!(!format!("{source:?}").contains("hunter"), "{source:?}");
-        let CredentialSource::ExternalAccount(account) = source else {
+        let GoogleCredentialSource::ExternalAccount(account) = source else {
             panic!("not a federation")
         };
         assert_eq!(account.subject_field.as_deref(), Some("access_token"));
@@ -254,7 +259,7 @@ mod tests {
             let environment = variables.iter().copied().collect();
             find(None, &environment).unwrap()
         };
-        let host = |host: &str| CredentialSource::MetadataServer { host: host.into() };
+        let host = |host: &str| GoogleCredentialSource::MetadataServer { host: host.into() };
         assert_eq!(at(&[]), host("metadata.google.internal"));
         assert_eq!(at(&[("GCE_METADATA_HOST", "h:1")]), host("h:1"));
     }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::form_urlencoded;
 
-use super::source::{CredentialSource, ExternalAccount, Subject};
+use super::source::{ExternalAccount, GoogleCredentialSource, Subject};
 use crate::failure::{ErrorKind, Explained, Explains, Explanation};
 use crate::http::transport::Connector;
 use crate::secret::for_header;
@@ -29,7 +29,7 @@ use crate::secret::for_header;
 pub(crate) const STORE: &str = "GCS";
 
 /// The credentials of a store, asked before every request.
-pub(crate) type Provider = Arc<dyn CredentialProvider<Credential = GcpCredential>>;
+pub(crate) type GoogleCredentialProvider = Arc<dyn CredentialProvider<Credential = GcpCredential>>;
 
 /// Google Cloud, "OAuth 2.0 scopes for Google APIs".
 const PLATFORM_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
@@ -49,14 +49,14 @@ const PASSING: [StatusCode; 4] = [
 /// Makes the provider of tokens for `scope`; `options` are for the requests that fetch them. The
 /// metadata server gives what the machine may do, and a user's consent what it was given for.
 pub(crate) fn provider(
-    source: &CredentialSource,
+    source: &GoogleCredentialSource,
     scope: &'static str,
     options: &ClientOptions,
     connector: &Connector,
-) -> object_store::Result<Provider> {
+) -> object_store::Result<GoogleCredentialProvider> {
     let metadata_host = match source {
-        CredentialSource::MetadataServer { host } => Some(host.clone()),
-        CredentialSource::Anonymous => {
+        GoogleCredentialSource::MetadataServer { host } => Some(host.clone()),
+        GoogleCredentialSource::Anonymous => {
             let bearer = String::new();
             return Ok(Arc::new(StaticCredentialProvider::new(GcpCredential {
                 bearer,
@@ -68,7 +68,7 @@ pub(crate) fn provider(
         metadata_host,
         ..connector.clone()
     };
-    Ok(Arc::new(Tokens {
+    Ok(Arc::new(GoogleTokens {
         source: source.clone(),
         scope,
         client: connector.connect(&options.clone().with_allow_http(true))?,
@@ -77,8 +77,8 @@ pub(crate) fn provider(
 }
 
 #[derive(Debug)]
-struct Tokens {
-    source: CredentialSource,
+struct GoogleTokens {
+    source: GoogleCredentialSource,
     /// What a token is to be good for.
     scope: &'static str,
     client: HttpClient,
@@ -134,7 +134,7 @@ impl Explains for TokenRefused {
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 #[async_trait]
-impl CredentialProvider for Tokens {
+impl CredentialProvider for GoogleTokens {
     type Credential = GcpCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<GcpCredential>> {
@@ -166,10 +166,10 @@ impl CredentialProvider for Tokens {
     }
 }
 
-impl Tokens {
+impl GoogleTokens {
     async fn fetch(&self) -> Result<Granted, Failed> {
         match &self.source {
-            CredentialSource::AuthorizedUser {
+            GoogleCredentialSource::AuthorizedUser {
                 client_id,
                 client_secret,
                 refresh_token,
@@ -183,15 +183,15 @@ impl Tokens {
                 ];
                 self.post_form(token_uri, &form).await
             }
-            CredentialSource::ExternalAccount(account) => self.federate(account).await,
-            CredentialSource::MetadataServer { host } => {
+            GoogleCredentialSource::ExternalAccount(account) => self.federate(account).await,
+            GoogleCredentialSource::MetadataServer { host } => {
                 let path = "computeMetadata/v1/instance/service-accounts/default/token";
                 let url = format!("http://{host}/{path}");
                 let request = Request::get(&url).header("Metadata-Flavor", "Google");
                 parse(&url, &self.send(request.body(empty())?).await?)
             }
             // These have providers of their own.
-            CredentialSource::Anonymous | CredentialSource::ServiceAccount(_) => {
+            GoogleCredentialSource::Anonymous | GoogleCredentialSource::ServiceAccount(_) => {
                 Err("no token is needed".into())
             }
         }

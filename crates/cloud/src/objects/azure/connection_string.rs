@@ -2,7 +2,7 @@
 //!
 //! Microsoft, "Configure Azure Storage connection strings". Errors never repeat a value.
 
-use crate::identity::azure::SettingsError;
+use crate::identity::azure::AzureSettingsError;
 use crate::location::AccountUrl;
 use crate::secret::Secret;
 
@@ -28,8 +28,8 @@ pub(super) struct ConnectionString {
 }
 
 impl ConnectionString {
-    pub(super) fn parse(text: &str) -> Result<Self, SettingsError> {
-        let bad = |cause| SettingsError::BadValue {
+    pub(super) fn parse(text: &str) -> Result<Self, AzureSettingsError> {
+        let bad = |cause| AzureSettingsError::BadValue {
             name: VARIABLE.into(),
             cause,
         };

@@ -17,24 +17,24 @@ use object_store::{
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::dialect::Intent;
+use super::dialect::AzureIntent;
 use crate::objects::already_gone::tolerate_absent;
 use crate::options::AzureOptions;
 
 /// An open container.
 #[derive(Debug)]
-pub(super) struct Container {
+pub(super) struct BlobContainer {
     pub(super) store: MicrosoftAzure,
     pub(super) writing: AzureOptions,
 }
 
-impl fmt::Display for Container {
+impl fmt::Display for BlobContainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.store.fmt(f)
     }
 }
 
-impl Container {
+impl BlobContainer {
     async fn put_blocks(
         &self,
         location: &Path,
@@ -43,7 +43,7 @@ impl Container {
     ) -> Result<PutResult> {
         let mut extensions = options.extensions;
         if options.mode == PutMode::Create {
-            extensions.insert(Intent::CreateOnly);
+            extensions.insert(AzureIntent::CreateOnly);
         }
         let whole = PutMultipartOptions {
             tags: options.tags,
@@ -82,7 +82,7 @@ fn blocks(payload: &PutPayload, size: usize) -> Vec<Bytes> {
 }
 
 #[async_trait]
-impl ObjectStore for Container {
+impl ObjectStore for BlobContainer {
     async fn put_opts(
         &self,
         location: &Path,
@@ -133,7 +133,7 @@ impl ObjectStore for Container {
 /// `object_store` leaves out of a listing the blob whose whole name is the prefix, which is how WAL
 /// files are looked for. So it is told a shorter prefix, and the transport sends the true one.
 #[async_trait]
-impl PaginatedListStore for Container {
+impl PaginatedListStore for BlobContainer {
     async fn list_paginated(
         &self,
         prefix: Option<&str>,
@@ -142,7 +142,9 @@ impl PaginatedListStore for Container {
         let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else {
             return self.store.list_paginated(None, options).await;
         };
-        options.extensions.insert(Intent::ListPrefix(prefix.into()));
+        options
+            .extensions
+            .insert(AzureIntent::ListPrefix(prefix.into()));
         let mut shorter = prefix.chars();
         shorter.next_back();
         let shorter = Some(shorter.as_str()).filter(|prefix| !prefix.is_empty());

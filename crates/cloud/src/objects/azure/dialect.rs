@@ -18,7 +18,7 @@ use super::listing;
 use crate::http::answer::{
     Asked, LONGEST_DOCUMENT, StoreAnswer, read_error, read_whole, with_body,
 };
-use crate::http::dialect::{Again, Dialect, Verdict};
+use crate::http::dialect::{Again, Dialect, Judgement};
 use crate::http::judgement;
 
 /// Microsoft, "Put Blob", "Request headers".
@@ -26,7 +26,7 @@ const ENCRYPTION_SCOPE: HeaderName = HeaderName::from_static("x-ms-encryption-sc
 
 /// What a request is to be besides what it is; travels in its extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Intent {
+pub(super) enum AzureIntent {
     /// Fail when there is a blob of that name.
     CreateOnly,
     /// "Create Container" instead of "Put Blob" on the container's own address.
@@ -37,14 +37,14 @@ pub(super) enum Intent {
 
 /// What blob storage wants and says.
 #[derive(Clone, Debug)]
-pub(super) struct Blobs {
+pub(super) struct AzureDialect {
     pub(super) encryption_scope: Option<HeaderValue>,
     /// The account and its key, where requests are signed with it.
     pub(super) key: Option<(String, Arc<AzureCredential>)>,
 }
 
 #[async_trait]
-impl Dialect for Blobs {
+impl Dialect for AzureDialect {
     async fn prepare(&self, request: &mut HttpRequest, again: Again) -> Result<(), HttpError> {
         if self.adapt(request) || again == Again::Anew {
             self.sign_again(request)
@@ -53,7 +53,7 @@ impl Dialect for Blobs {
         }
     }
 
-    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Verdict, HttpError> {
+    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Judgement, HttpError> {
         let status = answer.status();
         if !status.is_success() {
             let (parts, body) = read_error(answer).await;
@@ -64,41 +64,41 @@ impl Dialect for Blobs {
             return judgement::of_object(asked, answer).await;
         }
         if let Some(unfit) = judgement::from_between(&answer) {
-            return Ok(Verdict::Passing(unfit));
+            return Ok(Judgement::Passing(unfit));
         }
         if asked.method != Method::GET || !asked.has("restype") {
-            return Ok(Verdict::Answer(answer));
+            return Ok(Judgement::Answer(answer));
         }
         let (parts, body) = read_whole(answer, LONGEST_DOCUMENT).await?;
         Ok(match listing::rewrite(&body) {
-            Ok(page) => Verdict::Answer(with_body(parts, page.into())),
+            Ok(page) => Judgement::Answer(with_body(parts, page.into())),
             Err(cause) => {
                 let mut said = StoreAnswer::parse(status, &parts.headers, &body);
                 said.message = format!("to a listing, but {cause}");
-                Verdict::Passing(said)
+                Judgement::Passing(said)
             }
         })
     }
 }
 
-impl Blobs {
+impl AzureDialect {
     /// Whether anything that a signature covers was changed.
     fn adapt(&self, request: &mut HttpRequest) -> bool {
-        let intent = request.extensions().get::<Intent>().cloned();
+        let intent = request.extensions().get::<AzureIntent>().cloned();
         let headers = request.headers_mut();
         match intent {
-            Some(Intent::CreateContainer) => {
+            Some(AzureIntent::CreateContainer) => {
                 headers.remove("x-ms-blob-type");
                 headers.remove("x-ms-blob-content-type");
                 *request.uri_mut() = of_container(request.uri());
                 true
             }
-            Some(Intent::CreateOnly) => {
+            Some(AzureIntent::CreateOnly) => {
                 headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
                 self.add_scope(request);
                 true
             }
-            Some(Intent::ListPrefix(prefix)) => {
+            Some(AzureIntent::ListPrefix(prefix)) => {
                 *request.uri_mut() = with_prefix(request.uri(), &prefix);
                 true
             }

@@ -18,8 +18,8 @@ use engine::store::Bucket;
 use http::HeaderValue;
 use object_store::azure::{AzureAccessKey, AzureCredential, MicrosoftAzureBuilder};
 
-use self::container::Container;
-use self::dialect::Intent;
+use self::container::BlobContainer;
+use self::dialect::AzureIntent;
 use self::settings::AzureSettings;
 use super::create::{self, CreateError, Creation, Making};
 use super::open_error::{NoClient, OpenError};
@@ -28,7 +28,7 @@ use crate::environment::Environment;
 use crate::failure::Explained;
 use crate::http::persistence::Persistence;
 use crate::http::transport::{self, Connector, Scheme, StoreConnector};
-use crate::identity::azure::{self as identity, CredentialSource, SettingsError};
+use crate::identity::azure::{self as identity, AzureCredentialSource, AzureSettingsError};
 use crate::location::AccountUrl;
 use crate::options::StoreOptions;
 
@@ -84,7 +84,7 @@ impl ObjectPlace for AzurePlace<'_> {
     async fn open_or_create(&self) -> Result<(Bucket, Creation), CreateError> {
         let making = || {
             let mut making = Making::default();
-            making.extensions.insert(Intent::CreateContainer);
+            making.extensions.insert(AzureIntent::CreateContainer);
             Ok(making)
         };
         create::unless_there(self.open()?, making).await
@@ -110,12 +110,14 @@ fn open(place: &AzurePlace<'_>) -> Result<Bucket, Explained> {
         persistence: place.persistence.clone(),
     };
     let asking = match settings.credentials {
-        CredentialSource::AccountKey(_) | CredentialSource::SharedAccessSignature(_) => scheme,
+        AzureCredentialSource::AccountKey(_) | AzureCredentialSource::SharedAccessSignature(_) => {
+            scheme
+        }
         _ => Scheme::Https,
     };
     let asking = transport::client_options(asking, settings.ca_bundle.as_deref())?;
     let provider = identity::provider(&settings.credentials, &asking, &connector);
-    let dialect = dialect::Blobs {
+    let dialect = dialect::AzureDialect {
         encryption_scope: encryption_scope(settings)?,
         key: signing_key(settings).map_err(failed)?,
     };
@@ -132,7 +134,7 @@ fn open(place: &AzurePlace<'_>) -> Result<Bucket, Explained> {
         .with_retry(transport::resumptions())
         .with_http_connector(connector);
     let store = builder.build().map_err(failed)?;
-    let container = Arc::new(Container {
+    let container = Arc::new(BlobContainer {
         store,
         writing: settings.writing.clone(),
     });
@@ -146,8 +148,8 @@ fn open(place: &AzurePlace<'_>) -> Result<Bucket, Explained> {
     })
 }
 
-fn encryption_scope(settings: &AzureSettings) -> Result<Option<HeaderValue>, SettingsError> {
-    let bad = |_| SettingsError::BadValue {
+fn encryption_scope(settings: &AzureSettings) -> Result<Option<HeaderValue>, AzureSettingsError> {
+    let bad = |_| AzureSettingsError::BadValue {
         name: "encryption scope".into(),
         cause: "it has characters that no scope can have",
     };
@@ -158,7 +160,7 @@ fn encryption_scope(settings: &AzureSettings) -> Result<Option<HeaderValue>, Set
 fn signing_key(
     settings: &AzureSettings,
 ) -> object_store::Result<Option<(String, Arc<AzureCredential>)>> {
-    let CredentialSource::AccountKey(key) = &settings.credentials else {
+    let AzureCredentialSource::AccountKey(key) = &settings.credentials else {
         return Ok(None);
     };
     let key = AzureAccessKey::try_new(key.reveal().trim())?;

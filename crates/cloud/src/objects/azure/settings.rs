@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::connection_string::{self, ConnectionString};
 use crate::environment::Environment;
-use crate::identity::azure::{self as identity, CredentialSource, SettingsError};
+use crate::identity::azure::{self as identity, AzureCredentialSource, AzureSettingsError};
 use crate::location::AccountUrl;
 use crate::options::{AzureOptions, StoreOptions};
 
@@ -17,7 +17,7 @@ pub struct AzureSettings {
     /// Where requests go, and whose they are.
     pub account: AccountUrl,
     /// Where credentials come from.
-    pub credentials: CredentialSource,
+    pub credentials: AzureCredentialSource,
     /// A PEM file whose certificates are trusted instead of the system's.
     pub ca_bundle: Option<PathBuf>,
     /// How long a connection may be silent.
@@ -32,7 +32,7 @@ impl AzureSettings {
         url: &AccountUrl,
         options: &StoreOptions,
         environment: &Environment,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, AzureSettingsError> {
         let (account, found) = account_and_credentials(url, options, environment)?;
         Ok(AzureSettings {
             account,
@@ -49,14 +49,14 @@ fn account_and_credentials(
     url: &AccountUrl,
     options: &StoreOptions,
     environment: &Environment,
-) -> Result<(AccountUrl, CredentialSource), SettingsError> {
+) -> Result<(AccountUrl, AzureCredentialSource), AzureSettingsError> {
     if let Some(kind) = options.azure.credential {
         return Ok((url.clone(), identity::of_kind(kind, environment)?));
     }
     if let Some(text) = environment.get(connection_string::VARIABLE) {
         let string = ConnectionString::parse(text)?;
         if string.account.account() != url.account() {
-            return Err(SettingsError::OtherAccount {
+            return Err(AzureSettingsError::OtherAccount {
                 url: url.account().into(),
                 variable: connection_string::VARIABLE,
                 other: string.account.account().into(),

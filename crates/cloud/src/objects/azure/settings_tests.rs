@@ -2,9 +2,9 @@
 
 use super::settings::AzureSettings;
 use crate::failure::Explained;
-use crate::identity::azure::{CredentialSource, SettingsError};
+use crate::identity::azure::{AzureCredentialSource, AzureSettingsError};
 use crate::location::AccountUrl;
-use crate::options::CredentialKind;
+use crate::options::AzureCredentialKind;
 use crate::{Environment, ErrorKind, Location, Provider, StoreOptions};
 
 const URL: &str = "https://acc.blob.core.windows.net/backups";
@@ -17,9 +17,9 @@ fn account(url: &str) -> AccountUrl {
 }
 
 fn resolve(
-    credential: Option<CredentialKind>,
+    credential: Option<AzureCredentialKind>,
     variables: &[(&str, &str)],
-) -> Result<AzureSettings, SettingsError> {
+) -> Result<AzureSettings, AzureSettingsError> {
     let mut options = StoreOptions::default();
     options.azure.credential = credential;
     let environment: Environment = variables.iter().copied().collect();
@@ -27,15 +27,15 @@ fn resolve(
 }
 
 /// One word for each kind of source.
-fn word(source: &CredentialSource) -> &'static str {
+fn word(source: &AzureCredentialSource) -> &'static str {
     match source {
-        CredentialSource::AccountKey(_) => "key",
-        CredentialSource::SharedAccessSignature(_) => "sas",
-        CredentialSource::ClientSecret { .. } => "client secret",
-        CredentialSource::WorkloadIdentity { .. } => "workload",
-        CredentialSource::ManagedIdentity(_) => "managed",
-        CredentialSource::AzureCli => "cli",
-        CredentialSource::ManagedIdentityOrCli(_) => "managed or cli",
+        AzureCredentialSource::AccountKey(_) => "key",
+        AzureCredentialSource::SharedAccessSignature(_) => "sas",
+        AzureCredentialSource::ClientSecret { .. } => "client secret",
+        AzureCredentialSource::WorkloadIdentity { .. } => "workload",
+        AzureCredentialSource::ManagedIdentity(_) => "managed",
+        AzureCredentialSource::AzureCli => "cli",
+        AzureCredentialSource::ManagedIdentityOrCli(_) => "managed or cli",
     }
 }
 
@@ -55,7 +55,7 @@ const HEADER: (&str, &str) = ("IDENTITY_HEADER", "hunter2");
 
 #[test]
 fn the_first_source_in_barmans_order_counts() {
-    use CredentialKind::{AzureCli, Default, ManagedIdentity};
+    use AzureCredentialKind::{AzureCli, Default, ManagedIdentity};
     for (kind, variables, expected) in [
         (None, &[STRING, SAS, KEY, SECRET][..], "key"),
         (None, &[SAS, KEY, TENANT, CLIENT, SECRET], "sas"),

@@ -28,7 +28,7 @@ pub(super) struct Objects(pub(super) GoogleCloudStorage);
 /// A tag that cannot become metadata.
 #[derive(Debug, thiserror::Error)]
 #[error("tag {key:?} cannot be kept: in Google Cloud Storage {cause}")]
-struct BadTag {
+struct UnfitTag {
     key: String,
     cause: &'static str,
 }
@@ -44,7 +44,7 @@ fn add_metadata(mut attributes: Attributes, tags: &TagSet) -> Result<Attributes>
     for (key, value) in form_urlencoded::parse(tags.encoded().as_bytes()) {
         let bad = |cause| Error::Generic {
             store: STORE,
-            source: Box::new(BadTag {
+            source: Box::new(UnfitTag {
                 key: key.to_string(),
                 cause,
             }),

@@ -7,7 +7,7 @@ use http::{Method, Uri};
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 
 use crate::http::answer::Asked;
-use crate::http::dialect::{Again, Dialect, Verdict};
+use crate::http::dialect::{Again, Dialect, Judgement};
 use crate::objects::s3_like::{self, rewritten_token, spelled_as_stored};
 
 /// Google Cloud, "HTTP headers for XML API".
@@ -16,38 +16,38 @@ const PROJECT: HeaderName = HeaderName::from_static("x-goog-project-id");
 
 /// What a request is to be besides what it is; travels in its extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Intent {
+pub(super) enum GoogleIntent {
     /// "PUT Bucket" instead of "PUT Object" on the bucket's own address.
     CreateBucket { project: String },
 }
 
 /// What Google's XML interface wants and says.
 #[derive(Clone, Debug)]
-pub(super) struct Speaker {
+pub(super) struct GoogleDialect {
     pub(super) kms_key_name: Option<HeaderValue>,
     pub(super) is_anonymous: bool,
 }
 
 #[async_trait]
-impl Dialect for Speaker {
+impl Dialect for GoogleDialect {
     async fn prepare(&self, request: &mut HttpRequest, _: Again) -> Result<(), HttpError> {
         rewritten_token(request);
         spelled_as_stored(request);
         self.adapt(request)
     }
 
-    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Verdict, HttpError> {
+    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Judgement, HttpError> {
         s3_like::judge(asked, answer).await
     }
 }
 
-impl Speaker {
+impl GoogleDialect {
     fn adapt(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
         if self.is_anonymous {
             request.headers_mut().remove(AUTHORIZATION);
         }
-        let intent = request.extensions().get::<Intent>().cloned();
-        if let Some(Intent::CreateBucket { project }) = intent {
+        let intent = request.extensions().get::<GoogleIntent>().cloned();
+        if let Some(GoogleIntent::CreateBucket { project }) = intent {
             let project = HeaderValue::try_from(project);
             let project = project.map_err(|e| HttpError::new(HttpErrorKind::Unknown, e))?;
             request.headers_mut().insert(PROJECT, project);

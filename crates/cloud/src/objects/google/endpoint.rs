@@ -4,14 +4,14 @@ use crate::secret::for_address;
 
 /// The address of the service, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum GoogleEndpoint {
     /// Google's own.
     Google { url: String },
     /// `STORAGE_EMULATOR_HOST`: takes requests without credentials, so none go there.
     Emulator { url: String },
 }
 
-impl Endpoint {
+impl GoogleEndpoint {
     /// Google's address in a universe (Google Cloud, "Universe domain"); `googleapis.com` is the
     /// public one.
     pub(super) fn of_universe(domain: &str) -> Result<Self, &'static str> {
@@ -19,7 +19,7 @@ impl Endpoint {
         if domain.is_empty() || domain.len() > 253 || !domain.chars().all(allowed) {
             return Err("it must be a domain such as googleapis.com");
         }
-        Ok(Endpoint::Google {
+        Ok(GoogleEndpoint::Google {
             url: format!("https://storage.{domain}"),
         })
     }
@@ -32,14 +32,14 @@ impl Endpoint {
             format!("http://{text}")
         };
         let url = for_address(&with_scheme)?;
-        Ok(Endpoint::Emulator {
+        Ok(GoogleEndpoint::Emulator {
             url: url.as_str().trim_end_matches('/').to_owned(),
         })
     }
 
     pub(crate) fn url(&self) -> &str {
         match self {
-            Endpoint::Google { url } | Endpoint::Emulator { url } => url,
+            GoogleEndpoint::Google { url } | GoogleEndpoint::Emulator { url } => url,
         }
     }
 }
@@ -54,8 +54,8 @@ mod tests {
             ("http://gcs:4443/", "http://gcs:4443"),
             ("https://gcs", "https://gcs"),
         ] {
-            assert_eq!(Endpoint::emulator(text).unwrap().url(), url);
+            assert_eq!(GoogleEndpoint::emulator(text).unwrap().url(), url);
         }
-        assert!(Endpoint::emulator("ftp://gcs").is_err());
+        assert!(GoogleEndpoint::emulator("ftp://gcs").is_err());
     }
 }

@@ -18,8 +18,8 @@ use http::HeaderValue;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use self::bucket::Objects;
-use self::dialect::Intent;
-use self::settings::{GcsSettings, project};
+use self::dialect::GoogleIntent;
+use self::settings::{GoogleSettings, project};
 use super::create::{self, CreateError, Creation, Making};
 use super::open_error::{NoClient, OpenError};
 use super::place::ObjectPlace;
@@ -27,7 +27,7 @@ use crate::environment::Environment;
 use crate::failure::Explained;
 use crate::http::persistence::Persistence;
 use crate::http::transport::{self, Connector, Scheme, StoreConnector};
-use crate::identity::google::{self as identity, CredentialSource, SettingsError};
+use crate::identity::google::{self as identity, GoogleCredentialSource, GoogleSettingsError};
 use crate::options::StoreOptions;
 
 /// What tokens are for (Google Cloud, "Cloud Storage authentication", "OAuth 2.0 scopes").
@@ -41,7 +41,7 @@ const MAX_PARTS: u64 = 10_000;
 pub(crate) struct GooglePlace<'a> {
     bucket: &'a str,
     url: String,
-    settings: GcsSettings,
+    settings: GoogleSettings,
     persistence: &'a Persistence,
     /// For what only the creation of a bucket asks.
     environment: &'a Environment,
@@ -55,7 +55,7 @@ impl<'a> GooglePlace<'a> {
         options: &'a StoreOptions,
         environment: &'a Environment,
     ) -> Result<GooglePlace<'a>, OpenError> {
-        let settings = GcsSettings::gather(options, environment);
+        let settings = GoogleSettings::gather(options, environment);
         let settings = settings.map_err(|error| OpenError::of(&url)(error.into()))?;
         Ok(GooglePlace {
             bucket,
@@ -83,7 +83,9 @@ impl ObjectPlace for GooglePlace<'_> {
             let project = project(self.environment);
             let project = project.map_err(|error| OpenError::of(&self.url)(error.into()))?;
             let mut making = Making::default();
-            making.extensions.insert(Intent::CreateBucket { project });
+            making
+                .extensions
+                .insert(GoogleIntent::CreateBucket { project });
             Ok(making)
         };
         create::unless_there(self.open()?, making).await
@@ -108,9 +110,9 @@ fn open(place: &GooglePlace<'_>) -> Result<Bucket, Explained> {
         ca_bundle: settings.ca_bundle.clone(),
         persistence: place.persistence.clone(),
     };
-    let dialect = dialect::Speaker {
+    let dialect = dialect::GoogleDialect {
         kms_key_name: kms_key_name(settings)?,
-        is_anonymous: settings.credentials == CredentialSource::Anonymous,
+        is_anonymous: settings.credentials == GoogleCredentialSource::Anonymous,
     };
     let builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(bucket)
@@ -122,7 +124,9 @@ fn open(place: &GooglePlace<'_>) -> Result<Bucket, Explained> {
             dialect: Arc::new(dialect),
         });
     let builder = match &settings.credentials {
-        CredentialSource::ServiceAccount(key) => builder.with_service_account_key(key.reveal()),
+        GoogleCredentialSource::ServiceAccount(key) => {
+            builder.with_service_account_key(key.reveal())
+        }
         source => {
             let provider = identity::provider(source, SCOPE, &client, &connector);
             builder.with_credentials(provider.map_err(failed)?)
@@ -139,8 +143,8 @@ fn open(place: &GooglePlace<'_>) -> Result<Bucket, Explained> {
     })
 }
 
-fn kms_key_name(settings: &GcsSettings) -> Result<Option<HeaderValue>, SettingsError> {
-    let bad = |_| SettingsError::BadValue {
+fn kms_key_name(settings: &GoogleSettings) -> Result<Option<HeaderValue>, GoogleSettingsError> {
+    let bad = |_| GoogleSettingsError::BadValue {
         name: "KMS key name".into(),
         cause: "it has characters that no key name can have",
     };

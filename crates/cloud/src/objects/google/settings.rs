@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::endpoint::Endpoint;
+use super::endpoint::GoogleEndpoint;
 use crate::environment::Environment;
-use crate::identity::google::{self as identity, CredentialSource, KeyFile, SettingsError};
+use crate::identity::google::{
+    self as identity, GoogleCredentialSource, GoogleSettingsError, KeyFile,
+};
 use crate::options::StoreOptions;
 
 /// The universe of settings that name none.
@@ -13,11 +15,11 @@ const PUBLIC_UNIVERSE: &str = "googleapis.com";
 
 /// What the client needs to know, apart from the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GcsSettings {
+pub struct GoogleSettings {
     /// Where requests go.
-    pub endpoint: Endpoint,
+    pub endpoint: GoogleEndpoint,
     /// Where credentials come from.
-    pub credentials: CredentialSource,
+    pub credentials: GoogleCredentialSource,
     /// A PEM file whose certificates are trusted instead of the system's.
     pub ca_bundle: Option<PathBuf>,
     /// How long a connection may be silent.
@@ -26,32 +28,33 @@ pub struct GcsSettings {
     pub kms_key_name: Option<String>,
 }
 
-impl GcsSettings {
+impl GoogleSettings {
     /// Reads the credentials file, if there is one, and settles every setting.
     pub fn gather(
         options: &StoreOptions,
         environment: &Environment,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, GoogleSettingsError> {
         let bad = |name: &str| {
             let name = name.to_owned();
-            |cause| SettingsError::BadValue { name, cause }
+            |cause| GoogleSettingsError::BadValue { name, cause }
         };
         let emulator = environment.get("STORAGE_EMULATOR_HOST");
         let (endpoint, credentials) = match emulator {
             Some(text) => {
-                let endpoint = Endpoint::emulator(text).map_err(bad("STORAGE_EMULATOR_HOST"))?;
-                (endpoint, CredentialSource::Anonymous)
+                let endpoint =
+                    GoogleEndpoint::emulator(text).map_err(bad("STORAGE_EMULATOR_HOST"))?;
+                (endpoint, GoogleCredentialSource::Anonymous)
             }
             None => {
                 let file = KeyFile::gather(environment)?;
                 let in_file = file.as_ref().and_then(KeyFile::universe_domain);
                 let universe = environment.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN").or(in_file);
-                let endpoint = Endpoint::of_universe(universe.unwrap_or(PUBLIC_UNIVERSE))
+                let endpoint = GoogleEndpoint::of_universe(universe.unwrap_or(PUBLIC_UNIVERSE))
                     .map_err(bad("GOOGLE_CLOUD_UNIVERSE_DOMAIN"))?;
                 (endpoint, identity::find(file, environment)?)
             }
         };
-        Ok(GcsSettings {
+        Ok(GoogleSettings {
             endpoint,
             credentials,
             ca_bundle: environment.path("REQUESTS_CA_BUNDLE"),
@@ -62,7 +65,7 @@ impl GcsSettings {
 }
 
 /// The project that a new bucket would belong to, in the order of Google's clients.
-pub(crate) fn project(environment: &Environment) -> Result<String, SettingsError> {
+pub(crate) fn project(environment: &Environment) -> Result<String, GoogleSettingsError> {
     let named = environment.first(&["GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"]);
     if let Some((_, project)) = named {
         return Ok(project.into());
@@ -72,5 +75,7 @@ pub(crate) fn project(environment: &Environment) -> Result<String, SettingsError
     }
     let file = KeyFile::gather(environment)?;
     let project = file.as_ref().and_then(KeyFile::project);
-    project.map(str::to_owned).ok_or(SettingsError::NoProject)
+    project
+        .map(str::to_owned)
+        .ok_or(GoogleSettingsError::NoProject)
 }

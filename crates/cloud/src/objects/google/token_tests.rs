@@ -5,20 +5,20 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::endpoint::Endpoint;
-use super::settings::GcsSettings;
+use super::endpoint::GoogleEndpoint;
+use super::settings::GoogleSettings;
 use super::{GooglePlace, ObjectPlace};
 use crate::http::transport::{self, Connector, Scheme};
-use crate::identity::google::{self as identity, CredentialSource};
+use crate::identity::google::{self as identity, GoogleCredentialSource};
 use crate::{Environment, ErrorKind, StoreOptions, diagnose};
 
 /// A server that answers requests in turn, the last answer for ever, and keeps what it was asked.
-struct Server {
+struct TokenServer {
     url: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
-fn serve(answers: Vec<(u16, &'static str)>) -> Server {
+fn serve(answers: Vec<(u16, &'static str)>) -> TokenServer {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -32,7 +32,7 @@ fn serve(answers: Vec<(u16, &'static str)>) -> Server {
             answer(&mut stream, status, body);
         }
     });
-    Server { url, seen }
+    TokenServer { url, seen }
 }
 
 fn request(stream: &mut TcpStream) -> String {
@@ -63,17 +63,17 @@ fn answer(stream: &mut TcpStream, status: u16, body: &str) {
     .unwrap();
 }
 
-impl Server {
+impl TokenServer {
     fn seen(&self, number: usize) -> String {
         self.seen.lock().unwrap()[number].clone()
     }
 }
 
 /// A store at the server, for whom the key file names.
-fn bucket_at(server: &Server, key_file: &str) -> engine::store::Bucket {
+fn bucket_at(server: &TokenServer, key_file: &str) -> engine::store::Bucket {
     let (credentials, _folder) = source(key_file);
-    let settings = GcsSettings {
-        endpoint: Endpoint::Google {
+    let settings = GoogleSettings {
+        endpoint: GoogleEndpoint::Google {
             url: server.url.clone(),
         },
         credentials,
@@ -93,7 +93,7 @@ fn bucket_at(server: &Server, key_file: &str) -> engine::store::Bucket {
     place.open().unwrap()
 }
 
-fn source(key_file: &str) -> (CredentialSource, tempfile::TempDir) {
+fn source(key_file: &str) -> (GoogleCredentialSource, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("adc.json");
     std::fs::write(&path, key_file).unwrap();
@@ -101,11 +101,11 @@ fn source(key_file: &str) -> (CredentialSource, tempfile::TempDir) {
     let environment: Environment = [("GOOGLE_APPLICATION_CREDENTIALS", path)]
         .into_iter()
         .collect();
-    let settings = GcsSettings::gather(&StoreOptions::default(), &environment).unwrap();
+    let settings = GoogleSettings::gather(&StoreOptions::default(), &environment).unwrap();
     (settings.credentials, folder)
 }
 
-fn provider(source: &CredentialSource) -> identity::Provider {
+fn provider(source: &GoogleCredentialSource) -> identity::GoogleCredentialProvider {
     let client = transport::client_options(Scheme::Https, None).unwrap();
     let connector = Connector {
         read_timeout: Duration::from_secs(5),
@@ -143,7 +143,7 @@ async fn a_users_token_is_refreshed_once_and_kept() {
 async fn the_metadata_server_is_asked_as_it_wants_to_be() {
     let server = serve(vec![(200, GRANTED)]);
     let host = server.url.replace("http://", "");
-    let provider = provider(&CredentialSource::MetadataServer { host });
+    let provider = provider(&GoogleCredentialSource::MetadataServer { host });
     assert_eq!(provider.get_credential().await.unwrap().bearer, "granted");
     let asked = server.seen(0).to_lowercase();
     let path = "get /computemetadata/v1/instance/service-accounts/default/token ";

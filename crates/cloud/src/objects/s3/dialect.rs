@@ -21,10 +21,10 @@ use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 use object_store::signer::Method;
 
-use super::endpoint::{Endpoint, region_of_host};
+use super::endpoint::{S3Endpoint, region_of_host};
 use super::locks;
 use crate::http::answer::{Asked, StoreAnswer, read_error};
-use crate::http::dialect::{Again, Dialect, Verdict};
+use crate::http::dialect::{Again, Dialect, Judgement};
 use crate::http::judgement;
 use crate::http::transport::authority_of;
 use crate::objects::s3_like::{self, rewritten_token, spelled_as_stored};
@@ -40,12 +40,12 @@ const ELSEWHERE: [&str; 4] = [
 ];
 
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct S3Dialect {
     pub(super) credentials: AwsCredentialProvider,
     pub(super) bucket: String,
     /// As the settings have it.
     pub(super) region: String,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: S3Endpoint,
     /// The region that the bucket turned out to be in.
     pub(super) moved: Mutex<Option<String>>,
     /// Whether the bucket takes nothing without a digest of it.
@@ -53,7 +53,7 @@ pub(super) struct Wire {
 }
 
 #[async_trait]
-impl Dialect for Wire {
+impl Dialect for S3Dialect {
     async fn prepare(&self, request: &mut HttpRequest, again: Again) -> Result<(), HttpError> {
         let mut is_changed = again == Again::Anew;
         if request.method() == Method::DELETE {
@@ -77,7 +77,7 @@ impl Dialect for Wire {
         }
     }
 
-    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Verdict, HttpError> {
+    async fn judge(&self, asked: &Asked, answer: HttpResponse) -> Result<Judgement, HttpError> {
         let status = answer.status();
         if !status.is_success() {
             let (parts, body) = read_error(answer).await;
@@ -87,7 +87,7 @@ impl Dialect for Wire {
                 return Ok(self.follow(said));
             }
             if self.may_want_digests(asked, &said) {
-                return Ok(Verdict::Corrected(said));
+                return Ok(Judgement::Corrected(said));
             }
             return Ok(judgement::of_error(asked, said, parts, body));
         }
@@ -97,14 +97,14 @@ impl Dialect for Wire {
             None
         };
         let mut verdict = s3_like::judge(asked, answer).await?;
-        if let (Verdict::Answer(answer), Some(lock)) = (&mut verdict, lock) {
+        if let (Judgement::Answer(answer), Some(lock)) = (&mut verdict, lock) {
             answer.extensions_mut().insert(lock);
         }
         Ok(verdict)
     }
 }
 
-impl Wire {
+impl S3Dialect {
     fn moved(&self) -> Option<String> {
         let moved = self.moved.lock();
         moved.unwrap_or_else(PoisonError::into_inner).clone()
@@ -124,25 +124,25 @@ impl Wire {
     }
 
     /// Remembers the region that the store names, for this request and all later ones.
-    fn follow(&self, said: StoreAnswer) -> Verdict {
+    fn follow(&self, said: StoreAnswer) -> Judgement {
         let is_name = |region: &&String| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
             !region.is_empty() && region.len() < 64 && region.chars().all(allowed)
         };
         let Some(region) = said.region.clone().filter(|region| is_name(&region)) else {
-            return Verdict::Final(said);
+            return Judgement::Final(said);
         };
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if moved.as_ref().unwrap_or(&self.region) == &region {
             // A new bucket's name is not known everywhere yet; or another request was quicker.
             return if said.status.as_u16() == 307 {
-                Verdict::Passing(said)
+                Judgement::Passing(said)
             } else {
-                Verdict::Corrected(said)
+                Judgement::Corrected(said)
             };
         }
         *moved = Some(region);
-        Verdict::Corrected(said)
+        Judgement::Corrected(said)
     }
 
     /// Puts the host of that region into the address, where the endpoint is AWS's own.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::identity::aws::SettingsError;
+use crate::identity::aws::AwsSettingsError;
 use crate::options::AddressingStyle;
 use crate::secret::for_address;
 
@@ -21,22 +21,22 @@ pub(super) struct HostVariant {
 
 /// An endpoint for all buckets, and how a bucket is put into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct S3Endpoint {
     url: Url,
     style: AddressingStyle,
 }
 
-impl Endpoint {
+impl S3Endpoint {
     /// AWS's endpoint of a region (AWS, "Amazon S3 endpoints and quotas").
     pub(super) fn of_region(
         region: &str,
         variant: HostVariant,
         style: AddressingStyle,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, AwsSettingsError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if region.is_empty() || !region.chars().all(allowed) {
             let cause = "it must be a name such as eu-west-1";
-            return Err(SettingsError::BadValue {
+            return Err(AwsSettingsError::BadValue {
                 name: "region".into(),
                 cause,
             });
@@ -48,7 +48,7 @@ impl Endpoint {
         } else {
             "amazonaws.com"
         };
-        Endpoint::parse(
+        S3Endpoint::parse(
             &format!("https://{service}{dual_stack}.{region}.{suffix}"),
             "",
             style,
@@ -60,8 +60,8 @@ impl Endpoint {
         text: &str,
         name: &str,
         style: AddressingStyle,
-    ) -> Result<Self, SettingsError> {
-        let bad = |cause| SettingsError::BadValue {
+    ) -> Result<Self, AwsSettingsError> {
+        let bad = |cause| AwsSettingsError::BadValue {
             name: format!("endpoint URL of {name}"),
             cause,
         };
@@ -72,7 +72,7 @@ impl Endpoint {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad("a query or a fragment has no meaning here"));
         }
-        Ok(Endpoint { url, style })
+        Ok(S3Endpoint { url, style })
     }
 
     /// Whether TLS protects the requests.
@@ -100,11 +100,11 @@ impl Endpoint {
     }
 
     /// The URL in the form the S3 client wants: with the bucket only if virtual-hosted.
-    pub(crate) fn url_for(&self, bucket: &str) -> Result<String, SettingsError> {
+    pub(crate) fn url_for(&self, bucket: &str) -> Result<String, AwsSettingsError> {
         let mut url = self.url.clone();
         if self.is_virtual_hosted(bucket) {
             let cause = "virtual addressing needs a host name, not an IP address";
-            let bad = || SettingsError::BadValue {
+            let bad = || AwsSettingsError::BadValue {
                 name: "addressing style".into(),
                 cause,
             };
@@ -118,7 +118,7 @@ impl Endpoint {
     }
 
     /// The same endpoint in another region; `None` where the address has no region of AWS's in it.
-    pub(super) fn in_region(&self, region: &str) -> Option<Endpoint> {
+    pub(super) fn in_region(&self, region: &str) -> Option<S3Endpoint> {
         let host = self.url.host_str().filter(|_| self.is_aws())?;
         let moved = match region_of_host(host) {
             Some(old) => host.replacen(&old, region, 1),
@@ -127,7 +127,7 @@ impl Endpoint {
         let mut url = self.url.clone();
         url.set_host(Some(&moved)).ok()?;
         let style = self.style;
-        Some(Endpoint { url, style })
+        Some(S3Endpoint { url, style })
     }
 
     fn is_aws(&self) -> bool {
@@ -136,7 +136,7 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for S3Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str().trim_end_matches('/'))
     }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn url(endpoint: &str, style: AddressingStyle, bucket: &str) -> String {
-        Endpoint::parse(endpoint, "a test", style)
+        S3Endpoint::parse(endpoint, "a test", style)
             .unwrap()
             .url_for(bucket)
             .unwrap()
@@ -207,7 +207,7 @@ mod tests {
         ] {
             assert_eq!(url(endpoint, style, bucket), expected);
         }
-        let ip = Endpoint::parse("http://127.0.0.1:8333", "a test", Virtual).unwrap();
+        let ip = S3Endpoint::parse("http://127.0.0.1:8333", "a test", Virtual).unwrap();
         assert!(ip.url_for("backups").is_err());
     }
 
@@ -215,7 +215,7 @@ mod tests {
     fn a_region_gives_its_partition_and_variant() {
         let host = |region, fips, dual_stack| {
             let variant = HostVariant { fips, dual_stack };
-            Endpoint::of_region(region, variant, AddressingStyle::Path)
+            S3Endpoint::of_region(region, variant, AddressingStyle::Path)
                 .unwrap()
                 .to_string()
         };
@@ -231,7 +231,7 @@ mod tests {
             host("us-west-2", true, true),
             "https://s3-fips.dualstack.us-west-2.amazonaws.com"
         );
-        let bad = Endpoint::of_region(
+        let bad = S3Endpoint::of_region(
             "evil.example/",
             HostVariant::default(),
             AddressingStyle::Auto,
@@ -257,7 +257,7 @@ mod tests {
             ("http://minio.example:9000", None),
             ("https://s3.us-east-1.amazonaws.com.evil.example", None),
         ] {
-            let endpoint = Endpoint::parse(endpoint, "a test", AddressingStyle::Auto).unwrap();
+            let endpoint = S3Endpoint::parse(endpoint, "a test", AddressingStyle::Auto).unwrap();
             let moved = endpoint.in_region("eu-west-1").map(|it| it.to_string());
             assert_eq!(moved.as_deref(), expected);
         }
@@ -280,7 +280,8 @@ mod tests {
             "https://x?y",
             "minio",
         ] {
-            let error = Endpoint::parse(text, "--endpoint-url", AddressingStyle::Auto).unwrap_err();
+            let error =
+                S3Endpoint::parse(text, "--endpoint-url", AddressingStyle::Auto).unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().contains("--endpoint-url"), "{error}");
         }

@@ -25,7 +25,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 pub use settings::S3Settings;
 
 use super::create::{self, CreateError, Creation, Making};
-use super::encryption::Encryption;
+use super::encryption::StoreEncryption;
 use super::open_error::{NoClient, OpenError};
 use super::place::ObjectPlace;
 use crate::environment::Environment;
@@ -70,7 +70,7 @@ fn read_settings(
     options: &StoreOptions,
     environment: &Environment,
 ) -> Result<S3Settings, Explained> {
-    let files = AwsFiles::read(environment).map_err(identity::SettingsError::from)?;
+    let files = AwsFiles::read(environment).map_err(identity::AwsSettingsError::from)?;
     Ok(S3Settings::resolve(options, environment, &files)?)
 }
 
@@ -119,7 +119,7 @@ fn open(place: &S3Place<'_>) -> Result<Bucket, Explained> {
         source,
     };
     let credentials = identity::provider(&settings.identity)?;
-    let dialect = dialect::Wire {
+    let dialect = dialect::S3Dialect {
         credentials: Arc::clone(&credentials),
         bucket: bucket.into(),
         region: settings.identity.region.clone(),
@@ -159,16 +159,16 @@ fn open(place: &S3Place<'_>) -> Result<Bucket, Explained> {
     })
 }
 
-fn with_encryption(builder: AmazonS3Builder, encryption: &Encryption) -> AmazonS3Builder {
+fn with_encryption(builder: AmazonS3Builder, encryption: &StoreEncryption) -> AmazonS3Builder {
     let kind: AmazonS3ConfigKey = "aws_server_side_encryption"
         .parse()
         .expect("object_store documents this key");
     match encryption {
-        Encryption::OfBucket => builder,
-        Encryption::Managed => builder.with_config(kind, "AES256"),
-        Encryption::Kms { key_id: None } => builder.with_config(kind, "aws:kms"),
-        Encryption::Kms { key_id: Some(id) } => builder.with_sse_kms_encryption(id),
-        Encryption::Customer(key) => builder.with_ssec_encryption(key.reveal()),
+        StoreEncryption::OfBucket => builder,
+        StoreEncryption::Managed => builder.with_config(kind, "AES256"),
+        StoreEncryption::Kms { key_id: None } => builder.with_config(kind, "aws:kms"),
+        StoreEncryption::Kms { key_id: Some(id) } => builder.with_sse_kms_encryption(id),
+        StoreEncryption::Customer(key) => builder.with_ssec_encryption(key.reveal()),
     }
 }
 

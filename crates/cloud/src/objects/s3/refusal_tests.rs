@@ -1,8 +1,8 @@
 //! What is read from outside and can be no header: refused where it is read.
 
 use super::settings::S3Settings;
-use crate::identity::aws::{AwsFiles, SettingsError};
-use crate::{Encryption, Environment, StoreOptions};
+use crate::identity::aws::{AwsFiles, AwsSettingsError};
+use crate::{Environment, StoreEncryption, StoreOptions};
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
     pairs.iter().copied().collect()
@@ -18,7 +18,7 @@ fn resolve(
     environment: &Environment,
     config: &str,
     credentials: &str,
-) -> Result<S3Settings, SettingsError> {
+) -> Result<S3Settings, AwsSettingsError> {
     let files = AwsFiles::from_texts(config, credentials).unwrap();
     S3Settings::resolve(options, environment, &files)
 }
@@ -55,7 +55,7 @@ fn what_cannot_go_into_a_request_is_refused_by_its_name_and_without_its_text() {
         assert!(!error.contains("hunter2"), "{error}");
     }
     let options = StoreOptions {
-        encryption: Encryption::Kms {
+        encryption: StoreEncryption::Kms {
             key_id: Some(bad.into()),
         },
         ..StoreOptions::default()

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::endpoint::{Endpoint, HostVariant};
+use super::endpoint::{HostVariant, S3Endpoint};
 use crate::environment::Environment;
-use crate::identity::aws::{AwsAccount, AwsFiles, AwsIdentity, AwsService, SettingsError};
-use crate::objects::encryption::Encryption;
+use crate::identity::aws::{AwsAccount, AwsFiles, AwsIdentity, AwsService, AwsSettingsError};
+use crate::objects::encryption::StoreEncryption;
 use crate::options::{AddressingStyle, StoreOptions};
 use crate::secret::for_header;
 
@@ -19,11 +19,11 @@ pub struct S3Settings {
     /// Who we are, and in which region.
     pub identity: AwsIdentity,
     /// The address, and how buckets go into it.
-    pub endpoint: Endpoint,
+    pub endpoint: S3Endpoint,
     /// How long a connection may be silent.
     pub read_timeout: Duration,
     /// How the store encrypts what is uploaded.
-    pub encryption: Encryption,
+    pub encryption: StoreEncryption,
 }
 
 impl S3Settings {
@@ -35,7 +35,7 @@ impl S3Settings {
         options: &StoreOptions,
         environment: &Environment,
         files: &AwsFiles,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, AwsSettingsError> {
         let account = AwsAccount::choose(options.profile.as_deref(), environment, files)?;
         let region = account.region()?;
         let style = addressing_style(options, &account)?;
@@ -46,14 +46,14 @@ impl S3Settings {
             None => account.endpoint(AwsService::S3)?,
         };
         let endpoint = match configured {
-            Some((text, name)) => Endpoint::parse(&text, &name, style)?,
+            Some((text, name)) => S3Endpoint::parse(&text, &name, style)?,
             None => {
                 let variant = HostVariant {
                     fips: account.flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
                     dual_stack: account
                         .flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
                 };
-                Endpoint::of_region(&region, variant, style)?
+                S3Endpoint::of_region(&region, variant, style)?
             }
         };
         Ok(S3Settings {
@@ -66,16 +66,19 @@ impl S3Settings {
 }
 
 /// The encryption that was asked for; a customer's key leaves this machine only through TLS.
-fn encryption(options: &StoreOptions, endpoint: &Endpoint) -> Result<Encryption, SettingsError> {
-    let is_key = matches!(options.encryption, Encryption::Customer(_));
+fn encryption(
+    options: &StoreOptions,
+    endpoint: &S3Endpoint,
+) -> Result<StoreEncryption, AwsSettingsError> {
+    let is_key = matches!(options.encryption, StoreEncryption::Customer(_));
     if is_key && !endpoint.is_tls() && !endpoint.is_this_machine() {
-        return Err(SettingsError::BadValue {
+        return Err(AwsSettingsError::BadValue {
             name: "endpoint".into(),
             cause: "a customer key is sent through TLS only, so it must begin with https://",
         });
     }
-    if let Encryption::Kms { key_id: Some(id) } = &options.encryption {
-        for_header(id).map_err(|cause| SettingsError::BadValue {
+    if let StoreEncryption::Kms { key_id: Some(id) } = &options.encryption {
+        for_header(id).map_err(|cause| AwsSettingsError::BadValue {
             name: "key of --sse-kms-key-id".into(),
             cause,
         })?;
@@ -86,7 +89,7 @@ fn encryption(options: &StoreOptions, endpoint: &Endpoint) -> Result<Encryption,
 fn addressing_style(
     options: &StoreOptions,
     account: &AwsAccount<'_>,
-) -> Result<AddressingStyle, SettingsError> {
+) -> Result<AddressingStyle, AwsSettingsError> {
     if let Some(style) = options.addressing_style {
         return Ok(style);
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::settings::S3Settings;
 use crate::environment::Environment;
 use crate::identity::aws::{
-    Authorization, AwsFiles, CredentialSource, Machine, Role, SettingsError, SsoLogin,
+    Authorization, AwsCredentialSource, AwsFiles, AwsSettingsError, Machine, Role, SsoLogin,
 };
 use crate::options::{AddressingStyle, StoreOptions};
-use crate::{CustomerKey, Encryption};
+use crate::{CustomerKey, StoreEncryption};
 
 const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "ENVKEY"),
@@ -39,7 +39,7 @@ fn resolve(
     environment: &Environment,
     config: &str,
     credentials: &str,
-) -> Result<S3Settings, SettingsError> {
+) -> Result<S3Settings, AwsSettingsError> {
     S3Settings::resolve(
         options,
         environment,
@@ -53,7 +53,7 @@ fn machine() -> Machine {
 
 fn key_of(settings: &S3Settings) -> &str {
     match &settings.identity.credentials {
-        CredentialSource::Static { access_key_id, .. } => access_key_id,
+        AwsCredentialSource::Static { access_key_id, .. } => access_key_id,
         other => panic!("not static keys: {other:?}"),
     }
 }
@@ -91,7 +91,7 @@ fn a_profile_chosen_by_option_comes_before_keys_of_the_environment() {
     let settings = resolve(&profile_option("other"), &with_keys(&[]), "", credentials).unwrap();
     assert_eq!(
         settings.identity.credentials,
-        CredentialSource::Static {
+        AwsCredentialSource::Static {
             access_key_id: "PROFILE".into(),
             secret_access_key: "x".into(),
             session_token: Some("t".into()),
@@ -197,22 +197,22 @@ fn a_private_authority_comes_from_the_environment_or_the_profile() {
 }
 
 /// The source that a profile of these files comes to, with nothing in the environment.
-fn source(config: &str, credentials: &str) -> Result<CredentialSource, SettingsError> {
+fn source(config: &str, credentials: &str) -> Result<AwsCredentialSource, AwsSettingsError> {
     let options = profile_option("p");
     let home = environment(&[("HOME", "/home/me")]);
     resolve(&options, &home, config, credentials).map(|settings| settings.identity.credentials)
 }
 
-fn keys(id: &str) -> CredentialSource {
-    CredentialSource::Static {
+fn keys(id: &str) -> AwsCredentialSource {
+    AwsCredentialSource::Static {
         access_key_id: id.into(),
         secret_access_key: "s".into(),
         session_token: None,
     }
 }
 
-fn role(source: CredentialSource, arn: &str) -> CredentialSource {
-    CredentialSource::AssumedRole {
+fn role(source: AwsCredentialSource, arn: &str) -> AwsCredentialSource {
+    AwsCredentialSource::AssumedRole {
         source: Box::new(source),
         role: Role {
             arn: arn.into(),
@@ -242,7 +242,7 @@ fn a_role_is_assumed_with_the_credentials_of_its_source() {
         "[profile p]\nrole_arn = a\nsource_profile = p\nrole_session_name = n\n\
          external_id = x\nduration_seconds = 900\n{K}"
     );
-    let CredentialSource::AssumedRole { role, .. } = source(&details, "").unwrap() else {
+    let AwsCredentialSource::AssumedRole { role, .. } = source(&details, "").unwrap() else {
         panic!("it is a role");
     };
     assert_eq!(role.session_name.as_deref(), Some("n"));
@@ -257,24 +257,24 @@ fn a_role_may_take_the_credentials_of_its_surroundings() {
         let found = resolve(&profile_option("p"), &with_keys(extra), &config(name), "");
         found.map(|settings| settings.identity.credentials)
     };
-    let machine = CredentialSource::InstanceMetadata(machine());
+    let machine = AwsCredentialSource::InstanceMetadata(machine());
     assert_eq!(
         with("Ec2InstanceMetadata", &[]).unwrap(),
         role(machine, "a")
     );
-    let CredentialSource::AssumedRole { source, .. } = with("Environment", &[]).unwrap() else {
+    let AwsCredentialSource::AssumedRole { source, .. } = with("Environment", &[]).unwrap() else {
         panic!("it is a role");
     };
-    assert!(matches!(*source, CredentialSource::Static { .. }));
+    assert!(matches!(*source, AwsCredentialSource::Static { .. }));
     let task = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x");
     assert!(with("EcsContainer", &[task]).is_ok());
     assert!(matches!(
         with("EcsContainer", &[]),
-        Err(SettingsError::Partial { .. })
+        Err(AwsSettingsError::Partial { .. })
     ));
     assert!(matches!(
         with("Elsewhere", &[]),
-        Err(SettingsError::BadValue { .. })
+        Err(AwsSettingsError::BadValue { .. })
     ));
 }
 
@@ -332,7 +332,7 @@ fn single_sign_on_comes_from_a_session_or_from_the_profile_itself() {
             role_name: "R".into(),
         };
         let found = source(config, &format!("[p]\n{K}")).unwrap();
-        assert_eq!(found, CredentialSource::Sso(expected));
+        assert_eq!(found, AwsCredentialSource::Sso(expected));
     }
     let half = "[profile p]\nsso_session = s\nsso_account_id = 1\n[sso-session s]\n";
     let error = source(half, "").unwrap_err().to_string();
@@ -346,7 +346,7 @@ fn single_sign_on_comes_from_a_session_or_from_the_profile_itself() {
 fn a_program_comes_after_keys_of_the_credentials_file() {
     let config = format!("[profile p]\ncredential_process = /bin/x --key hunter2\n{K}");
     let found = source(&config, "").unwrap();
-    assert!(matches!(&found, CredentialSource::Process { place, .. } if place == "config:2"));
+    assert!(matches!(&found, AwsCredentialSource::Process { place, .. } if place == "config:2"));
     assert!(!format!("{found:?}").contains("hunter2"));
     assert_eq!(source(&config, &format!("[p]\n{K}")).unwrap(), keys("K"));
 }
@@ -392,7 +392,7 @@ fn a_customers_key_goes_through_tls_or_stays_on_this_machine() {
     ] {
         let options = StoreOptions {
             endpoint_url: Some(endpoint.into()),
-            encryption: Encryption::Customer(key.clone()),
+            encryption: StoreEncryption::Customer(key.clone()),
             ..StoreOptions::default()
         };
         let settings = resolve(&options, &with_keys(&[]), "", "");
@@ -411,26 +411,32 @@ fn web_identity_container_and_machine_follow_in_order() {
     };
     assert_eq!(
         find(&[web, role, task]).unwrap(),
-        CredentialSource::WebIdentity {
+        AwsCredentialSource::WebIdentity {
             token_file: "/token".into(),
             role_arn: "arn:role".into(),
             session_name: None,
         }
     );
-    assert!(matches!(find(&[web]), Err(SettingsError::Partial { .. })));
+    assert!(matches!(
+        find(&[web]),
+        Err(AwsSettingsError::Partial { .. })
+    ));
     assert_eq!(
         find(&[task]).unwrap(),
-        CredentialSource::Container {
+        AwsCredentialSource::Container {
             url: "http://169.254.170.2/v2/x".into(),
             authorization: Authorization::None,
         }
     );
     assert_eq!(
         find(&[]).unwrap(),
-        CredentialSource::InstanceMetadata(machine())
+        AwsCredentialSource::InstanceMetadata(machine())
     );
     let disabled = find(&[("AWS_EC2_METADATA_DISABLED", "true")]);
-    assert!(matches!(disabled, Err(SettingsError::NoCredentials { .. })));
+    assert!(matches!(
+        disabled,
+        Err(AwsSettingsError::NoCredentials { .. })
+    ));
     let at = |url| ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url);
     let pod = at("http://169.254.170.23/v1/credentials");
     let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2");
@@ -440,7 +446,7 @@ fn web_identity_container_and_machine_follow_in_order() {
         (vec![pod, token], Authorization::Token("hunter2".into())),
         (vec![pod, token, file], Authorization::File("/token".into())),
     ] {
-        let Ok(CredentialSource::Container { authorization, .. }) = find(&extra) else {
+        let Ok(AwsCredentialSource::Container { authorization, .. }) = find(&extra) else {
             panic!("{extra:?}");
         };
         assert_eq!(authorization, expected);
@@ -479,7 +485,7 @@ fn a_profile_that_was_named_must_exist() {
 fn half_a_pair_of_keys_is_refused() {
     let half = environment(&[("AWS_ACCESS_KEY_ID", "K")]);
     let error = resolve(&StoreOptions::default(), &half, "", "").unwrap_err();
-    assert!(matches!(error, SettingsError::Partial { .. }), "{error}");
+    assert!(matches!(error, AwsSettingsError::Partial { .. }), "{error}");
     let file = "[default]\naws_access_key_id = K\n";
     let error = resolve(&StoreOptions::default(), &environment(&[]), "", file).unwrap_err();
     assert!(error.to_string().contains("profile default"), "{error}");

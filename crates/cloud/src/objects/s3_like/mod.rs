@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use crate::http::answer::{
     Asked, LONGEST_DOCUMENT, StoreAnswer, read_error, read_whole, with_body,
 };
-use crate::http::dialect::Verdict;
+use crate::http::dialect::Judgement;
 use crate::http::judgement;
 use crate::http::xml::{self, Element};
 
@@ -26,7 +26,7 @@ pub(crate) const UNCONFIRMED: &str = "\"unconfirmed\"";
 ///
 /// # Errors
 /// When it cannot be read to its end.
-pub(crate) async fn judge(asked: &Asked, answer: HttpResponse) -> Result<Verdict, HttpError> {
+pub(crate) async fn judge(asked: &Asked, answer: HttpResponse) -> Result<Judgement, HttpError> {
     let status = answer.status();
     if !status.is_success() {
         let (parts, body) = read_error(answer).await;
@@ -38,10 +38,10 @@ pub(crate) async fn judge(asked: &Asked, answer: HttpResponse) -> Result<Verdict
         return judgement::of_object(asked, answer).await;
     }
     if let Some(unfit) = judgement::from_between(&answer) {
-        return Ok(Verdict::Passing(unfit));
+        return Ok(Judgement::Passing(unfit));
     }
     if asked.method == Method::DELETE {
-        return Ok(Verdict::Answer(answer));
+        return Ok(Judgement::Answer(answer));
     }
     let (parts, body) = read_whole(answer, LONGEST_DOCUMENT).await?;
     Ok(match asked.method {
@@ -53,23 +53,25 @@ pub(crate) async fn judge(asked: &Asked, answer: HttpResponse) -> Result<Verdict
     })
 }
 
-fn of_listing(parts: Parts, body: &[u8]) -> Verdict {
+fn of_listing(parts: Parts, body: &[u8]) -> Judgement {
     match listing::rewrite(body) {
-        Ok(page) => Verdict::Answer(with_body(parts, page.into())),
-        Err(cause) => Verdict::Passing(unlike(&parts, body, &format!("to a listing, but {cause}"))),
+        Ok(page) => Judgement::Answer(with_body(parts, page.into())),
+        Err(cause) => {
+            Judgement::Passing(unlike(&parts, body, &format!("to a listing, but {cause}")))
+        }
     }
 }
 
 /// What became of each object is not believed one by one: what is not all deleted is deleted
 /// again, singly.
-fn of_deletion(parts: Parts, body: &[u8]) -> Verdict {
+fn of_deletion(parts: Parts, body: &[u8]) -> Judgement {
     let root = match Element::parse(body) {
         Ok(root) => root,
         Err(_) if body.trim_ascii().is_empty() => {
             let cause = "to a deletion of several objects, without a word about them";
-            return Verdict::Final(StoreAnswer::unfit(parts.status, cause));
+            return Judgement::Final(StoreAnswer::unfit(parts.status, cause));
         }
-        Err(cause) => return Verdict::Passing(unlike(&parts, body, &format!("but {cause}"))),
+        Err(cause) => return Judgement::Passing(unlike(&parts, body, &format!("but {cause}"))),
     };
     let failed = match root.name.as_str() {
         "DeleteResult" => root.child("Error"),
@@ -77,7 +79,7 @@ fn of_deletion(parts: Parts, body: &[u8]) -> Verdict {
     };
     let Some(failed) = failed else {
         let done = "<DeleteResult><Deleted><Key>all</Key></Deleted></DeleteResult>";
-        return Verdict::Answer(with_body(parts, done.into()));
+        return Judgement::Answer(with_body(parts, done.into()));
     };
     let mut said = StoreAnswer::unfit(parts.status, "to a deletion of several objects");
     said.code = failed.text_of("Code").map(str::to_owned);
@@ -87,16 +89,16 @@ fn of_deletion(parts: Parts, body: &[u8]) -> Verdict {
     judgement::of_error_inside(said)
 }
 
-fn of_beginning(parts: Parts, body: bytes::Bytes) -> Verdict {
+fn of_beginning(parts: Parts, body: bytes::Bytes) -> Judgement {
     let has_id = Element::parse(&body).is_ok_and(|root| root.text_of("UploadId").is_some());
     if has_id {
-        Verdict::Answer(with_body(parts, body))
+        Judgement::Answer(with_body(parts, body))
     } else {
-        Verdict::Passing(unlike(&parts, &body, "to the beginning of an upload"))
+        Judgement::Passing(unlike(&parts, &body, "to the beginning of an upload"))
     }
 }
 
-fn of_completion(parts: Parts, body: &[u8]) -> Verdict {
+fn of_completion(parts: Parts, body: &[u8]) -> Judgement {
     let root = Element::parse(body).ok();
     match root {
         Some(root) if root.name == "CompleteMultipartUploadResult" => {
@@ -104,7 +106,7 @@ fn of_completion(parts: Parts, body: &[u8]) -> Verdict {
             let mut again = "<CompleteMultipartUploadResult>".to_owned();
             xml::push(&mut again, "ETag", tag);
             again.push_str("</CompleteMultipartUploadResult>");
-            Verdict::Answer(with_body(parts, again.into()))
+            Judgement::Answer(with_body(parts, again.into()))
         }
         Some(root) if root.name == "Error" => {
             judgement::of_error_inside(unlike(&parts, body, "to the end of an upload"))
@@ -112,13 +114,13 @@ fn of_completion(parts: Parts, body: &[u8]) -> Verdict {
         // The engine's upload looks whether the object is there.
         None if body.trim_ascii().is_empty() => {
             let cause = "to the end of an upload, without a word about it";
-            Verdict::Final(StoreAnswer::unfit(parts.status, cause))
+            Judgement::Final(StoreAnswer::unfit(parts.status, cause))
         }
-        _ => Verdict::Passing(unlike(&parts, body, "to the end of an upload")),
+        _ => Judgement::Passing(unlike(&parts, body, "to the end of an upload")),
     }
 }
 
-fn of_put(asked: &Asked, mut parts: Parts, body: bytes::Bytes) -> Verdict {
+fn of_put(asked: &Asked, mut parts: Parts, body: bytes::Bytes) -> Judgement {
     if Element::parse(&body).is_ok_and(|root| root.name == "Error") {
         return judgement::of_error_inside(unlike(&parts, &body, "to a write"));
     }
@@ -129,9 +131,9 @@ fn of_put(asked: &Asked, mut parts: Parts, body: bytes::Bytes) -> Verdict {
     }
     if !parts.headers.contains_key(ETAG) {
         let cause = "to a part of an upload, without the tag that it is called by";
-        return Verdict::Passing(StoreAnswer::unfit(parts.status, cause));
+        return Judgement::Passing(StoreAnswer::unfit(parts.status, cause));
     }
-    Verdict::Answer(with_body(parts, body))
+    Judgement::Answer(with_body(parts, body))
 }
 
 /// An answer with a good status that is not the one that was asked for: its own words if it is an
