@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use engine::catalogue::read_settled;
-use engine::progress::{Event, Progress};
+use engine::progress::{Event, Progress, Step};
 use engine::repository::Repository;
 use engine::restore::{LinkPolicy, RestoreWorld, Restored, UnlistedPolicy, Verified};
 use engine::wal::presence;
@@ -462,9 +462,7 @@ impl CloudCommand for Args {
             let repository = Repository::on_one(place.open().await?);
             let found = read_settled(&repository).await?;
             let (backup, info) = choice.choose(&found.backups)?;
-            progress.event(Event::Step {
-                text: &format!("restoring backup {backup}"),
-            });
+            progress.event(Event::Step(Step::RestoringBackup(backup)));
             let world = RestoreWorld {
                 repository,
                 links,

@@ -4,6 +4,7 @@ pub mod backup_report;
 pub mod catalogue_notes;
 pub mod cloud_log;
 pub mod damaged_pages;
+mod events;
 pub mod progress;
 
 use std::io;

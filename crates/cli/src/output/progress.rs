@@ -13,7 +13,8 @@ use indicatif::{
     HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
 
-use crate::output::cloud_log::{Level, Log};
+use super::cloud_log::{Level, Log};
+use super::events;
 
 /// How long no line is written after a line about progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
@@ -116,7 +117,7 @@ impl Progress for Reporter {
             }
             Event::Advance { bytes } => self.advance(bytes),
             Event::Checkpoint { waited, usual } => {
-                self.wait(waited, &render_checkpoint(waited, usual));
+                self.wait(waited, &events::checkpoint(waited, usual));
             }
             Event::WaitingForWal {
                 next,
@@ -125,10 +126,10 @@ impl Progress for Reporter {
                 last_archived,
             } => self.wait(
                 waited,
-                &render_wal_wait(next, waited, patience, last_archived),
+                &events::wal_wait(next, waited, patience, last_archived),
             ),
-            Event::Step { text } => self.log.line(Level::Info, text),
-            Event::Warning { text } => self.log.line(Level::Warning, text),
+            Event::Step(step) => self.log.line(Level::Info, &events::step(&step)),
+            Event::Warning(warning) => self.log.line(Level::Warning, &events::warning(&warning)),
         }
     }
 }
@@ -176,38 +177,6 @@ fn render_progress(done: u64, total: Option<u64>, elapsed: Duration) -> String {
     }
 }
 
-fn render_checkpoint(waited: Duration, usual: Option<Duration>) -> String {
-    let waited = clock(waited);
-    match usual {
-        Some(usual) => format!(
-            "waiting for the server's checkpoint, which usually takes up to {} \
-             (--immediate-checkpoint hurries it): {waited} so far",
-            clock(usual)
-        ),
-        None => format!("waiting for the server's checkpoint: {waited} so far"),
-    }
-}
-
-fn render_wal_wait(
-    next: &str,
-    waited: Duration,
-    patience: Duration,
-    last_archived: Option<&str>,
-) -> String {
-    let archived = last_archived.map(|name| format!("; the server has archived up to {name}"));
-    format!(
-        "waiting for WAL file {next} ({} of {} s){}",
-        waited.as_secs(),
-        patience.as_secs(),
-        archived.unwrap_or_default()
-    )
-}
-
-/// Minutes and seconds: `4:30`.
-fn clock(time: Duration) -> String {
-    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
-}
-
 fn is_set_to(variable: &str, value: &str) -> bool {
     std::env::var_os(variable).is_some_and(|set| set == value)
 }
@@ -230,26 +199,6 @@ mod tests {
         assert_eq!(
             render_progress(2048, None, Duration::from_secs(2)),
             "2.00 KiB done, 1.00 KiB/s"
-        );
-    }
-
-    #[test]
-    fn waits_are_told_with_what_they_are_for_and_how_long() {
-        let seconds = Duration::from_secs;
-        assert_eq!(
-            render_checkpoint(seconds(72), Some(seconds(270))),
-            "waiting for the server's checkpoint, which usually takes up to 4:30 \
-             (--immediate-checkpoint hurries it): 1:12 so far"
-        );
-        assert_eq!(
-            render_wal_wait(
-                "000000010000000000000052",
-                seconds(12),
-                seconds(30),
-                Some("x")
-            ),
-            "waiting for WAL file 000000010000000000000052 (12 of 30 s); the server has archived \
-             up to x"
         );
     }
 

@@ -30,7 +30,7 @@ use super::manifest::{ManifestFile, ManifestSpool};
 use super::source::{PageCheck, READ_BYTES, SourceFile};
 use super::tail::spool_failed;
 use crate::codec::Encoder;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, Warning};
 use crate::stages::{Stage, Stages, Timed};
 use crate::stop::StopFlag;
 use crate::tarball::write::{MemberHeader, TarWriter};
@@ -309,11 +309,12 @@ impl Writer<'_> {
     /// WAL replay truncates a relation again; nothing mends another file.
     fn report_shrunken(&self, path: &[u8], shown: &[u8], missing_bytes: u64) {
         if relation_of(path).is_none() {
-            let text = format!(
-                "{} shrank while it was read: the last {missing_bytes} bytes of its copy are zeros",
-                String::from_utf8_lossy(shown)
-            );
-            self.shared.progress.event(Event::Warning { text: &text });
+            let path = &String::from_utf8_lossy(shown);
+            let warning = Warning::Shrank {
+                path,
+                missing_bytes,
+            };
+            self.shared.progress.event(Event::Warning(warning));
         }
     }
 
@@ -337,8 +338,8 @@ impl Writer<'_> {
                 expected,
                 found,
             };
-            let text = page.to_string();
-            self.shared.progress.event(Event::Warning { text: &text });
+            let warning = Warning::DamagedPage(&page);
+            self.shared.progress.event(Event::Warning(warning));
             self.shared
                 .damaged
                 .lock()

@@ -32,7 +32,7 @@ use super::tail::{external_files, file_name, spool_failed, stop};
 use super::wal_wait::WalWait;
 use super::world::{BackupWorld, cancellable, step};
 use crate::causes;
-use crate::progress::Event;
+use crate::progress::{Event, NotArchived, Step, Unverifiable, Warning};
 use crate::stop::StopFlag;
 
 /// A backup that has started.
@@ -57,11 +57,11 @@ pub fn has_checksums(control: &ControlFile) -> bool {
 }
 
 /// Why no page is verified, if none is.
-fn why_unverified(control: &ControlFile) -> Option<&'static str> {
+fn why_unverified(control: &ControlFile) -> Option<Unverifiable> {
     match (control.data_checksum_version, has_checksums(control)) {
         (_, true) => None,
-        (0, _) => Some("data checksums are off (pg_checksums --enable switches them on)"),
-        _ => Some("the server was built with other sizes of pages"),
+        (0, _) => Some(Unverifiable::ChecksumsOff),
+        _ => Some(Unverifiable::OtherPageSize),
     }
 }
 
@@ -107,7 +107,7 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
     let damaged = std::mem::take(&mut *shared.damaged.lock().expect("no thread panicked"));
     judge_damage(request, &damaged)?;
     let end_wal = ended.span.end_wal(facts.segment_size);
-    step(world, &format!("waiting for WAL up to {end_wal}"));
+    step(world, Step::WaitingForWal { last: end_wal });
     let wait = WalWait {
         world,
         facts,
@@ -135,7 +135,7 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
 fn contents(work: &Work<'_>) -> Contents {
     let cluster = &work.cluster;
     if let Some(why) = why_unverified(&cluster.control) {
-        step(work.world, &format!("pages are not verified: {why}"));
+        step(work.world, Step::PagesUnverified(why));
     }
     Contents {
         roots: roots(cluster),
@@ -167,7 +167,9 @@ pub async fn gather(
     let roots = contents.roots;
     let progress = Arc::clone(&world.progress);
     let gathered = spawn_blocking(move || {
-        let mut note = |text: String| progress.event(Event::Warning { text: &text });
+        let mut note = |path: &Path, why: NotArchived| {
+            progress.event(Event::Warning(Warning::NotArchived { path, why }));
+        };
         let set = |(set, root): (ArchiveSet, Root)| {
             let entries = gather_entries(&root, &mut note);
             entries.map(|entries| SourceSet { set, root, entries })
@@ -186,7 +188,10 @@ pub async fn gather(
     let count: usize = sets.iter().map(|set| set.entries.file_count).sum();
     step(
         world,
-        &format!("copying {count} files, {}", model::size::pretty_size(bytes)),
+        Step::Copying {
+            file_count: count,
+            bytes,
+        },
     );
     Ok(Shared {
         sets,

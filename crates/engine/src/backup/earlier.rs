@@ -10,7 +10,7 @@ use super::request::BackupRequest;
 use super::session::{ServerFacts, Session};
 use super::world::BackupWorld;
 use crate::catalogue::{backup_ids, read_backup, read_catalogue};
-use crate::progress::Event;
+use crate::progress::{Event, Warning};
 use crate::store::StoreError;
 use crate::wal::presence::{Header, read_header};
 
@@ -34,9 +34,7 @@ pub async fn check_place(
         check_current_segment(segment, facts, world).await?;
     }
     if session.is_pooled() {
-        let text = "the session goes through a connection pooler, which must leave it one server \
-                    process for the whole backup (pool_mode = session)";
-        world.progress.event(Event::Warning { text });
+        world.progress.event(Event::Warning(Warning::PooledSession));
     }
     warn_of_other_system(facts, world).await?;
     if let Some(name) = &request.name {
@@ -77,13 +75,11 @@ async fn warn_of_other_system(facts: &ServerFacts, world: &BackupWorld) -> Resul
             continue;
         };
         if let Some(other) = info.systemid.filter(|other| *other != facts.system_id) {
-            let text = format!(
-                "backup {id} is of another system (system identifier {other}) than the server \
-                 (system identifier {}): a cluster made anew, as by initdb or pg_upgrade, should \
-                 have a name of its own",
-                facts.system_id
-            );
-            world.progress.event(Event::Warning { text: &text });
+            world.progress.event(Event::Warning(Warning::OtherSystem {
+                backup: *id,
+                theirs: other,
+                ours: facts.system_id,
+            }));
         }
         return Ok(());
     }
@@ -94,11 +90,8 @@ async fn warn_of_same_name(name: &str, world: &BackupWorld) -> Result<(), StoreE
     let catalogue = read_catalogue(&world.repository.records).await?.backups;
     let has_it = |info: &model::backup::BackupInfo| info.backup_name.as_deref() == Some(name);
     if let Some((id, _)) = catalogue.readable().rev().find(|(_, info)| has_it(info)) {
-        let text = format!(
-            "backup {id} has the name {name:?} already: the name will lead to neither, only their \
-             ids will"
-        );
-        world.progress.event(Event::Warning { text: &text });
+        let warning = Warning::NameTaken { name, by: *id };
+        world.progress.event(Event::Warning(warning));
     }
     Ok(())
 }

@@ -20,6 +20,10 @@ use rustix::process::geteuid;
 
 use super::entries::{Entries, EntryWriter, SourceEntry};
 use super::names::Names;
+use crate::progress::NotArchived;
+
+/// Is told what is passed over, and why.
+pub type Note<'a> = dyn FnMut(&Path, NotArchived) + 'a;
 
 /// Where a walk starts and which rules hold there.
 #[derive(Debug, Clone)]
@@ -113,7 +117,7 @@ pub enum GatherError {
 /// # Errors
 /// When a directory or file cannot be read for another reason than having vanished, or the list
 /// cannot be written.
-pub fn gather_entries(root: &Root, note: &mut dyn FnMut(String)) -> Result<Entries, GatherError> {
+pub fn gather_entries(root: &Root, note: &mut Note<'_>) -> Result<Entries, GatherError> {
     let top = root.directory();
     let directory = |path: &PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_dir);
     let mut walk = Walk {
@@ -157,7 +161,7 @@ struct Walk<'a> {
     account: u32,
     /// What may not be read, so that all of it is told at once.
     unreadable: Option<WalkError>,
-    note: &'a mut dyn FnMut(String),
+    note: &'a mut dyn FnMut(&Path, NotArchived),
 }
 
 /// Device and inode number.
@@ -208,8 +212,7 @@ impl Walk<'_> {
         }
         if !metadata.is_file() {
             if !is_server_socket(&relative.to_string_lossy()) {
-                let path = absolute.display();
-                (self.note)(format!("{path} is not archived: it is no regular file"));
+                (self.note)(&absolute, NotArchived::NoRegularFile);
             }
             return Ok(());
         }
@@ -230,10 +233,7 @@ impl Walk<'_> {
         }
         if self.above.contains(&itself) {
             let path = self.root.directory().join(relative);
-            let path = path.display();
-            (self.note)(format!(
-                "{path} is not archived: it leads back to where it lies"
-            ));
+            (self.note)(&path, NotArchived::LeadsBack);
             return Ok(());
         }
         self.directory(relative, itself)
@@ -247,8 +247,7 @@ impl Walk<'_> {
             .map(|kind| self.root.judge(relative, kind))
             .into_iter();
         if is_link && judged.all(|verdict| verdict == Verdict::Take) {
-            let path = absolute.display();
-            (self.note)(format!("{path} is not archived: it is a link to nothing"));
+            (self.note)(absolute, NotArchived::LinkToNothing);
         }
     }
 
@@ -329,9 +328,10 @@ mod tests {
     }
 
     /// What is listed, and what is said.
-    fn noted(root: &Root) -> (Vec<String>, Vec<String>) {
+    fn noted(root: &Root) -> (Vec<String>, Vec<(PathBuf, NotArchived)>) {
         let mut notes = Vec::new();
-        let entries = gather_entries(root, &mut |text| notes.push(text)).unwrap();
+        let entries =
+            gather_entries(root, &mut |path, why| notes.push((path.to_owned(), why))).unwrap();
         let mut reader = entries.read_from(0).unwrap();
         let mut paths = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {
@@ -464,12 +464,12 @@ mod tests {
         assert_eq!(paths, ["."]);
         let told: Vec<_> = notes
             .iter()
-            .map(|note| note.strip_prefix(&format!("{}/", top.display())).unwrap())
+            .map(|(path, why)| (path.strip_prefix(top).unwrap().to_str().unwrap(), *why))
             .collect();
         let expected = [
-            "gone is not archived: it is a link to nothing",
-            "other is not archived: it is no regular file",
-            "round is not archived: it leads back to where it lies",
+            ("gone", NotArchived::LinkToNothing),
+            ("other", NotArchived::NoRegularFile),
+            ("round", NotArchived::LeadsBack),
         ];
         assert_eq!(told, expected);
     }
@@ -481,7 +481,7 @@ mod tests {
         for name in names {
             fs::write(directory.path().join(OsStr::from_bytes(name)), b"x").unwrap();
         }
-        let entries = gather_entries(&data(directory.path()), &mut |_| {}).unwrap();
+        let entries = gather_entries(&data(directory.path()), &mut |_, _| {}).unwrap();
         let mut reader = entries.read_from(1).unwrap();
         let mut found = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {

@@ -45,7 +45,7 @@ pub use taken::{TakenBackup, send_taken};
 pub use wal_wait::{MissingCause, WalFate};
 pub use world::BackupWorld;
 
-use crate::progress::Event;
+use crate::progress::{Event, Step, Warning};
 use record::{Copied, Record, note_damage};
 use session::{ServerFacts, Session};
 use world::{cancellable, step};
@@ -103,27 +103,31 @@ pub async fn take_backup(
 /// Leaves a record that says why; of a backup that somebody has deleted, nothing is left.
 async fn note_failure(record: &mut Record, error: &BackupError, world: &BackupWorld) {
     record.fail(error);
-    let unsaved = match record.save(world).await {
+    let backup = record.id;
+    let warning = match record.save(world).await {
         Ok(()) => return,
         // Its record goes last: what is still there came later, and no later deletion finds it.
         Err(BackupError::Deleted { .. }) => match record.sweep(world).await {
             Ok(()) => return,
-            Err(error) => format!(
-                "parts of the deleted backup {} are left: {error}",
-                record.id
-            ),
+            Err(error) => Warning::PartsLeft {
+                backup,
+                cause: &error.to_string(),
+            },
         },
         Err(BackupError::Changed { .. }) => return,
-        Err(unsaved) => format!("the record of {} still says STARTED: {unsaved}", record.id),
+        Err(unsaved) => Warning::RecordUnsaved {
+            backup,
+            cause: &unsaved.to_string(),
+        },
     };
-    world.progress.event(Event::Warning { text: &unsaved });
+    world.progress.event(Event::Warning(warning));
 }
 
 /// From the reserved record to the finished one.
 async fn run(work: &mut copy::Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
     let world = work.world;
     let label = format!("Barman backup cloud {}", work.record.id);
-    step(world, &format!("starting backup {}", work.record.id));
+    step(world, Step::StartingBackup(work.record.id));
     let checkpoint = work.request.checkpoint;
     let usual =
         (checkpoint == CheckpointMode::Spread).then_some(work.cluster.facts.spread_checkpoint);
@@ -167,20 +171,12 @@ async fn telling_of_checkpoint<T>(
 /// What is archived, and yet makes a restore harder than it looks.
 fn warn_of_places(facts: &ServerFacts, world: &BackupWorld) {
     for tablespace in places::tablespaces_inside(facts) {
-        let text = format!(
-            "tablespace {} lies inside the data directory, at {}: PostgreSQL advises against it, \
-             and a restore to another place must give it another place too",
-            tablespace.name, tablespace.location
-        );
-        world.progress.event(Event::Warning { text: &text });
+        let warning = Warning::TablespaceInside(tablespace);
+        world.progress.event(Event::Warning(warning));
     }
     let left_out: Vec<_> = tail::left_out_files(facts).collect();
     if !left_out.is_empty() {
-        let text = format!(
-            "the configuration includes files outside the data directory, which are not in the \
-             backup; keep copies of them: {}",
-            left_out.join(", ")
-        );
-        world.progress.event(Event::Warning { text: &text });
+        let warning = Warning::ConfigurationNotArchived { files: &left_out };
+        world.progress.event(Event::Warning(warning));
     }
 }

@@ -142,7 +142,7 @@ mod tests {
         };
         SourceSet {
             set: ArchiveSet::Tablespace(1),
-            entries: gather_entries(&root, &mut |_| {}).unwrap(),
+            entries: gather_entries(&root, &mut |_, _| {}).unwrap(),
             root,
         }
     }

@@ -25,7 +25,7 @@ use super::places::lies_inside;
 use super::record::Record;
 use super::session::{ServerFacts, Session, Stopped};
 use crate::causes;
-use crate::progress::Event;
+use crate::progress::{Event, Warning};
 
 /// Makes sure that each of them can be read, and finds a place in the data directory: they are
 /// archived last, and hours of work should not end there.
@@ -108,8 +108,9 @@ pub async fn stop(
     if !facts.in_recovery
         && let Err(error) = session.mark_end(&format!("barman_{}", record.id)).await
     {
-        let text = causes::in_one_line(&error);
-        shared.progress.event(Event::Warning { text: &text });
+        let cause = &causes::in_one_line(&error);
+        let warning = Warning::NoRestorePoint { cause };
+        shared.progress.event(Event::Warning(warning));
     }
     check_tablespaces(facts, session, &stopped, shared).await?;
     let label = read_label(&stopped.label)?;
@@ -142,12 +143,8 @@ async fn check_tablespaces(
     let now = session.gather_tablespaces().await?;
     let drift = tablespace_drift(&facts.tablespaces, &now, &stopped.tablespace_map);
     for tablespace in &drift.made_meanwhile {
-        let text = format!(
-            "tablespace {} was made while the backup was taken: recovery makes it anew and stops \
-             if the directory {} is not there",
-            tablespace.name, tablespace.location
-        );
-        shared.progress.event(Event::Warning { text: &text });
+        let warning = Warning::TablespaceMadeMeanwhile(tablespace);
+        shared.progress.event(Event::Warning(warning));
     }
     match drift.lost.into_iter().next() {
         Some(Tablespace { name, oid, .. }) => Err(BackupError::LostTablespace { name, oid }),

@@ -31,6 +31,7 @@ use super::record::note_damage;
 use super::request::Rules;
 use super::tail::{Ending, control_member, read_label};
 use super::world::{BackupWorld, step};
+use crate::progress::Step;
 use crate::store::Written;
 
 /// A finished backup on a Barman server.
@@ -63,7 +64,7 @@ pub async fn send_taken(
         Err(error) => return Err(error.into()),
     }
     let info = taken.parse(&content)?;
-    step(world, &format!("sending backup {}", taken.id));
+    step(world, Step::SendingBackup(taken.id));
     let contents = taken.contents(&info)?;
     let shared = Arc::new(gather(contents, codec, world).await?);
     let mut jobs = start_jobs(rules, world, &shared, taken.id).await?;

@@ -4,7 +4,7 @@ use model::backup::id::BackupId;
 
 use super::world::{BackupWorld, step};
 use crate::catalogue::read_catalogue;
-use crate::progress::Event;
+use crate::progress::{Event, Step, Warning};
 use crate::settling::{Settle, Settled, settle};
 
 /// Settles every backup that waits for WAL, but this one. A failure is only worth a warning: the
@@ -18,20 +18,27 @@ pub async fn settle_others(world: &BackupWorld, but: &BackupId) {
     match settled.await {
         Ok(settled) => settled.iter().for_each(|settled| tell(world, settled)),
         Err(error) => {
-            let text = format!("cannot look after backups that wait for WAL: {error}");
-            warn(world, &text);
+            let cause = &error.to_string();
+            warn(world, Warning::CannotSettle { cause });
         }
     }
 }
 
 fn tell(world: &BackupWorld, settled: &Settled) {
-    let Settled { id, status, error } = settled;
-    match error {
-        Some(error) => warn(world, &format!("backup {id} is {status}: {error}")),
-        None => step(world, &format!("the WAL of backup {id} has arrived")),
+    let (backup, status) = (settled.id, settled.status);
+    match &settled.error {
+        Some(cause) => warn(
+            world,
+            Warning::Settled {
+                backup,
+                status,
+                cause,
+            },
+        ),
+        None => step(world, Step::WalArrived(backup)),
     }
 }
 
-fn warn(world: &BackupWorld, text: &str) {
-    world.progress.event(Event::Warning { text });
+fn warn(world: &BackupWorld, warning: Warning<'_>) {
+    world.progress.event(Event::Warning(warning));
 }

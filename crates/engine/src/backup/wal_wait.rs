@@ -11,7 +11,7 @@ use model::wal::span::{MissingWal, SegmentSpan, WalRange};
 use super::archiving::ArchiverState;
 use super::session::{ServerFacts, Session};
 use super::world::BackupWorld;
-use crate::progress::Event;
+use crate::progress::{Event, Warning};
 use crate::store::StoreError;
 use crate::wal::presence::{Header, read_header, still_missing};
 
@@ -85,7 +85,9 @@ impl WalWait<'_> {
                 Ok(Some(fate)) => return fate,
                 Ok(None) => {}
                 Err(ref error) if self.is_over(began, &progress) => {
-                    self.warn(&format!("cannot see which WAL has arrived: {error}"));
+                    let cause = &error.to_string();
+                    let warning = Warning::CannotSeeWal { cause };
+                    self.world.progress.event(Event::Warning(warning));
                     return WalFate::Missing(missing, MissingCause::Unknown);
                 }
                 Err(_) => {}
@@ -199,10 +201,6 @@ impl WalWait<'_> {
             patience: self.patience,
             last_archived: last_archived.and_then(|state| state.last_archived.as_deref()),
         });
-    }
-
-    fn warn(&self, text: &str) {
-        self.world.progress.event(Event::Warning { text });
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::BackupError;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, Step};
 use crate::repository::Repository;
 use crate::stages::Stages;
 use crate::stop::StopFlag;
@@ -23,8 +23,8 @@ pub struct BackupWorld {
     pub stop: StopFlag,
 }
 
-pub(super) fn step(world: &BackupWorld, text: &str) {
-    world.progress.event(Event::Step { text });
+pub(super) fn step(world: &BackupWorld, step: Step) {
+    world.progress.event(Event::Step(step));
 }
 
 /// Waits for `work` or for the signal to give up.

@@ -29,7 +29,7 @@ use super::second_names::{SecondName, SecondNames};
 use super::write_behind::{Output, WriteBehind};
 use super::written::{WrittenFile, WrittenList};
 use crate::accounts::Accounts;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, NotRestored, Progress, Warning};
 use crate::stages::{Stage, Stages};
 use crate::stop::StopFlag;
 use crate::tarball::read::{Member, MemberKind, Owner, TarReader};
@@ -167,12 +167,12 @@ impl Extractor<'_> {
             Fate::MakeDirectory => self.open_directory(&path, &member.owner).map(drop),
             Fate::LeaveOut => self.leave_out(&path, member, tar),
             Fate::LeaveOutAloud(cause) => {
-                self.tell_left_out(&path, cause);
+                self.tell_left_out(&path, NotRestored::Rule(cause));
                 self.leave_out(&path, member, tar)
             }
             Fate::Link if self.target.links == LinkPolicy::Skip => {
-                let target = String::from_utf8_lossy(&member.link);
-                self.tell(&path, &format!("it is a link to {target}"));
+                let to = &String::from_utf8_lossy(&member.link);
+                self.tell(&path, NotRestored::Link { to });
                 Ok(())
             }
             Fate::Link => Err(refused(
@@ -198,27 +198,27 @@ impl Extractor<'_> {
         self.note(path, member.size_bytes, crc32c)
     }
 
-    fn tell_left_out(&mut self, path: &[u8], cause: &str) {
+    fn tell_left_out(&mut self, path: &[u8], why: NotRestored<'_>) {
         let top = path.split(|byte| *byte == b'/').next().unwrap_or_default();
         // Of what is below `pg_tblspc` each one is another tablespace.
         let top = if top == b"pg_tblspc" { path } else { top };
         if self.told != top {
             self.told = top.to_vec();
-            self.tell(top, cause);
+            self.tell(top, why);
         }
     }
 
-    fn tell(&self, path: &[u8], cause: &str) {
-        let path = self.full(path);
-        let text = format!("{} is left out: {cause}", path.display());
-        self.target.progress.event(Event::Warning { text: &text });
+    fn tell(&self, path: &[u8], why: NotRestored<'_>) {
+        let path = &self.full(path);
+        let warning = Warning::NotRestored { path, why };
+        self.target.progress.event(Event::Warning(warning));
     }
 
     /// Its content is in place when all archives are: then it is copied.
     fn second_name(&mut self, path: Vec<u8>, member: &Member) -> Result<(), ExtractError> {
         let Ok(first) = normal_path(&member.link) else {
             if self.target.links == LinkPolicy::Skip {
-                self.tell(&path, "it is a link that leads out of the target directory");
+                self.tell(&path, NotRestored::LeadsOut);
                 return Ok(());
             }
             return Err(refused(

@@ -25,7 +25,7 @@ use super::verify::{self, Verified};
 use super::world::{RestoreWorld, Restored};
 use crate::accounts::Accounts;
 use crate::durable::{Looks, write_durably_in};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, Step, Warning};
 
 /// Makes what was extracted a data directory that can be started.
 ///
@@ -45,9 +45,9 @@ pub fn finish(
     copy_second_names(control, noted, claim, world)?;
     let destination = claim.destination();
     let file_count = noted.written.count();
-    world.progress.event(Event::Step {
-        text: "comparing with the backup manifest",
-    });
+    world
+        .progress
+        .event(Event::Step(Step::ComparingWithManifest));
     let begins = begins_of(&plan, destination)?;
     let comparison = verify::Comparison {
         claim,
@@ -71,9 +71,7 @@ pub fn finish(
     for directory in ["pg_wal", "pg_wal/archive_status"] {
         make_directory(destination, directory)?;
     }
-    world.progress.event(Event::Step {
-        text: "flushing to disk",
-    });
+    world.progress.event(Event::Step(Step::Flushing));
     for place in std::iter::once(&plan.destination).chain(plan.links.iter().map(|l| &l.location)) {
         flush(claim.place(place))?;
     }
@@ -115,12 +113,7 @@ fn begins_of(plan: &RestorePlan, destination: &Place) -> Result<Vec<Lsn>, Restor
 
 /// A standby has the manifest of the pg_basebackup that made it, and Barman archives that.
 fn tell_foreign_manifest(begin: Option<Lsn>, progress: &dyn Progress) {
-    let begin = begin.map_or_else(String::new, |begin| format!(": it begins at {begin}"));
-    let text = format!(
-        "the backup_manifest in the archives is another backup's{begin}; it was removed, and the \
-         files were compared with nothing"
-    );
-    progress.event(Event::Warning { text: &text });
+    progress.event(Event::Warning(Warning::ForeignManifest { begin }));
 }
 
 fn copy_second_names(
@@ -180,12 +173,8 @@ fn own(plan: &RestorePlan, claim: &Claim, world: &RestoreWorld) -> Result<(), Re
         }
     }
     if is_root() && Accounts::default().user_name(owner.0).is_none() {
-        let text = format!(
-            "the restored files belong to account {}, which this host does not know: change their \
-             owner to the server's account before you start it",
-            owner.0
-        );
-        world.progress.event(Event::Warning { text: &text });
+        let warning = Warning::UnknownAccount { id: owner.0 };
+        world.progress.event(Event::Warning(warning));
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub use verify::{UnlistedPolicy, Verified, VerifyError};
 pub use world::{RestoreWorld, Restored};
 
 use crate::causes;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, Step, Warning};
 use crate::store::key_of;
 use claim::Claim;
 use finish::finish;
@@ -74,9 +74,10 @@ pub async fn plan(
     let account = rustix::process::geteuid().as_raw();
     let plan = plan_restore(request, info, &objects, (&places, account))?;
     for contradiction in contradictions(info) {
-        let id = request.backup;
-        let text = format!("the record of backup {id} contradicts itself: {contradiction}");
-        world.progress.event(Event::Warning { text: &text });
+        world.progress.event(Event::Warning(Warning::Contradiction {
+            backup: request.backup,
+            found: &contradiction,
+        }));
     }
     if request.max_memory_bytes.is_some() {
         tell_effort(&plan, &*world.progress);
@@ -87,10 +88,11 @@ pub async fn plan(
 fn tell_effort(plan: &RestorePlan, progress: &dyn Progress) {
     let work = plan.work();
     let Effort { jobs, requests } = plan.effort;
-    let peak_mib = plan.effort.peak_bytes(work).div_ceil(1024 * 1024);
-    let jobs = jobs.min(work.archives);
-    let text = format!("jobs: {jobs}, requests of each: {requests}, memory: {peak_mib} MiB");
-    progress.event(Event::Step { text: &text });
+    progress.event(Event::Step(Step::Effort {
+        jobs: jobs.min(work.archives),
+        requests,
+        peak_bytes: plan.effort.peak_bytes(work),
+    }));
 }
 
 /// Carries a plan out.

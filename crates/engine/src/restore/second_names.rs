@@ -19,7 +19,7 @@ use super::claim::Claim;
 use super::extract::{ExtractError, HeldControl, LinkPolicy, refused, write_failed};
 use super::place::Place;
 use super::written::{WrittenFile, WrittenList};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, NotRestored, Progress, Warning};
 
 /// One more name of a file.
 pub struct SecondName {
@@ -89,11 +89,11 @@ impl Copying<'_> {
         let source = match self.open(place, name) {
             Ok(source) => source,
             Err(_) if name.links == LinkPolicy::Skip => {
-                let path = name.place.join(OsStr::from_bytes(&name.path));
-                let (path, first) = (path.display(), String::from_utf8_lossy(&name.first));
-                let text =
-                    format!("{path} is left out: it is a link to {first}, which is not there");
-                self.progress.event(Event::Warning { text: &text });
+                let path = &name.place.join(OsStr::from_bytes(&name.path));
+                let to = &String::from_utf8_lossy(&name.first);
+                let why = NotRestored::LinkToNothing { to };
+                self.progress
+                    .event(Event::Warning(Warning::NotRestored { path, why }));
                 return Ok(());
             }
             Err(_) => {

@@ -17,7 +17,7 @@ use model::wal::lsn::Lsn;
 
 use super::claim::Claim;
 use super::written::{WrittenList, WrittenTable};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, Warning};
 
 /// What the comparison could say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,8 +147,8 @@ impl Comparison<'_> {
         }
         unlisted.sort_unstable();
         for path in unlisted.iter().take(MOST_NAMED) {
-            let text = format!("{path} is in the backup, but not in its manifest");
-            self.progress.event(Event::Warning { text: &text });
+            self.progress
+                .event(Event::Warning(Warning::Unlisted { path }));
         }
         match unlisted.first() {
             Some(first) if self.unlisted == UnlistedPolicy::Refuse => Err(VerifyError::Unlisted {

@@ -31,7 +31,7 @@ struct Watcher {
 impl Progress for Watcher {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Warning { text } => self.warnings.lock().unwrap().push(text.to_owned()),
+            Event::Warning(warning) => self.warnings.lock().unwrap().push(format!("{warning:?}")),
             Event::Advance { bytes } => (self.at_advance)(bytes),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Words in quotes that belong to one room: the keys of the layout, and the words of a front end.
 
-use super::sources::CRATES;
+use super::sources::{CRATES, Source, sources};
 use crate::scan::Leave;
 use crate::tree::{File, files};
 
@@ -39,4 +39,33 @@ fn lines(crates: &[&str], words: &[&str], wanted: impl Fn(&File) -> bool) -> Vec
         }
     }
     found
+}
+
+#[test]
+fn events_of_the_engine_are_facts_and_no_sentences() {
+    let is_events = |source: &Source| source.path == "crates/engine/src/progress.rs";
+    let events = sources("engine").into_iter().find(is_events);
+    let events = events.expect("the engine has its events in progress.rs");
+    let mut fields = Vec::new();
+    for item in &events.items {
+        match item {
+            syn::Item::Enum(it) => {
+                fields.extend(it.variants.iter().flat_map(|variant| &variant.fields));
+            }
+            syn::Item::Struct(it) => fields.extend(&it.fields),
+            _ => {}
+        }
+    }
+    assert!(!fields.is_empty(), "the events have no fields");
+    let is_text = |field: &&syn::Field| {
+        let words = ["text", "message", "line"];
+        field
+            .ident
+            .as_ref()
+            .is_some_and(|name| words.iter().any(|word| name == word))
+    };
+    assert!(
+        !fields.iter().any(is_text),
+        "crates/engine/src/progress.rs: the words of an event are said by cli/src/output/events.rs"
+    );
 }
