@@ -13,8 +13,6 @@ use clap::builder::Styles;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::failure::Exit;
-
 /// The release of Barman whose interface this is, with our own version as build metadata.
 ///
 /// Scripts and operators read the first part to learn what a Barman can do, and semantic
@@ -74,7 +72,7 @@ pub fn print(text: &str) -> std::io::Result<()> {
 pub fn parse(
     command: &mut Command,
     words: &[OsString],
-    usage_exit: Exit,
+    usage_status: u8,
 ) -> Result<ArgMatches, ExitCode> {
     let argv = std::iter::once(OsString::from(command.get_name())).chain(words.iter().cloned());
     command
@@ -93,7 +91,7 @@ pub fn parse(
                     _ => complain(command, &error),
                 };
                 let _ = anstream::stderr().lock().write_all(complaint.as_bytes());
-                ExitCode::from(usage_exit.status())
+                ExitCode::from(usage_status)
             }
         })
 }

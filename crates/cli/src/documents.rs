@@ -9,7 +9,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use clap_complete::{Generator, shells};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::program::Program;
 
 /// A shell that completions are made for.
@@ -169,7 +169,7 @@ fn write_each(
                 program.name,
                 directory.display()
             );
-            Failure::new(Exit::Failed, what).with_hint("Make the directory first: mkdir -p.")
+            Failure::new(Kind::Failed, what).with_hint("Make the directory first: mkdir -p.")
         })?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::program::Program;
 
 /// Links every name in a directory to this executable. A link that is right already is left alone;
@@ -34,7 +34,7 @@ fn keep_if_ours(link: &Path, program: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(
-        Exit::Failed,
+        Kind::Failed,
         format!(
             "cannot create {}: it exists and is not this program",
             link.display()
@@ -45,7 +45,7 @@ fn keep_if_ours(link: &Path, program: &Path) -> Result<(), Failure> {
 
 fn failed(verb: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::new(
-        Exit::Failed,
+        Kind::Failed,
         format!("cannot {verb} {}: {error}", path.display()),
     )
 }

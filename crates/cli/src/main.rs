@@ -30,14 +30,14 @@ use std::process::ExitCode;
 
 use barman_cloud::{CloudCommand, check_wal_archive, restore, wal_archive, wal_restore};
 use barman_cloud::{backup, backup_delete, backup_keep, backup_list, backup_show};
-use failure::Exit;
+use failure::Kind;
 use program::{Call, Program};
 
 const fn cloud<C: CloudCommand>(name: &'static str) -> Program {
     Program {
         name,
         run: barman_cloud::start::<C>,
-        broken_exit: C::broken_exit,
+        broken_status: barman_cloud::broken_status::<C>,
         command_line: barman_cloud::command_line::<C>,
     }
 }
@@ -46,7 +46,7 @@ const fn wal_client(name: &'static str) -> Program {
     Program {
         name,
         run: barman_client::start,
-        broken_exit: |_| Exit::StopsRecovery,
+        broken_status: |_| barman_client::status::of(Kind::Broken),
         command_line: barman_client::command_line,
     }
 }
@@ -56,7 +56,7 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "barman",
         run: barman::start,
-        broken_exit: |_| Exit::Other,
+        broken_status: |_| barman::status::of(Kind::Broken),
         command_line: barman::command_line,
     },
     wal_client("barman-wal-archive"),
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     let program = PROGRAMS.iter().find(|program| name == program.name);
     let program = program.unwrap_or(&PROGRAMS[0]);
     let words: Vec<OsString> = words.collect();
-    let broken = (program.broken_exit)(&words);
+    let broken = (program.broken_status)(&words);
     let call = Call {
         name: program.name,
         words,

@@ -8,16 +8,14 @@ use std::process::ExitCode;
 
 use clap::Command;
 
-use crate::failure::Exit;
-
 /// A name with what is done under it.
 pub struct Program {
     /// The name that it is started by.
     pub name: &'static str,
     /// Runs it.
     pub run: fn(Call) -> ExitCode,
-    /// How it ends in a mistake of its own, with these words.
-    pub broken_exit: fn(&[OsString]) -> Exit,
+    /// The status of a mistake in the program itself, when it has these words.
+    pub broken_status: fn(&[OsString]) -> u8,
     /// Its command line, for manual pages and completions.
     pub command_line: fn(&'static str) -> Command,
 }

@@ -68,11 +68,9 @@ fn page(mut command: Command) -> String {
     let usage = usage.trim().trim_start_matches("Usage: ");
     writeln!(text, "```text\n{usage}\n```").unwrap();
     let visible = || command.get_arguments().filter(|arg| !arg.is_hide_set());
-    table(
-        &mut text,
-        "Arguments",
-        visible().filter(|arg| arg.is_positional()),
-    );
+    let mut arguments: Vec<_> = visible().filter(|arg| arg.is_positional()).collect();
+    arguments.sort_by_key(|arg| arg.get_index());
+    table(&mut text, "Arguments", arguments.into_iter());
     let options = || visible().filter(|arg| !arg.is_positional());
     table(
         &mut text,

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind, status_of_signal};
 use crate::output::cloud_log::{Level, Log};
 
 /// How many threads wait for the network; codecs and files have threads of their own.
@@ -64,11 +64,11 @@ where
         );
         stop.raise();
         tokio::select! {
-            result = &mut work => result.map_err(|failure| received.as_exit_of(failure)),
+            result = &mut work => result.map_err(|failure| received.as_end_of(failure)),
             again = signals.impatient() => process::exit(again.status()),
             () = tokio::time::sleep(CLEANING_PATIENCE) => {
                 let text = "the cleaning up took too long and was given up";
-                Err(received.as_exit_of(Failure::new(Exit::Other, text)))
+                Err(received.as_end_of(Failure::new(Kind::Other, text)))
             }
         }
     });
@@ -87,8 +87,8 @@ where
         let mut signals = Signals::listen()?;
         tokio::select! {
             result = work => result,
-            received = signals.next() => Err(received.as_exit_of(Failure::new(
-                Exit::Other,
+            received = signals.next() => Err(received.as_end_of(Failure::new(
+                Kind::Other,
                 format!("stopped by {}", received.name),
             ))),
         }
@@ -100,7 +100,7 @@ where
 fn build(threads: Threads) -> Result<Runtime, Failure> {
     let no_threads = |error: std::io::Error| {
         let what = format!("cannot start threads: {error}");
-        Failure::new(Exit::Other, what).with_hint(
+        Failure::new(Kind::Other, what).with_hint(
             "Look at the limit on processes of this account (ulimit -u) and of its container or \
              service (pids.max, TasksMax).",
         )
@@ -128,7 +128,7 @@ struct Signals {
 }
 
 #[derive(Clone, Copy)]
-struct Received {
+struct StopSignal {
     name: &'static str,
     number: u8,
 }
@@ -137,7 +137,7 @@ impl Signals {
     fn listen() -> Result<Signals, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|error| {
-                Failure::new(Exit::Other, format!("cannot watch signals: {error}"))
+                Failure::new(Kind::Other, format!("cannot watch signals: {error}"))
             })
         };
         Ok(Signals {
@@ -148,16 +148,16 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Received {
+    async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => Received { name: "SIGTERM", number: 15 },
-            _ = self.interrupt.recv() => Received { name: "SIGINT", number: 2 },
-            _ = self.hang_up.recv() => Received { name: "SIGHUP", number: 1 },
+            _ = self.terminate.recv() => StopSignal { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => StopSignal { name: "SIGINT", number: 2 },
+            _ = self.hang_up.recv() => StopSignal { name: "SIGHUP", number: 1 },
         }
     }
 
     /// Waits for a signal that is not a twin of one that has just come.
-    async fn impatient(&mut self) -> Received {
+    async fn impatient(&mut self) -> StopSignal {
         let first = Instant::now();
         loop {
             let received = self.next().await;
@@ -168,14 +168,14 @@ impl Signals {
     }
 }
 
-impl Received {
+impl StopSignal {
     fn status(self) -> i32 {
-        i32::from(Exit::Signal(self.number).status())
+        i32::from(status_of_signal(self.number))
     }
 
-    fn as_exit_of(self, failure: Failure) -> Failure {
+    fn as_end_of(self, failure: Failure) -> Failure {
         Failure {
-            exit: Exit::Signal(self.number),
+            kind: Kind::Signal(self.number),
             ..failure
         }
     }

@@ -7,10 +7,10 @@
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 
 /// The heading that these options stand under.
-const HEADING: &str = "Options of Barman that this version still refuses";
+pub const HEADING: &str = "Options of Barman that this version still refuses";
 
 /// An option that is parsed and refused.
 pub struct Unsupported {
@@ -100,13 +100,13 @@ pub fn refuse_typed(
 }
 
 /// All rows of the tables.
-pub fn rows(tables: &[&'static [Unsupported]]) -> impl Iterator<Item = &'static Unsupported> {
+fn rows(tables: &[&'static [Unsupported]]) -> impl Iterator<Item = &'static Unsupported> {
     tables.iter().flat_map(|table| table.iter())
 }
 
 fn refusal(row: &Unsupported) -> Failure {
     Failure::new(
-        Exit::Usage,
+        Kind::NotBuilt,
         format!("option --{} is not there yet", row.long),
     )
     .with_hint(

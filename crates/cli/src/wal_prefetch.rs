@@ -18,8 +18,8 @@ use model::postgres::SegmentSize;
 use model::wal::ahead::fingerprint;
 use model::wal::name::{SegmentName, WalName};
 
-use crate::failure::{Exit, Failure};
-use crate::options::place::Place;
+use crate::failure::{Failure, Kind};
+use crate::options::place::StorePlace;
 use crate::output::cloud_log::{Level, Log};
 use crate::runtime::{self, Threads};
 
@@ -32,14 +32,14 @@ const REST_AT_THE_END: Duration = Duration::from_secs(2);
 
 /// What is fetched ahead, and where it is kept.
 pub struct Prefetcher<'a> {
-    place: &'a Place,
+    place: &'a StorePlace,
     spool: Spool,
     segment_count: usize,
     log: &'a Log,
 }
 
 /// The options that say so.
-pub struct Choice<'a> {
+pub struct PrefetchChoice<'a> {
     pub segment_count: usize,
     pub spool_dir: &'a Path,
     /// Where recovery wants its files: a spool serves one recovery.
@@ -48,7 +48,11 @@ pub struct Choice<'a> {
 
 impl<'a> Prefetcher<'a> {
     /// Opens the spool of this recovery. Without one recovery goes on all the same.
-    pub fn open(place: &'a Place, choice: &Choice<'_>, log: &'a Log) -> Option<Prefetcher<'a>> {
+    pub fn open(
+        place: &'a StorePlace,
+        choice: &PrefetchChoice<'_>,
+        log: &'a Log,
+    ) -> Option<Prefetcher<'a>> {
         // Like Barman's: one file at a time means none ahead.
         if choice.segment_count < 2 {
             return None;
@@ -123,7 +127,7 @@ impl<'a> Prefetcher<'a> {
         detach();
         let Some(lock) = self.spool.adopt(&std::io::stdin()) else {
             let text = format!("--{WORKER_OPTION} is for this program's own use");
-            return Err(Failure::new(Exit::Usage, text));
+            return Err(Failure::new(Kind::Usage, text));
         };
         self.spool.clear_trouble();
         let request = &PrefetchRequest {
@@ -141,7 +145,7 @@ impl<'a> Prefetcher<'a> {
         // A mistake of ours is no crash of PostgreSQL either.
         let ended = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             let what = "a mistake in the program stopped it";
-            Err(Failure::new(Exit::Other, what))
+            Err(Failure::new(Kind::Other, what))
         });
         match ended {
             Ok(Ended::NothingMore) => lock.rest_for(REST_AT_THE_END),
@@ -155,10 +159,10 @@ impl<'a> Prefetcher<'a> {
     }
 }
 
-fn open_spool(place: &Place, choice: &Choice<'_>) -> Result<Spool, Failure> {
+fn open_spool(place: &StorePlace, choice: &PrefetchChoice<'_>) -> Result<Spool, Failure> {
     let failed = |path: &Path, error| {
         Failure::new(
-            Exit::Other,
+            Kind::Other,
             format!("cannot use {}: {error}", path.display()),
         )
     };

@@ -35,6 +35,14 @@ pub struct UnknownCodec {
     pub text: String,
 }
 
+/// Text that is no level of compression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid compression level {text}")]
+pub struct BadLevel {
+    /// What was given.
+    pub text: String,
+}
+
 impl Codec {
     /// Every codec, `None` first.
     pub const ALL: [Codec; 7] = [
@@ -61,6 +69,32 @@ impl Codec {
             Codec::Lz4 => ".lz4",
             Codec::Snappy => ".snappy",
         }
+    }
+
+    /// Reads a level of compression, a word or a number, and brings it into the codec's range.
+    /// Levels and ranges are those of Barman 3.20.1. `None` for a codec that has no levels.
+    ///
+    /// # Errors
+    /// When the text is neither.
+    pub fn level(self, text: &str) -> Result<Option<i32>, BadLevel> {
+        let (low, medium, high, range) = match self {
+            Codec::Gzip => (1, 6, 9, 1..=9),
+            Codec::Bzip2 => (1, 5, 9, 1..=9),
+            Codec::Xz => (1, 3, 5, 0..=9),
+            Codec::Zstd => (1, 4, 9, -22..=22),
+            Codec::Lz4 => (0, 6, 10, 0..=16),
+            Codec::Snappy | Codec::None => (0, 0, 0, 0..=0),
+        };
+        let level = match text {
+            "low" => low,
+            "medium" => medium,
+            "high" => high,
+            number => number.parse::<i32>().map_err(|_| BadLevel {
+                text: number.to_owned(),
+            })?,
+        };
+        let has_levels = range.start() != range.end();
+        Ok(has_levels.then(|| level.clamp(*range.start(), *range.end())))
     }
 
     /// The word used in options, records and messages.
@@ -195,5 +229,18 @@ mod tests {
             let (plain, codec) = Codec::strip_suffix(&name);
             prop_assert_eq!(format!("{plain}{}", codec.suffix()), name);
         }
+    }
+
+    #[test]
+    fn levels_are_brought_into_the_range_of_their_codec() {
+        // The figures of Barman 3.20.1: its interface description, "barman-cloud-wal-archive".
+        let level = |codec, word| Codec::level(codec, word).unwrap();
+        assert_eq!(level(Codec::Gzip, "low"), Some(1));
+        assert_eq!(level(Codec::Gzip, "99"), Some(9));
+        assert_eq!(level(Codec::Xz, "medium"), Some(3));
+        assert_eq!(level(Codec::Zstd, "-99"), Some(-22));
+        assert_eq!(level(Codec::Lz4, "high"), Some(10));
+        assert_eq!(level(Codec::Snappy, "high"), None);
+        assert!(Codec::Gzip.level("best").is_err());
     }
 }

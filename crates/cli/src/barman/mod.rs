@@ -1,5 +1,7 @@
 //! `barman` itself: for now the way to install the other names, and refusals that say what works.
 
+pub mod status;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::arguments;
 use crate::documents;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::install;
 use crate::output::cloud_log::Log;
 use crate::program::{Call, Program};
@@ -107,11 +109,16 @@ pub fn start(call: Call) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let log = Log::new(0, 0);
-    match arguments::parse(&mut command, &words, Exit::ServerUsage) {
+    match arguments::parse(&mut command, &words, status::of(Kind::Usage)) {
         Err(status) => status,
         Ok(matches) => run(&mut command, &matches, programs)
-            .map_or_else(|failure| failure.report(&log), |()| ExitCode::SUCCESS),
+            .map_or_else(|failure| end(&failure, &log), |()| ExitCode::SUCCESS),
     }
+}
+
+fn end(failure: &Failure, log: &Log) -> ExitCode {
+    failure.tell(log, status::advice);
+    ExitCode::from(status::of(failure.kind))
 }
 
 /// Whoever installs by hand wants to see that it was done.
@@ -150,12 +157,12 @@ fn run(command: &mut Command, matches: &ArgMatches, programs: &[Program]) -> Res
             Ok(())
         }
         Some((name, _)) if SERVER_COMMANDS.contains(&name) => Err(Failure::new(
-            Exit::Failed,
+            Kind::NotBuilt,
             format!("the server command 'barman {name}' is not there yet"),
         )
         .with_hint(HINT)),
         Some((name, _)) => Err(Failure::new(
-            Exit::ServerUsage,
+            Kind::Usage,
             format!("barman has no command '{name}'"),
         )
         .with_hint(HINT)),

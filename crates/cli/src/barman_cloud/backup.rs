@@ -12,16 +12,16 @@ use engine::backup::{
 };
 use engine::repository::Repository;
 use model::backup::reference::check_backup_name;
-use model::codec::Codec;
 use model::size::parse_size;
 use postgres::ConnectOptions;
 
 use super::{CloudCommand, wal_archive};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
+use crate::options::compression::ArchiveCompression;
 use crate::options::encryption::EncryptionFlags;
 use crate::options::every_command::{Common, jobs};
 use crate::options::hook;
-use crate::options::place::{Patience, Place};
+use crate::options::place::{Patience, StorePlace};
 use crate::options::providers::AtRestFlags;
 use crate::options::stats::StatsFlag;
 use crate::options::tags::TagFlags;
@@ -47,11 +47,11 @@ pub struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
-    compression: Compression,
+    compression: ArchiveCompression,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
-    effort: Effort,
+    effort: TakingFlags,
     #[command(flatten)]
     upload: Upload,
     #[command(flatten)]
@@ -60,28 +60,6 @@ pub struct Args {
     tags: TagFlags,
     #[command(flatten)]
     at_rest: AtRestFlags,
-}
-
-/// How archives are compressed: at most one.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Compression (at most one)")]
-#[group(multiple = false)]
-struct Compression {
-    /// Compress archives with gzip
-    #[arg(short = 'z', long)]
-    gzip: bool,
-    /// Compress archives with bzip2: small and slow
-    #[arg(short = 'j', long)]
-    bzip2: bool,
-    /// Compress archives with snappy: fast, not small
-    #[arg(long)]
-    snappy: bool,
-    /// Compress archives with LZ4: fastest
-    #[arg(long)]
-    lz4: bool,
-    /// Compress archives with Zstandard: small and fast, the best choice for most
-    #[arg(long)]
-    zstd: bool,
 }
 
 /// How to reach the server that is backed up.
@@ -108,7 +86,7 @@ struct Connection {
 /// How hard to work.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Taking the backup")]
-struct Effort {
+struct TakingFlags {
     /// Let the server do its first checkpoint at once instead of spreading it out
     #[arg(long)]
     immediate_checkpoint: bool,
@@ -149,7 +127,7 @@ impl Upload {
         let size = self.min_chunk_size.as_deref().map_or(Ok(0), parse_size)?;
         if size > MAX_PART_BYTES {
             let what = "the smallest part of an upload may not be larger than 5GB";
-            return Err(Failure::new(Exit::Usage, what));
+            return Err(Failure::new(Kind::Usage, what));
         }
         Ok(size)
     }
@@ -280,15 +258,17 @@ impl Args {
                 max_archive_bytes: parse_size(&effort.max_archive_size)?.min(MAX_ARCHIVE_BYTES),
                 max_memory_bytes: effort.max_memory.as_deref().map(parse_size).transpose()?,
             },
-            checkpoint: match effort.immediate_checkpoint {
-                true => CheckpointMode::Immediate,
-                false => CheckpointMode::Spread,
+            checkpoint: if effort.immediate_checkpoint {
+                CheckpointMode::Immediate
+            } else {
+                CheckpointMode::Spread
             },
             keepalive: Some(Duration::from_secs(effort.keepalive_interval))
                 .filter(|interval| !interval.is_zero()),
-            on_damage: match effort.fail_on_damage {
-                true => OnDamage::Fail,
-                false => OnDamage::Warn,
+            on_damage: if effort.fail_on_damage {
+                OnDamage::Fail
+            } else {
+                OnDamage::Warn
             },
             wal_patience: WAL_PATIENCE,
             store_directory: None,
@@ -298,10 +278,10 @@ impl Args {
 
 impl Args {
     /// As a hook script: sends the backup that the Barman server has just taken.
-    fn send(self, taken: TakenBackup, place: Place, log: &Log) -> Result<(), Failure> {
+    fn send(self, taken: TakenBackup, place: StorePlace, log: &Log) -> Result<(), Failure> {
         if self.name.is_some() {
             return Err(Failure::new(
-                Exit::Other,
+                Kind::Other,
                 "--name has no meaning in a hook script: the backup has its name already",
             ));
         }
@@ -326,22 +306,6 @@ impl Args {
         log.done(&format!("backup {id} is in the object store"));
         stats.print(log);
         Ok(())
-    }
-}
-
-impl Compression {
-    fn codec(&self) -> Codec {
-        let choices = [
-            (self.gzip, Codec::Gzip),
-            (self.bzip2, Codec::Bzip2),
-            (self.snappy, Codec::Snappy),
-            (self.lz4, Codec::Lz4),
-            (self.zstd, Codec::Zstd),
-        ];
-        choices
-            .into_iter()
-            .find(|(chosen, _)| *chosen)
-            .map_or(Codec::None, |(_, codec)| codec)
     }
 }
 
@@ -431,6 +395,7 @@ impl CloudCommand for Args {
 #[cfg(test)]
 mod tests {
     use model::backup::effort::{self, PartRules};
+    use model::codec::Codec;
 
     use super::*;
     use crate::barman_cloud::parse_words;
@@ -536,7 +501,7 @@ mod tests {
         for words in [["-S", "10Gi"], ["-n", "20261121T081523"], ["-n", "latest"]] {
             let words = [&["s3://b/p", "main"], &words[..]].concat();
             let refused = parse_words::<Args>(&words).request().unwrap_err();
-            assert_eq!(refused.exit, crate::failure::Exit::Usage, "{words:?}");
+            assert_eq!(refused.kind, Kind::Usage, "{words:?}");
         }
     }
 

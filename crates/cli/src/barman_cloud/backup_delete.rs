@@ -16,9 +16,9 @@ use model::retention::Policy;
 
 use super::CloudCommand;
 use crate::failure::Failure;
-use crate::options::encryption::CustomerKeyFlag;
 use crate::options::every_command::Common;
 use crate::options::place::Patience;
+use crate::options::source::SourceFlags;
 use crate::output::cloud_log::{Level, Log};
 use crate::output::{self, catalogue_notes};
 use crate::runtime;
@@ -34,10 +34,6 @@ const FINISHING: &str = "barman-cloud-backup-delete finishes it when it is run a
     ArgGroup::new("what").required(true).args(["backup_id", "retention_policy"])
 ))]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
-    source_url: String,
-    /// Name of the server
-    server_name: String,
     /// Delete this backup: its id or name, or latest, oldest, last-failed
     #[arg(short, long, value_name = "ID")]
     backup_id: Option<String>,
@@ -57,9 +53,7 @@ pub struct Args {
     #[arg(long)]
     check_object_lock: bool,
     #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    customer_key: CustomerKeyFlag,
+    source: SourceFlags,
 }
 
 const AFTER_HELP: &str = "\
@@ -81,22 +75,20 @@ impl CloudCommand for Args {
     const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
-        &self.common
+        &self.source.common
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::People, log)?;
-        let place = place.encrypted(self.customer_key.read()?);
+        let place = self.source.place(Patience::People, log)?;
         let wish = self.wish()?;
-        if self.common.test {
+        if self.source.is_test() {
             return place.test(log);
         }
         let plan = runtime::run_or_drop(async {
             let repository = Repository::on_one(place.open_to_write().await?);
             for left in (0..TRIES).rev() {
                 match self.attempt(&wish, &repository, log).await {
-                    Err(Stopped::Deletion(
+                    Err(NotDeleted::Deletion(
                         DeletionError::ChangedMeanwhile(id) | DeletionError::KeptMeanwhile(id),
                     )) if left > 0 => {
                         let text = format!("backup {id} has changed meanwhile: planning again");
@@ -118,34 +110,34 @@ impl CloudCommand for Args {
 const TRIES: usize = 4;
 
 /// Why an attempt was not finished.
-enum Stopped {
+enum NotDeleted {
     Deletion(DeletionError),
     Otherwise(Failure),
 }
 
-impl From<DeletionError> for Stopped {
-    fn from(error: DeletionError) -> Stopped {
-        Stopped::Deletion(error)
+impl From<DeletionError> for NotDeleted {
+    fn from(error: DeletionError) -> NotDeleted {
+        NotDeleted::Deletion(error)
     }
 }
 
-impl From<StoreError> for Stopped {
-    fn from(error: StoreError) -> Stopped {
-        Stopped::Otherwise(error.into())
+impl From<StoreError> for NotDeleted {
+    fn from(error: StoreError) -> NotDeleted {
+        NotDeleted::Otherwise(error.into())
     }
 }
 
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Stopped {
-        Stopped::Otherwise(failure)
+impl From<Failure> for NotDeleted {
+    fn from(failure: Failure) -> NotDeleted {
+        NotDeleted::Otherwise(failure)
     }
 }
 
-impl From<Stopped> for Failure {
-    fn from(stopped: Stopped) -> Failure {
+impl From<NotDeleted> for Failure {
+    fn from(stopped: NotDeleted) -> Failure {
         match stopped {
-            Stopped::Deletion(error) => error.into(),
-            Stopped::Otherwise(failure) => failure,
+            NotDeleted::Deletion(error) => error.into(),
+            NotDeleted::Otherwise(failure) => failure,
         }
     }
 }
@@ -202,31 +194,36 @@ fn warn_without_locks(bucket: &Bucket, log: &Log) {
 }
 
 /// What is to be deleted, as it was typed.
-enum Wish {
+enum DeletionWish {
     Backup(BackupRef),
     Policy(Policy),
 }
 
 impl Args {
-    fn wish(&self) -> Result<Wish, Failure> {
+    fn wish(&self) -> Result<DeletionWish, Failure> {
         match (&self.backup_id, &self.retention_policy) {
-            (None, Some(policy)) => Ok(Wish::Policy(policy.parse()?)),
+            (None, Some(policy)) => Ok(DeletionWish::Policy(policy.parse()?)),
             (text, _) => {
                 let Ok(reference) = text.as_deref().unwrap_or_default().parse();
-                Ok(Wish::Backup(reference))
+                Ok(DeletionWish::Backup(reference))
             }
         }
     }
 
     /// The plan; none, and a warning, for an id that no backup has.
-    fn plan(&self, wish: &Wish, facts: &Facts, log: &Log) -> Result<Option<DeletionPlan>, Failure> {
+    fn plan(
+        &self,
+        wish: &DeletionWish,
+        facts: &Facts,
+        log: &Log,
+    ) -> Result<Option<DeletionPlan>, Failure> {
         if let Some((id, reason)) = facts.backups.unreadable().next() {
             let (id, reason) = (*id, reason.to_owned());
             return Err(CannotDelete::UnreadableRecord { id, reason }.into());
         }
         let choice = match wish {
-            Wish::Policy(policy) => Choice::Policy(*policy),
-            Wish::Backup(reference) => match facts.backups.resolve(reference) {
+            DeletionWish::Policy(policy) => Choice::Policy(*policy),
+            DeletionWish::Backup(reference) => match facts.backups.resolve(reference) {
                 Ok((id, _)) => Choice::Backup(*id),
                 Err(error @ ResolveError::UnknownId { .. }) => {
                     log.line(Level::Warning, &format!("nothing is deleted: {error}"));
@@ -251,13 +248,14 @@ impl Args {
     /// From a look at the bucket to the end; the plan, if there is one.
     async fn attempt(
         &self,
-        wish: &Wish,
+        wish: &DeletionWish,
         repository: &Repository,
         log: &Log,
-    ) -> Result<Option<DeletionPlan>, Stopped> {
-        let how = match self.dry_run {
-            true => Settle::Show,
-            false => Settle::Write,
+    ) -> Result<Option<DeletionPlan>, NotDeleted> {
+        let how = if self.dry_run {
+            Settle::Show
+        } else {
+            Settle::Write
         };
         let (facts, settled) = gather_settled(repository, how).await?;
         catalogue_notes::report_settled(&settled, log);

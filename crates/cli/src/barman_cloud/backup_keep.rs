@@ -11,10 +11,10 @@ use model::backup::reference::BackupRef;
 use model::keep::KeepTarget;
 
 use super::CloudCommand;
-use crate::failure::{Exit, Failure};
-use crate::options::encryption::CustomerKeyFlag;
+use crate::failure::{Failure, Kind};
 use crate::options::every_command::Common;
 use crate::options::place::Patience;
+use crate::options::source::SourceFlags;
 use crate::output::cloud_log::{Level, Log};
 use crate::output::{self, catalogue_notes};
 use crate::runtime;
@@ -25,11 +25,8 @@ use crate::unsupported::Unsupported;
 #[command(after_help = AFTER_HELP)]
 #[command(group(ArgGroup::new("what").required(true).args(["release", "status", "target"])))]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
-    source_url: String,
-    /// Name of the server
-    server_name: String,
     /// Id or name of the backup, or latest, oldest, last-failed
+    #[arg(index = 3)]
     backup_id: String,
     /// Hand it back to the retention policy
     #[arg(short, long)]
@@ -41,9 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "TARGET", value_parser = ["full", "standalone"])]
     target: Option<String>,
     #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    customer_key: CustomerKeyFlag,
+    source: SourceFlags,
 }
 
 const AFTER_HELP: &str = "\
@@ -61,18 +56,18 @@ Exit status:
   2  the object store is unreachable";
 
 /// What is asked for.
-enum Wish {
+enum KeepWish {
     Keep(KeepTarget),
     Release,
     Status,
 }
 
 impl Args {
-    fn wish(&self) -> Wish {
+    fn wish(&self) -> KeepWish {
         match self.target.as_deref().map(KeepTarget::parse) {
-            Some(Ok(target)) => Wish::Keep(target),
-            _ if self.release => Wish::Release,
-            _ => Wish::Status,
+            Some(Ok(target)) => KeepWish::Keep(target),
+            _ if self.release => KeepWish::Release,
+            _ => KeepWish::Status,
         }
     }
 }
@@ -82,13 +77,13 @@ impl Args {
 fn find(
     backups: &Catalogue,
     wanted: &BackupRef,
-    wish: &Wish,
+    wish: &KeepWish,
     log: &Log,
 ) -> Result<BackupId, Failure> {
     match (backups.resolve(wanted), wish) {
         (Ok((id, _)), _) => Ok(*id),
-        (Err(error @ ResolveError::UnknownId { .. }), Wish::Keep(_)) => Err(Failure {
-            exit: Exit::Other,
+        (Err(error @ ResolveError::UnknownId { .. }), KeepWish::Keep(_)) => Err(Failure {
+            kind: Kind::UnknownName,
             ..error.into()
         }),
         (Err(error @ ResolveError::UnknownId { id }), _) => {
@@ -96,7 +91,7 @@ fn find(
             Ok(id)
         }
         // An annotation can be read beside any record.
-        (Err(ResolveError::Unreadable { id, .. }), Wish::Release | Wish::Status) => Ok(id),
+        (Err(ResolveError::Unreadable { id, .. }), KeepWish::Release | KeepWish::Status) => Ok(id),
         (Err(error), _) => Err(error.into()),
     }
 }
@@ -105,14 +100,12 @@ impl CloudCommand for Args {
     const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
-        &self.common
+        &self.source.common
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::People, log)?;
-        let place = place.encrypted(self.customer_key.read()?);
-        if self.common.test {
+        let place = self.source.place(Patience::People, log)?;
+        if self.source.is_test() {
             return place.test(log);
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
@@ -120,7 +113,7 @@ impl CloudCommand for Args {
             let repository = Repository::on_one(place.open_to_write().await?);
             let records = &repository.records;
             let mut found = read_catalogue(records).await?;
-            if matches!(self.wish(), Wish::Keep(_)) {
+            if matches!(self.wish(), KeepWish::Keep(_)) {
                 // Only what is DONE can be kept, and it may be so by now.
                 let settled = settle(&repository, &mut found.backups, Settle::Write).await?;
                 catalogue_notes::report_settled(&settled, log);
@@ -129,16 +122,16 @@ impl CloudCommand for Args {
             let wish = self.wish();
             let id = &find(&found.backups, &wanted, &wish, log)?;
             match wish {
-                Wish::Keep(target) => {
+                KeepWish::Keep(target) => {
                     keep::keep(records, id, target).await?;
                     let word = target.render();
                     log.done(&format!("backup {id} is kept: {word}"));
                 }
-                Wish::Release => {
+                KeepWish::Release => {
                     keep::release(records, id).await?;
                     log.done(&format!("backup {id} is kept no longer"));
                 }
-                Wish::Status => return Ok(Some(keep::kept(records, id).await?)),
+                KeepWish::Status => return Ok(Some(keep::kept(records, id).await?)),
             }
             Ok(None)
         })?;

@@ -7,12 +7,13 @@ use jiff::tz::TimeZone;
 
 use super::CloudCommand;
 use crate::failure::Failure;
-use crate::options::encryption::CustomerKeyFlag;
 use crate::options::every_command::{Common, Format};
 use crate::options::place::Patience;
+use crate::options::source::SourceFlags;
 use crate::output;
 use crate::output::cloud_log::{Level, Log};
-use crate::render::{console, json, terminal};
+use crate::render::terminal::{self, Terminal};
+use crate::render::{console, json};
 use crate::runtime;
 use crate::unsupported::Unsupported;
 
@@ -20,17 +21,11 @@ use crate::unsupported::Unsupported;
 #[derive(Debug, Parser)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
-    source_url: String,
-    /// Name of the server
-    server_name: String,
     /// console for people; json (or anything else) for programs
     #[arg(long, default_value = "console")]
     format: String,
     #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    customer_key: CustomerKeyFlag,
+    source: SourceFlags,
 }
 
 const AFTER_HELP: &str = "\
@@ -52,7 +47,10 @@ impl Args {
             [] => String::new(),
             names => format!("; servers there: {}", names.join(", ")),
         };
-        format!("no backups of {} in {place}{others}", self.server_name)
+        format!(
+            "no backups of {} in {place}{others}",
+            self.source.server_name
+        )
     }
 }
 
@@ -60,23 +58,22 @@ impl CloudCommand for Args {
     const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
-        &self.common
+        &self.source.common
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::People, log)?;
-        let place = place.encrypted(self.customer_key.read()?);
-        if self.common.test {
+        let place = self.source.place(Patience::People, log)?;
+        if self.source.is_test() {
             return place.test(log);
         }
         let (found, servers) = runtime::run_or_drop(async {
             let shelf = place.open().await?;
             let found = read_settled(&Repository::on_one(shelf.clone())).await?;
-            let servers = match found.backups.is_empty() {
+            let servers = if found.backups.is_empty() {
                 // Only a help: that nothing is there is known.
-                true => servers_beside(&shelf).await.unwrap_or_default(),
-                false => Vec::new(),
+                servers_beside(&shelf).await.unwrap_or_default()
+            } else {
+                Vec::new()
             };
             Ok((found, (shelf.bucket.address(shelf.layout.path()), servers)))
         })?;
@@ -94,7 +91,7 @@ impl CloudCommand for Args {
             Format::Console => match terminal_columns() {
                 Some(columns) => {
                     let zone = TimeZone::system();
-                    terminal::render_list(backups, &found.kept, (columns, &zone))
+                    terminal::render_list(backups, &found.kept, &Terminal { columns, zone })
                 }
                 None => console::render_list(backups, &found.kept),
             },

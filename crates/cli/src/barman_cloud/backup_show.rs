@@ -7,9 +7,9 @@ use model::backup::reference::BackupRef;
 
 use super::CloudCommand;
 use crate::failure::Failure;
-use crate::options::encryption::CustomerKeyFlag;
 use crate::options::every_command::{Common, Format};
 use crate::options::place::Patience;
+use crate::options::source::SourceFlags;
 use crate::output::cloud_log::{Level, Log};
 use crate::output::{self, catalogue_notes};
 use crate::render::{console, json};
@@ -20,19 +20,14 @@ use crate::unsupported::Unsupported;
 #[derive(Debug, Parser)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
-    source_url: String,
-    /// Name of the server
-    server_name: String,
     /// Id or name of the backup, or latest, oldest, last-failed
+    #[arg(index = 3)]
     backup_id: String,
     /// console for people; json (or anything else) for programs
     #[arg(long, default_value = "console")]
     format: String,
     #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    customer_key: CustomerKeyFlag,
+    source: SourceFlags,
 }
 
 const AFTER_HELP: &str = "\
@@ -48,14 +43,12 @@ impl CloudCommand for Args {
     const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
     fn common(&self) -> &Common {
-        &self.common
+        &self.source.common
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::People, log)?;
-        let place = place.encrypted(self.customer_key.read()?);
-        if self.common.test {
+        let place = self.source.place(Patience::People, log)?;
+        if self.source.is_test() {
             return place.test(log);
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
@@ -65,7 +58,7 @@ impl CloudCommand for Args {
         })?;
         catalogue_notes::warn_of_unreadable(&found.backups, &wanted, log);
         let (id, info) = found.backups.resolve(&wanted)?;
-        catalogue_notes::warn_of_waiting(&wanted, (id, info), log);
+        catalogue_notes::warn_of_waiting(&wanted, id, info, log);
         // Not in the sheet: its form is Barman's.
         for page in found.damaged.get(id).into_iter().flatten() {
             log.line(Level::Warning, &page.to_string());

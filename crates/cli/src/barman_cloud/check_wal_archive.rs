@@ -6,7 +6,7 @@ use engine::wal::check::find_wal;
 use model::wal::timeline::TimelineId;
 
 use super::CloudCommand;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::options::every_command::Common;
 use crate::options::place::Patience;
 use crate::output::cloud_log::{Level, Log};
@@ -72,7 +72,7 @@ impl CloudCommand for Args {
 
 fn in_the_way(name: &str, address: &str) -> Failure {
     let what = format!("{address} is not empty: it holds {name}");
-    Failure::new(Exit::Failed, what).with_hint(
+    Failure::new(Kind::Failed, what).with_hint(
         "Another server archives or archived there. Give this one a SERVER_NAME of its own, or, \
          if it was promoted from that one, its new timeline with --timeline.",
     )

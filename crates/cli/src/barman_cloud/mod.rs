@@ -3,6 +3,7 @@
 //! [`start`] is what they have in common: parse, refuse what is not built yet, set up the log, run,
 //! and turn a failure into lines and a status.
 
+mod advice;
 pub mod backup;
 pub mod backup_delete;
 pub mod backup_keep;
@@ -10,6 +11,7 @@ pub mod backup_list;
 pub mod backup_show;
 pub mod check_wal_archive;
 pub mod restore;
+mod status;
 pub mod wal_archive;
 pub mod wal_restore;
 
@@ -18,8 +20,10 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command, Parser};
 
+use status::Statuses;
+
 use crate::arguments;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::options::every_command::Common;
 use crate::output::cloud_log::Log;
 use crate::program::Call;
@@ -30,14 +34,14 @@ pub trait CloudCommand: Parser {
     /// The options of Barman that the command refuses for now.
     const UNSUPPORTED: &'static [&'static [Unsupported]];
 
-    /// How a wrong command line ends. The words are those that could not be parsed.
-    fn usage_exit(_words: &[OsString]) -> Exit {
-        Exit::Usage
+    /// The statuses of its failures; the words may be those of a wrong command line.
+    fn statuses_by_words(_words: &[OsString]) -> Statuses {
+        Statuses::Barmans
     }
 
-    /// How the program ends in a mistake of its own: as its caller takes for a failure.
-    fn broken_exit(_words: &[OsString]) -> Exit {
-        Exit::Other
+    /// The statuses of its failures.
+    fn statuses(&self) -> Statuses {
+        Statuses::Barmans
     }
 
     /// Refuses the options that are not built yet, if one was given.
@@ -56,15 +60,9 @@ pub trait CloudCommand: Parser {
 pub fn start<C: CloudCommand>(Call { name, words, .. }: Call) -> ExitCode {
     let mut command = command_line::<C>(name);
     let log = Log::new(0, 0);
-    let usage_exit = C::usage_exit(&words);
-    let refuse = |refusal: Failure| {
-        Failure {
-            exit: usage_exit,
-            ..refusal
-        }
-        .report(&log)
-    };
-    let matches = match arguments::parse(&mut command, &words, usage_exit) {
+    let statuses = C::statuses_by_words(&words);
+    let refuse = |refusal: Failure| end(&refusal, statuses, &log);
+    let matches = match arguments::parse(&mut command, &words, statuses.of(Kind::Usage)) {
         Ok(matches) => matches,
         Err(status) if status == ExitCode::SUCCESS => return status,
         Err(status) => {
@@ -76,12 +74,24 @@ pub fn start<C: CloudCommand>(Call { name, words, .. }: Call) -> ExitCode {
     }
     match C::from_arg_matches(&matches) {
         Ok(args) => {
-            let log = args.common().log();
-            args.run(&log)
-                .map_or_else(|failure| failure.report(&log), |()| ExitCode::SUCCESS)
+            let (log, statuses) = (args.common().log(), args.statuses());
+            args.run(&log).map_or_else(
+                |failure| end(&failure, statuses, &log),
+                |()| ExitCode::SUCCESS,
+            )
         }
-        Err(error) => refuse(Failure::new(Exit::Usage, error.to_string())),
+        Err(error) => refuse(Failure::new(Kind::Usage, error.to_string())),
     }
+}
+
+fn end(failure: &Failure, statuses: Statuses, log: &Log) -> ExitCode {
+    failure.tell(log, advice::words);
+    ExitCode::from(statuses.of(failure.kind))
+}
+
+/// The status of a mistake in the program itself: what its caller takes for a failure.
+pub fn broken_status<C: CloudCommand>(words: &[OsString]) -> u8 {
+    C::statuses_by_words(words).of(Kind::Broken)
 }
 
 /// The whole command line of a command, as the parser and the documentation see it.

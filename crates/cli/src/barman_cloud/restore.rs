@@ -29,10 +29,10 @@ use model::size::{parse_size, pretty_size};
 use model::wal::span::{MissingWal, WalRange};
 
 use super::CloudCommand;
-use crate::failure::{Exit, Failure};
-use crate::options::encryption::CustomerKeyFlag;
+use crate::failure::{Failure, Kind};
 use crate::options::every_command::{Common, jobs};
 use crate::options::place::Patience;
+use crate::options::source::SourceFlags;
 use crate::options::stats::StatsFlag;
 use crate::output::cloud_log::{Level, Log};
 use crate::output::damaged_pages::warn_of_damage;
@@ -45,13 +45,11 @@ use crate::unsupported::{Takes, Unsupported};
 #[derive(Debug, Parser)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Where backups live: s3://BUCKET/PATH, file:///DIRECTORY, or see --cloud-provider
-    source_url: String,
-    /// Name of the server
-    server_name: String,
     /// Id or name of the backup, or latest, oldest, or auto to choose by the target options
+    #[arg(index = 3)]
     backup_id: String,
     /// The data directory to make: empty, or not there yet
+    #[arg(index = 4)]
     recovery_dir: PathBuf,
     /// Put this tablespace into another directory; repeatable
     #[arg(long, value_name = "NAME:LOCATION")]
@@ -75,11 +73,9 @@ pub struct Args {
     #[command(flatten)]
     stats: StatsFlag,
     #[command(flatten)]
-    common: Common,
+    source: SourceFlags,
     #[command(flatten)]
-    customer_key: CustomerKeyFlag,
-    #[command(flatten)]
-    target: Target,
+    target: TargetFlags,
 }
 
 /// What `auto` chooses the backup by.
@@ -88,7 +84,7 @@ pub struct Args {
     next_help_heading = "How far to recover: auto takes the backup for it, and no other may \
                                 end later"
 )]
-struct Target {
+struct TargetFlags {
     /// Newest backup that ended at or before this time; without an offset, of the local zone
     #[arg(long, value_name = "TIME", conflicts_with = "target_lsn")]
     target_time: Option<String>,
@@ -152,7 +148,7 @@ const SNAPSHOTS: &[Unsupported] = &[
 ];
 
 /// Which backup is asked for.
-enum Choice {
+enum BackupChoice {
     /// This one, if it serves the target.
     Named(BackupRef, AutoTarget),
     /// The best one for a target.
@@ -160,7 +156,7 @@ enum Choice {
 }
 
 impl Args {
-    fn choice(&self, log: &Log) -> Result<Choice, Failure> {
+    fn choice(&self, log: &Log) -> Result<BackupChoice, Failure> {
         let target = &self.target;
         let timeline = target.target_tli.as_deref().map(str::parse).transpose()?;
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
@@ -175,9 +171,9 @@ impl Args {
                             nothing";
                 log.line(Level::Warning, text);
             }
-            return Ok(Choice::Named(wanted, auto));
+            return Ok(BackupChoice::Named(wanted, auto));
         }
-        Ok(Choice::Best(
+        Ok(BackupChoice::Best(
             auto,
             timeline.unwrap_or(TimelineChoice::Current),
         ))
@@ -216,12 +212,12 @@ impl Args {
     fn destination(&self) -> Result<PathBuf, Failure> {
         std::path::absolute(&self.recovery_dir).map_err(|error| {
             let what = format!("cannot use {}: {error}", self.recovery_dir.display());
-            Failure::new(Exit::Usage, what)
+            Failure::new(Kind::Usage, what)
         })
     }
 }
 
-impl Target {
+impl TargetFlags {
     /// The same target for PostgreSQL.
     fn settings(&self) -> Result<Vec<(&'static str, String)>, Failure> {
         let mut settings = Vec::new();
@@ -244,15 +240,15 @@ impl Target {
 
 const TARGET_TIMELINE: &str = "recovery_target_timeline";
 
-impl Choice {
+impl BackupChoice {
     fn choose<'a>(&self, catalogue: &'a Catalogue) -> Result<(BackupId, &'a BackupInfo), Failure> {
         let (id, info) = match self {
-            Choice::Named(wanted, target) => {
+            BackupChoice::Named(wanted, target) => {
                 let (id, info) = catalogue.resolve(wanted)?;
                 check_target(*id, info, target)?;
                 (id, info)
             }
-            Choice::Best(target, timeline) => {
+            BackupChoice::Best(target, timeline) => {
                 let id = choose_backup(catalogue, target, *timeline)?;
                 catalogue.resolve(&BackupRef::Id(id))?
             }
@@ -281,7 +277,7 @@ fn report(restored: &Restored, seconds: f64, log: &Log) {
 }
 
 /// What the owner of a restored backup should know.
-struct Facts {
+struct RestoreHazards {
     info: BackupInfo,
     ways: Option<Ways>,
     /// Segments without which the backup does not become consistent.
@@ -387,9 +383,12 @@ impl Args {
     fn wanted(&self, ways: Option<&Ways>) -> Result<Wanted, Failure> {
         let mut command = vec![path_of("barman-cloud-wal-restore")];
         command.extend(["-p", "8", "--stop-recovery-on-failure"].map(str::to_owned));
-        command.extend(self.common.words_for_a_server());
-        command.extend(self.customer_key.words());
-        command.extend([self.source_url.clone(), self.server_name.clone()]);
+        command.extend(self.source.common.words_for_a_server());
+        command.extend(self.source.customer_key.words());
+        command.extend([
+            self.source.source_url.clone(),
+            self.source.server_name.clone(),
+        ]);
         let mut settings = self.target.settings()?;
         let is_astray = ways.is_some_and(|ways| matches!(ways.way, Way::Astray { .. }));
         if is_astray && self.target.target_tli.is_none() {
@@ -400,7 +399,8 @@ impl Args {
 
     fn say_what_next(
         &self,
-        (restored, facts): (&Restored, &Facts),
+        restored: &Restored,
+        facts: &RestoreHazards,
         log: &Log,
     ) -> Result<(), Failure> {
         if !facts.missing_wal.is_empty() {
@@ -432,16 +432,14 @@ impl CloudCommand for Args {
     const UNSUPPORTED: &'static [&'static [Unsupported]] = &[SNAPSHOTS];
 
     fn common(&self) -> &Common {
-        &self.common
+        &self.source.common
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        let place = self.common.place(&self.source_url, &self.server_name)?;
-        let place = place.awaited(Patience::Backups, log)?;
-        let place = place.encrypted(self.customer_key.read()?);
+        let place = self.source.place(Patience::Backups, log)?;
         let choice = self.choice(log)?;
         let request = self.request()?;
-        if self.common.test {
+        if self.source.is_test() {
             return place.test(log);
         }
         let progress: Arc<dyn Progress> = Arc::new(Reporter::new(log, "restoring"));
@@ -472,7 +470,7 @@ impl CloudCommand for Args {
                 stop,
             };
             let plan = engine::restore::plan(&request(backup), info, &world).await?;
-            let facts = Facts {
+            let facts = RestoreHazards {
                 info: info.clone(),
                 missing_wal: missing_wal(&world, info).await?,
                 ways: ways_from(&world.repository.wals, info).await?,
@@ -481,7 +479,7 @@ impl CloudCommand for Args {
         })?;
         report(&restored, began.elapsed().as_secs_f64(), log);
         warn_of_damage(&restored.damage, log);
-        self.say_what_next((&restored, &facts), log)?;
+        self.say_what_next(&restored, &facts, log)?;
         stats.print(log);
         Ok(())
     }
@@ -495,7 +493,7 @@ mod tests {
     use super::*;
     use crate::barman_cloud::parse_words;
 
-    fn choice(words: &[&str]) -> Choice {
+    fn choice(words: &[&str]) -> BackupChoice {
         let words = [&["s3://b/p", "main"], words, &["/pgdata"]].concat();
         parse_words::<Args>(&words).choice(&Log::new(0, 9)).unwrap()
     }
@@ -503,18 +501,18 @@ mod tests {
     #[test]
     fn auto_takes_its_target_from_the_options() {
         let lsn = choice(&["--target-l", "0/5000028", "auto", "--target-tli", "latest"]);
-        let Choice::Best(AutoTarget::Lsn(lsn), TimelineChoice::Latest) = lsn else {
+        let BackupChoice::Best(AutoTarget::Lsn(lsn), TimelineChoice::Latest) = lsn else {
             panic!()
         };
         assert_eq!(lsn.to_string(), "0/5000028");
         let time = choice(&["--target-time", "2026-03-01 04:00:00+00", "auto"]);
-        let Choice::Best(AutoTarget::Time(time), _) = time else {
+        let BackupChoice::Best(AutoTarget::Time(time), _) = time else {
             panic!()
         };
         assert_eq!(time.to_string(), "2026-03-01T04:00:00Z");
         assert!(matches!(
             choice(&["auto"]),
-            Choice::Best(AutoTarget::Latest, _)
+            BackupChoice::Best(AutoTarget::Latest, _)
         ));
     }
 
@@ -538,7 +536,7 @@ mod tests {
 
     #[test]
     fn a_backup_that_is_named_is_compared_with_the_target() {
-        let Choice::Named(BackupRef::Latest, AutoTarget::Lsn(lsn)) =
+        let BackupChoice::Named(BackupRef::Latest, AutoTarget::Lsn(lsn)) =
             choice(&["--target-lsn", "0/1", "latest"])
         else {
             panic!()
@@ -547,7 +545,7 @@ mod tests {
         let named = choice(&["latest"]);
         assert!(matches!(
             named,
-            Choice::Named(BackupRef::Latest, AutoTarget::Latest)
+            BackupChoice::Named(BackupRef::Latest, AutoTarget::Latest)
         ));
     }
 
@@ -589,6 +587,6 @@ mod tests {
             "nonsense",
         ];
         let refused = parse_words::<Args>(&words).tablespaces().unwrap_err();
-        assert_eq!(refused.exit, Exit::Usage);
+        assert_eq!(refused.kind, Kind::Usage);
     }
 }

@@ -9,15 +9,15 @@ use engine::wal::archive_ahead::{Ahead, archive_ahead};
 use engine::wal::archived_notes::ArchivedNotes;
 use engine::wal::inspect::wal_name;
 use engine::wal::owner::OwnerNote;
-use model::codec::Codec;
 use model::wal::ahead::fingerprint;
 
 use super::CloudCommand;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
+use crate::options::compression::WalCompression;
 use crate::options::encryption::EncryptionFlags;
 use crate::options::every_command::Common;
 use crate::options::hook;
-use crate::options::place::{Patience, Place};
+use crate::options::place::{Patience, StorePlace};
 use crate::options::providers::{AtRestFlags, BlockFlags};
 use crate::options::tags::{HistoryTagFlags, TagFlags};
 use crate::output::cloud_log::{Level, Log};
@@ -44,7 +44,7 @@ pub struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
-    compression: Compression,
+    compression: WalCompression,
     /// A number, or low, medium, high; what is out of the algorithm's range is cut to it
     #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
     #[arg(help_heading = "Compression (at most one)")]
@@ -59,31 +59,6 @@ pub struct Args {
     at_rest: AtRestFlags,
     #[command(flatten)]
     blocks: BlockFlags,
-}
-
-/// How the file is compressed: at most one.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Compression (at most one)")]
-#[group(multiple = false)]
-struct Compression {
-    /// Compress with gzip: levels 1 to 9, low 1, medium 6, high 9
-    #[arg(short = 'z', long)]
-    gzip: bool,
-    /// Compress with bzip2: levels 1 to 9, low 1, medium 5, high 9
-    #[arg(short = 'j', long)]
-    bzip2: bool,
-    /// Compress with xz: levels 0 to 9, low 1, medium 3, high 5
-    #[arg(long)]
-    xz: bool,
-    /// Compress with snappy, which has no levels
-    #[arg(long)]
-    snappy: bool,
-    /// Compress with Zstandard: levels -22 to 22, low 1, medium 4, high 9
-    #[arg(long)]
-    zstd: bool,
-    /// Compress with LZ4: levels 0 to 16, low 0, medium 6, high 10
-    #[arg(long)]
-    lz4: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -114,7 +89,7 @@ impl Args {
         let level = self
             .compression_level
             .as_ref()
-            .map(|word| parse_level(codec, word))
+            .map(|word| codec.level(word))
             .transpose()?;
         if let Some(path) = &self.wal_path {
             wal_name(path)?;
@@ -132,51 +107,9 @@ impl Args {
     }
 }
 
-impl Compression {
-    fn codec(&self) -> Codec {
-        let choices = [
-            (self.gzip, Codec::Gzip),
-            (self.bzip2, Codec::Bzip2),
-            (self.xz, Codec::Xz),
-            (self.snappy, Codec::Snappy),
-            (self.zstd, Codec::Zstd),
-            (self.lz4, Codec::Lz4),
-        ];
-        choices
-            .into_iter()
-            .find(|(chosen, _)| *chosen)
-            .map_or(Codec::None, |(_, codec)| codec)
-    }
-}
-
 fn no_path() -> Failure {
-    Failure::new(Exit::Usage, "no WAL file is given")
+    Failure::new(Kind::Usage, "no WAL file is given")
         .with_hint("End archive_command with %p: barman-cloud-wal-archive URL SERVER_NAME %p")
-}
-
-/// Reads `--compression-level`: a word or a number, brought into the codec's range.
-///
-/// Levels and ranges are those of Barman 3.20.1. `None` for a codec that has no levels.
-fn parse_level(codec: Codec, word: &str) -> Result<Option<i32>, Failure> {
-    let (low, medium, high, range) = match codec {
-        Codec::Gzip => (1, 6, 9, 1..=9),
-        Codec::Bzip2 => (1, 5, 9, 1..=9),
-        Codec::Xz => (1, 3, 5, 0..=9),
-        Codec::Zstd => (1, 4, 9, -22..=22),
-        Codec::Lz4 => (0, 6, 10, 0..=16),
-        Codec::Snappy | Codec::None => (0, 0, 0, 0..=0),
-    };
-    let level = match word {
-        "low" => low,
-        "medium" => medium,
-        "high" => high,
-        number => number.parse::<i32>().map_err(|_| {
-            let what = format!("invalid compression level {number}");
-            Failure::new(Exit::Usage, what).with_hint("Give a number, or low, medium or high.")
-        })?,
-    };
-    let has_levels = range.start() != range.end();
-    Ok(has_levels.then(|| level.clamp(*range.start(), *range.end())))
 }
 
 /// The URL and the server's name in an `archive_command` that is this command, behind whatever
@@ -276,7 +209,7 @@ struct NotesFolder {
     own: String,
 }
 
-fn notes_folder(place: &Place, chosen: Option<PathBuf>) -> Result<NotesFolder, Failure> {
+fn notes_folder(place: &StorePlace, chosen: Option<PathBuf>) -> Result<NotesFolder, Failure> {
     let root = place.layout().server_root();
     let server = root.rsplit('/').next().unwrap_or_default();
     let own = fingerprint(&[&place.address()?, root]);
@@ -328,21 +261,5 @@ mod tests {
         ] {
             assert_eq!(place(command), None, "{command}");
         }
-    }
-
-    #[test]
-    fn levels_are_brought_into_the_range_of_their_codec() {
-        // The figures of Barman 3.20.1: its interface description, "barman-cloud-wal-archive".
-        let level = |codec, word| parse_level(codec, word).unwrap();
-        assert_eq!(level(Codec::Gzip, "low"), Some(1));
-        assert_eq!(level(Codec::Gzip, "99"), Some(9));
-        assert_eq!(level(Codec::Xz, "medium"), Some(3));
-        assert_eq!(level(Codec::Zstd, "-99"), Some(-22));
-        assert_eq!(level(Codec::Lz4, "high"), Some(10));
-        assert_eq!(level(Codec::Snappy, "high"), None);
-        assert_eq!(
-            parse_level(Codec::Gzip, "best").unwrap_err().exit,
-            Exit::Usage
-        );
     }
 }

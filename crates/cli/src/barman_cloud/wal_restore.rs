@@ -10,14 +10,15 @@ use model::wal::hole::LONGEST_PATIENCE;
 use model::wal::name::WalName;
 
 use super::CloudCommand;
-use crate::failure::{Exit, Failure};
+use super::status::Statuses;
+use crate::failure::Failure;
 use crate::options::encryption::CustomerKeyFlag;
 use crate::options::every_command::Common;
-use crate::options::place::{Patience, Place};
+use crate::options::place::{Patience, StorePlace};
 use crate::output::cloud_log::{Level, Log};
 use crate::runtime::{self, Threads};
 use crate::unsupported::Unsupported;
-use crate::wal_prefetch::{self, Choice, Prefetcher};
+use crate::wal_prefetch::{self, PrefetchChoice, Prefetcher};
 
 /// Get one WAL file from an object store; made to be PostgreSQL's restore_command.
 #[derive(Debug, Parser)]
@@ -81,9 +82,10 @@ impl Args {
         Ok(FetchRequest {
             name: self.wal_name.parse()?,
             destination: self.wal_dest.clone(),
-            partial: match self.no_partial {
-                true => PartialPolicy::Refuse,
-                false => PartialPolicy::Accept,
+            partial: if self.no_partial {
+                PartialPolicy::Refuse
+            } else {
+                PartialPolicy::Accept
             },
             longest_wait: LONGEST_PATIENCE,
         })
@@ -123,8 +125,8 @@ impl Args {
         Ok(())
     }
 
-    fn prefetcher<'a>(&self, place: &'a Place, log: &'a Log) -> Option<Prefetcher<'a>> {
-        let choice = Choice {
+    fn prefetcher<'a>(&self, place: &'a StorePlace, log: &'a Log) -> Option<Prefetcher<'a>> {
+        let choice = PrefetchChoice {
             segment_count: usize::from(self.parallel),
             spool_dir: &self.spool_dir,
             destination: &self.wal_dest,
@@ -133,7 +135,11 @@ impl Args {
     }
 }
 
-fn fetch_directly(place: &Place, request: FetchRequest, log: &Log) -> Result<Fetched, Failure> {
+fn fetch_directly(
+    place: &StorePlace,
+    request: FetchRequest,
+    log: &Log,
+) -> Result<Fetched, Failure> {
     runtime::run_until_done(Threads::One, log, |stop| async move {
         let shelf = place.open().await?;
         Ok(fetch_wal(&shelf, request, &stop).await?)
@@ -143,17 +149,19 @@ fn fetch_directly(place: &Place, request: FetchRequest, log: &Log) -> Result<Fet
 impl CloudCommand for Args {
     const UNSUPPORTED: &'static [&'static [Unsupported]] = &[];
 
-    fn usage_exit(words: &[OsString]) -> Exit {
-        match is_safe_mode(words) {
-            true => Exit::StopsRecovery,
-            false => Exit::Usage,
+    fn statuses_by_words(words: &[OsString]) -> Statuses {
+        if is_safe_mode(words) {
+            Statuses::StoppingRecovery
+        } else {
+            Statuses::Barmans
         }
     }
 
-    fn broken_exit(words: &[OsString]) -> Exit {
-        match is_safe_mode(words) {
-            true => Exit::StopsRecovery,
-            false => Exit::Other,
+    fn statuses(&self) -> Statuses {
+        if self.stop_recovery_on_failure {
+            Statuses::StoppingRecovery
+        } else {
+            Statuses::Barmans
         }
     }
 
@@ -162,16 +170,7 @@ impl CloudCommand for Args {
     }
 
     fn run(self, log: &Log) -> Result<(), Failure> {
-        let safe_mode = self.stop_recovery_on_failure;
-        self.fetch(log).map_err(|failure| match failure.exit {
-            // The end of the log, proven; and what PostgreSQL sees for itself.
-            Exit::Absent | Exit::Signal(_) => failure,
-            _ if safe_mode => Failure {
-                exit: Exit::StopsRecovery,
-                ..failure
-            },
-            _ => failure,
-        })
+        self.fetch(log)
     }
 }
 

@@ -1,99 +1,96 @@
-//! The only place that turns an error into words, a hint and an exit status.
+//! Why a program does not succeed: what sort of failure it is, what is said, and what can be done.
 //!
-//! Commands return [`Failure`]; errors of the other crates become one here and nowhere else. The
-//! statuses are those of Barman's cloud commands; see `docs/compatibility.md`.
+//! Commands return [`Failure`]; errors of the other crates become one in `from/`. What a front end
+//! makes of it is in its `status.rs` and `advice.rs`: which number a kind ends in, and how advice
+//! is worded.
 
+mod advice;
 mod from;
 pub mod panic;
 
-use std::process::ExitCode;
+pub use advice::Advice;
 
 use crate::output::cloud_log::{Level, Log};
 
-/// Why a program ends with a status other than 0.
+/// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// 1: the operation failed in a way its caller can expect, such as a WAL file not found.
-    Failed,
-    /// 1 as well: a WAL file is not there, and the log ends before it; nothing is wrong.
-    Absent,
-    /// 1 as well: a WAL file is not there, but later ones are.
-    Hole,
-    /// 1 as well: a WAL file is not there, nor is anything else of its server.
-    NothingThere,
-    /// 2: the object store cannot be reached.
-    Unreachable,
-    /// 2 as well: a segment that was fetched ahead cannot be moved to where it is wanted.
-    Spool,
-    /// 2 as well: the command line of `barman` itself is wrong.
-    ServerUsage,
-    /// 3: the command line, or a name or pattern in it, is wrong.
+pub enum Kind {
+    /// The command line, or a name, a pattern or a setting in it, is wrong.
     Usage,
-    /// 4: anything else, such as a bucket that does not exist.
-    Other,
-    /// 63: a Barman server must not run this retry hook again (Barman's manual, "Hook Scripts").
-    StopsHook,
-    /// 200: PostgreSQL must stop recovery, for it would take a status up to 125 for the end of the
-    /// archive (PostgreSQL manual, "restore_command").
-    StopsRecovery,
-    /// 128 + the number of the signal that stopped the command, as a shell would report it.
+    /// The work failed, or what was asked for is refused, as its caller can expect.
+    Failed,
+    /// No backup has that name.
+    UnknownName,
+    /// A WAL file is not there, and the log ends before it; nothing is wrong.
+    Absent,
+    /// A WAL file is not there, but later ones are.
+    Hole,
+    /// A WAL file is not there, nor is anything else of its server.
+    NothingThere,
+    /// The object store cannot be reached.
+    Unreachable,
+    /// A segment that was fetched ahead cannot be moved to where it is wanted.
+    SpoolStuck,
+    /// A hook was called for a backup that is not DONE: to call it again changes nothing.
+    NotDone,
+    /// What Barman has under that name is not built yet.
+    NotBuilt,
+    /// The signal of that number stopped the command.
     Signal(u8),
+    /// A mistake in the program itself.
+    Broken,
+    /// Anything else, such as a bucket that does not exist.
+    Other,
 }
 
-impl Exit {
-    /// The status as the operating system gets it.
-    pub fn status(self) -> u8 {
-        match self {
-            Exit::Failed | Exit::Absent | Exit::Hole | Exit::NothingThere => 1,
-            Exit::Unreachable | Exit::Spool | Exit::ServerUsage => 2,
-            Exit::Usage => 3,
-            Exit::Other => 4,
-            Exit::StopsHook => 63,
-            Exit::StopsRecovery => 200,
-            Exit::Signal(number) => 128 + number,
-        }
-    }
+/// The status of a program that a signal stopped, as a shell would report it.
+pub fn status_of_signal(number: u8) -> u8 {
+    128 + number
 }
 
-/// A command that did not succeed: what is said about it and which status it ends with.
+/// A command that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Which status the program ends with.
-    pub exit: Exit,
+    /// What sort of failure it is.
+    pub kind: Kind,
     /// The object and the cause; lower case, no full stop.
     pub what: String,
-    /// A sentence about what to do, where a user can do something.
-    pub hint: Option<String>,
+    /// What to do, where a user can do something.
+    pub advice: Option<Advice>,
 }
 
 impl Failure {
-    /// A failure without a hint.
-    pub fn new(exit: Exit, what: impl Into<String>) -> Failure {
+    /// A failure without advice.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Failure {
         Failure {
-            exit,
+            kind,
             what: what.into(),
-            hint: None,
+            advice: None,
         }
     }
 
-    /// The same failure with a hint.
-    pub fn with_hint(self, hint: impl Into<String>) -> Failure {
+    /// The same failure with advice that every front end gives in its own words.
+    pub fn with_advice(self, advice: Advice) -> Failure {
         Failure {
-            hint: Some(hint.into()),
+            advice: Some(advice),
             ..self
         }
     }
 
-    /// Writes the lines of the failure and gives its status.
-    pub fn report(&self, log: &Log) -> ExitCode {
-        let level = match self.exit {
-            Exit::Absent => Level::Note,
+    /// The same failure with a sentence of advice.
+    pub fn with_hint(self, hint: impl Into<String>) -> Failure {
+        self.with_advice(Advice::Sentence(hint.into()))
+    }
+
+    /// Writes the lines of the failure; `words` are the front end's for advice.
+    pub fn tell(&self, log: &Log, words: impl Fn(&Advice) -> Option<String>) {
+        let level = match self.kind {
+            Kind::Absent => Level::Note,
             _ => Level::Error,
         };
         log.line(level, &self.what);
-        if let Some(hint) = &self.hint {
-            log.line(Level::Hint, hint);
+        if let Some(hint) = self.advice.as_ref().and_then(words) {
+            log.line(Level::Hint, &hint);
         }
-        ExitCode::from(self.exit.status())
     }
 }

@@ -8,16 +8,15 @@
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::process::ExitCode;
 
-use super::Exit;
 use crate::output::cloud_log::{Level, Log};
 
 /// Where a mistake is to be reported.
 const ISSUES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 
-/// Runs a program; a panic in it ends with the status of `exit`.
-pub fn guarded(run: impl FnOnce() -> ExitCode, exit: Exit) -> ExitCode {
+/// Runs a program; a panic in it ends with a status of its own.
+pub fn guarded(run: impl FnOnce() -> ExitCode, status: u8) -> ExitCode {
     set_hook(Box::new(report));
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| ExitCode::from(exit.status()))
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| ExitCode::from(status))
 }
 
 fn report(info: &PanicHookInfo<'_>) {
@@ -45,7 +44,7 @@ mod tests {
     #[test]
     fn a_panic_ends_in_the_status_of_a_failure() {
         let before = std::panic::take_hook();
-        let ended = guarded(|| panic!("on purpose"), Exit::StopsRecovery);
+        let ended = guarded(|| panic!("on purpose"), 200);
         std::panic::set_hook(before);
         assert_eq!(ended, ExitCode::from(200));
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use cloud::{CustomerKey, StoreEncryption};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 
 /// The key of objects that S3 encrypts and cannot read by itself.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ impl CustomerKeyFlag {
 impl EncryptionFlags {
     /// What is asked for. As with Barman, what does not go together is status 4.
     pub fn read(&self) -> Result<StoreEncryption, Failure> {
-        let refuse = |what: &str| Failure::new(Exit::Other, what);
+        let refuse = |what: &str| Failure::new(Kind::Other, what);
         let algorithm = self.encryption.as_deref();
         if self.sse_kms_key_id.is_some() && algorithm != Some("aws:kms") {
             return Err(refuse(
@@ -78,13 +78,13 @@ mod tests {
 
     use super::*;
 
-    fn read(words: &[&str]) -> Result<StoreEncryption, Exit> {
+    fn read(words: &[&str]) -> Result<StoreEncryption, Kind> {
         let command = EncryptionFlags::augment_args(clap::Command::new("x").no_binary_name(true));
         let matches = command
             .try_get_matches_from(words)
             .expect("words are right");
         let flags = EncryptionFlags::from_arg_matches(&matches).expect("and complete");
-        flags.read().map_err(|failure| failure.exit)
+        flags.read().map_err(|failure| failure.kind)
     }
 
     #[test]
@@ -97,11 +97,11 @@ mod tests {
         assert_eq!(read(&["-e", "aws:kms"]), Ok(kms(None)));
         let with_id = ["-e", "aws:kms", "--sse-kms-key-id", "k"];
         assert_eq!(read(&with_id), Ok(kms(Some("k"))));
-        assert_eq!(read(&["--sse-kms-key-id", "k"]), Err(Exit::Other));
+        assert_eq!(read(&["--sse-kms-key-id", "k"]), Err(Kind::Other));
         assert_eq!(
             read(&["-e", "AES256", "--sse-kms-key-id", "k"]),
-            Err(Exit::Other)
+            Err(Kind::Other)
         );
-        assert_eq!(read(&["--sse-customer-key", "/k"]), Err(Exit::Other));
+        assert_eq!(read(&["--sse-customer-key", "/k"]), Err(Kind::Other));
     }
 }

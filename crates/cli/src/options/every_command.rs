@@ -8,9 +8,9 @@ use clap::{ArgAction, Args};
 use cloud::{DEFAULT_READ_TIMEOUT, Location, Provider, StoreOptions};
 use model::layout::Layout;
 
-use super::place::Place;
+use super::place::StorePlace;
 use super::providers::AzureFlags;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::output::cloud_log::Log;
 
 /// Options of every cloud command.
@@ -92,7 +92,7 @@ impl Common {
     }
 
     /// Reads the URL and the options of the store.
-    pub fn place(&self, url: &str, server_name: &str) -> Result<Place, Failure> {
+    pub fn place(&self, url: &str, server_name: &str) -> Result<StorePlace, Failure> {
         let provider: Provider = self.cloud_provider.parse()?;
         let location = Location::parse(url, provider)?;
         let layout = Layout::new(location.prefix(), server_name)?;
@@ -102,7 +102,7 @@ impl Common {
                 layout.server_root()
             );
             let hint = "Such keys can be used in S3 and Google Cloud Storage only.";
-            return Err(Failure::new(Exit::Usage, what).with_hint(hint));
+            return Err(Failure::new(Kind::Usage, what).with_hint(hint));
         }
         let s3 = &self.s3;
         let mut options = StoreOptions {
@@ -115,7 +115,7 @@ impl Common {
             ..StoreOptions::default()
         };
         options.azure.credential = self.azure.kind()?;
-        Ok(Place {
+        Ok(StorePlace {
             location,
             options,
             layout,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cloud::Environment;
 use engine::backup::TakenBackup;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 
 /// The backup that the server has just taken, if this is one of its backup hooks.
 ///
@@ -22,19 +22,19 @@ pub fn taken_backup(environment: &Environment) -> Result<Option<TakenBackup>, Fa
     if !matches!(hook, "backup_script" | "backup_retry_script") || phase != "post" {
         let what = format!("barman-cloud-backup is no script for the hook {hook}, phase {phase}");
         let hint = "Name it in post_backup_script or post_backup_retry_script.";
-        return Err(Failure::new(Exit::Other, what).with_hint(hint));
+        return Err(Failure::new(Kind::Other, what).with_hint(hint));
     }
     let status = environment.get("BARMAN_STATUS").unwrap_or_default();
     if status != "DONE" {
         let what = format!("there is nothing to send: the backup's status is {status}");
         let hint = "Take it with barman backup --wait: its WAL must have arrived, too.";
-        return Err(Failure::new(Exit::StopsHook, what).with_hint(hint));
+        return Err(Failure::new(Kind::NotDone, what).with_hint(hint));
     }
     let directory = PathBuf::from(required(environment, "BARMAN_BACKUP_DIR")?);
     let id = required(environment, "BARMAN_BACKUP_ID")?;
     let id = id.parse().map_err(|error| {
         let what = format!("BARMAN_BACKUP_ID is of no use: {error}");
-        Failure::new(Exit::Other, what)
+        Failure::new(Kind::Other, what)
     })?;
     // Barman names the record only since 3.13.3.
     let record = environment.get("BARMAN_BACKUP_INFO_PATH");
@@ -59,17 +59,17 @@ pub fn incoming_wal(environment: &Environment) -> Result<Option<PathBuf>, Failur
         let what =
             format!("barman-cloud-wal-archive is no script for the hook {hook}, phase {phase}");
         let hint = "Name it in pre_archive_script or pre_archive_retry_script.";
-        return Err(Failure::new(Exit::Usage, what).with_hint(hint));
+        return Err(Failure::new(Kind::Usage, what).with_hint(hint));
     }
     let file = required(environment, "BARMAN_FILE").map_err(|failure| Failure {
-        exit: Exit::Usage,
+        kind: Kind::Usage,
         ..failure
     })?;
     Ok(Some(PathBuf::from(file)))
 }
 
 fn required<'a>(environment: &'a Environment, name: &str) -> Result<&'a str, Failure> {
-    let missing = || Failure::new(Exit::Other, format!("{name} is not set, as in every hook"));
+    let missing = || Failure::new(Kind::Other, format!("{name} is not set, as in every hook"));
     environment.get(name).ok_or_else(missing)
 }
 
@@ -103,7 +103,7 @@ mod tests {
                 ("BARMAN_PHASE", phase),
                 ("BARMAN_FILE", file),
             ];
-            incoming_wal(&words.into_iter().collect()).map_err(|failure| failure.exit)
+            incoming_wal(&words.into_iter().collect()).map_err(|failure| failure.kind)
         };
         let found = Ok(Some(PathBuf::from(incoming)));
         assert_eq!(asked("archive_script", "pre", incoming), found);
@@ -115,7 +115,7 @@ mod tests {
             ("backup_script", "pre", incoming),
             ("archive_script", "pre", ""),
         ] {
-            assert_eq!(asked(hook, phase, file), Err(Exit::Usage), "{hook} {phase}");
+            assert_eq!(asked(hook, phase, file), Err(Kind::Usage), "{hook} {phase}");
         }
     }
 
@@ -133,15 +133,15 @@ mod tests {
     #[test]
     fn what_is_no_finished_backup_is_refused() {
         let cases = [
-            ("BARMAN_STATUS", "WAITING_FOR_WALS", Exit::StopsHook),
-            ("BARMAN_PHASE", "pre", Exit::Other),
-            ("BARMAN_HOOK", "delete_script", Exit::Other),
-            ("BARMAN_BACKUP_DIR", "", Exit::Other),
-            ("BARMAN_BACKUP_ID", "yesterday", Exit::Other),
+            ("BARMAN_STATUS", "WAITING_FOR_WALS", Kind::NotDone),
+            ("BARMAN_PHASE", "pre", Kind::Other),
+            ("BARMAN_HOOK", "delete_script", Kind::Other),
+            ("BARMAN_BACKUP_DIR", "", Kind::Other),
+            ("BARMAN_BACKUP_ID", "yesterday", Kind::Other),
         ];
-        for (name, value, exit) in cases {
+        for (name, value, kind) in cases {
             let refused = taken_backup(&but(name, value)).unwrap_err();
-            assert_eq!(refused.exit, exit, "{name}={value}");
+            assert_eq!(refused.kind, kind, "{name}={value}");
         }
     }
 }

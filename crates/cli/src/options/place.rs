@@ -16,13 +16,13 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use super::providers::{AtRestFlags, BlockFlags};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::output::cloud_log::{Level, Log};
 use crate::runtime;
 
 /// A server's place in an object store: where it is, and how to get there.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct StorePlace {
     pub(super) location: Location,
     pub(super) options: StoreOptions,
     pub(super) layout: Layout,
@@ -64,28 +64,28 @@ fn patience_of(environment: &Environment) -> Result<Option<Duration>, Failure> {
     match text.parse::<u32>() {
         Ok(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
         Err(_) => Err(Failure::new(
-            Exit::Usage,
+            Kind::Usage,
             format!("{PATIENCE_VARIABLE} must be whole seconds, and is {text:?}"),
         )),
     }
 }
 
-impl Place {
+impl StorePlace {
     /// The same place, where Azure or Google encrypt objects as the flags say.
-    pub fn encrypted_at_rest(mut self, flags: &AtRestFlags) -> Result<Place, Failure> {
+    pub fn encrypted_at_rest(mut self, flags: &AtRestFlags) -> Result<StorePlace, Failure> {
         flags.apply(&self.location, &mut self.options)?;
         Ok(self)
     }
 
     /// The same place, where Azure gets large objects in such blocks.
-    pub fn in_blocks(mut self, flags: &BlockFlags) -> Result<Place, Failure> {
+    pub fn in_blocks(mut self, flags: &BlockFlags) -> Result<StorePlace, Failure> {
         flags.apply(&mut self.options)?;
         Ok(self)
     }
 
     /// The same place, waited for as long as that, or as the environment says, with words in the
     /// log.
-    pub fn awaited(mut self, patience: Patience, log: &Log) -> Result<Place, Failure> {
+    pub fn awaited(mut self, patience: Patience, log: &Log) -> Result<StorePlace, Failure> {
         let (first_contact, passing) = match patience_of(&Environment::gather())? {
             Some(chosen) => (chosen, chosen),
             None => patience.times(),
@@ -100,13 +100,13 @@ impl Place {
     }
 
     /// The same place, where objects are encrypted like this.
-    pub fn encrypted(mut self, encryption: StoreEncryption) -> Place {
+    pub fn encrypted(mut self, encryption: StoreEncryption) -> StorePlace {
         self.options.encryption = encryption;
         self
     }
 
     /// The same place, with limits on uploads: bytes of the smallest part, and bytes a second.
-    pub fn paced(mut self, min_part_size: u64, max_bandwidth: Option<NonZeroU64>) -> Place {
+    pub fn paced(mut self, min_part_size: u64, max_bandwidth: Option<NonZeroU64>) -> StorePlace {
         self.options.min_part_size = min_part_size;
         self.options.max_bandwidth = max_bandwidth;
         self
@@ -164,7 +164,7 @@ impl Place {
     /// What `--test` does where a missing bucket would be made.
     pub fn test_connection(&self, log: &Log) -> Result<(), Failure> {
         match self.test(log) {
-            Err(failure) if failure.exit == Exit::Failed => Ok(()),
+            Err(failure) if failure.kind == Kind::Failed => Ok(()),
             tested => tested,
         }
     }
@@ -178,7 +178,7 @@ impl Place {
             let opened = cloud::open(&self.location, &options, &Environment::gather()).await;
             let bucket = opened.map_err(|error| match error.kind() {
                 ErrorKind::MissingBucket => Failure {
-                    exit: Exit::Failed,
+                    kind: Kind::Failed,
                     ..error.into()
                 },
                 _ => error.into(),

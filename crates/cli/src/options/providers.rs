@@ -11,7 +11,7 @@ use cloud::AzureCredentialKind;
 use cloud::{Location, Provider, StoreOptions};
 use model::size::parse_size;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 
 /// Who to be for Azure.
 #[derive(Debug, Args)]
@@ -99,7 +99,7 @@ fn refuse_elsewhere(
         return Ok(());
     }
     let what = format!("{option} is for {provider} only: nothing would be encrypted with it");
-    Err(Failure::new(Exit::Usage, what))
+    Err(Failure::new(Kind::Usage, what))
 }
 
 impl BlockFlags {

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args};
 use cloud::{BadTag, Tag, tag_set};
 use engine::store::TagSet;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 
 /// Tags on every object.
 #[derive(Debug, Args)]
@@ -54,19 +54,19 @@ impl HistoryTagFlags {
 fn read(words: &[String], rows: &[String]) -> Result<TagSet, Failure> {
     let strict = words
         .iter()
-        .map(|word| Tag::parse(word).map_err(|error| failure(Exit::Usage, &error)));
+        .map(|word| Tag::parse(word).map_err(|error| failure(Kind::Usage, &error)));
     let wide = rows.iter().map(|row| {
         Tag::parse_row(row).map_err(|error| match error {
-            BadTag::Form { .. } => failure(Exit::Usage, &error),
-            _ => failure(Exit::Other, &error),
+            BadTag::Form { .. } => failure(Kind::Usage, &error),
+            _ => failure(Kind::Other, &error),
         })
     });
     let tags: Vec<Tag> = strict.chain(wide).collect::<Result<_, _>>()?;
-    tag_set(&tags).map_err(|error| failure(Exit::Other, &error))
+    tag_set(&tags).map_err(|error| failure(Kind::Other, &error))
 }
 
-fn failure(exit: Exit, error: &BadTag) -> Failure {
-    Failure::new(exit, error.to_string()).with_hint(
+fn failure(kind: Kind, error: &BadTag) -> Failure {
+    Failure::new(kind, error.to_string()).with_hint(
         "A tag is KEY,VALUE: letters, digits, spaces and _ . : / = + - @, such as env,prod.",
     )
 }
@@ -75,9 +75,9 @@ fn failure(exit: Exit, error: &BadTag) -> Failure {
 mod tests {
     use super::*;
 
-    fn exit(words: &[&str], rows: &[&str]) -> Option<Exit> {
+    fn kind(words: &[&str], rows: &[&str]) -> Option<Kind> {
         let owned = |list: &[&str]| list.iter().map(|word| word.to_string()).collect::<Vec<_>>();
-        read(&owned(words), &owned(rows)).err().map(|it| it.exit)
+        read(&owned(words), &owned(rows)).err().map(|it| it.kind)
     }
 
     #[derive(Debug, clap::Parser)]
@@ -101,15 +101,15 @@ mod tests {
     #[test]
     fn statuses_of_bad_tags_are_barmans() {
         // Seen with Barman 3.20.1; it sends two of a key to the store, which refuses them.
-        assert_eq!(exit(&["k,v", "l,"], &[]), None);
-        assert_eq!(exit(&[], &["k,v", "größe,1"]), None);
-        assert_eq!(exit(&["k"], &[]), Some(Exit::Usage));
-        assert_eq!(exit(&["aws:k,v"], &[]), Some(Exit::Usage));
-        assert_eq!(exit(&[], &["k"]), Some(Exit::Usage));
-        assert_eq!(exit(&[], &["aws:k,v"]), Some(Exit::Other));
-        assert_eq!(exit(&["k,v", "k,v"], &[]), Some(Exit::Other));
+        assert_eq!(kind(&["k,v", "l,"], &[]), None);
+        assert_eq!(kind(&[], &["k,v", "größe,1"]), None);
+        assert_eq!(kind(&["k"], &[]), Some(Kind::Usage));
+        assert_eq!(kind(&["aws:k,v"], &[]), Some(Kind::Usage));
+        assert_eq!(kind(&[], &["k"]), Some(Kind::Usage));
+        assert_eq!(kind(&[], &["aws:k,v"]), Some(Kind::Other));
+        assert_eq!(kind(&["k,v", "k,v"], &[]), Some(Kind::Other));
         let many: Vec<String> = (0..11).map(|n| format!("k{n},v")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(exit(&many, &[]), Some(Exit::Other));
+        assert_eq!(kind(&many, &[]), Some(Kind::Other));
     }
 }

@@ -9,7 +9,7 @@ use model::backup::BackupInfo;
 use model::backup::id::BackupId;
 use model::size::pretty_size;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 use crate::output::cloud_log::{Level, Log};
 
 /// Says that a backup holds damaged pages.
@@ -70,7 +70,7 @@ pub fn report(outcome: &BackupOutcome, here: &Here<'_>, log: &Log) -> Result<(),
                 log.line(Level::Hint, &hint);
                 return Ok(());
             }
-            Err(Failure::new(Exit::Failed, what).with_hint(hint))
+            Err(Failure::new(Kind::Failed, what).with_hint(hint))
         }
     }
 }

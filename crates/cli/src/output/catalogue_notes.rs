@@ -29,7 +29,7 @@ pub fn report_settled(settled: &[Settled], log: &Log) {
 }
 
 /// Warns where a shortcut led to a backup that is not complete: there was no better one.
-pub fn warn_of_waiting(wanted: &BackupRef, (id, info): (&BackupId, &BackupInfo), log: &Log) {
+pub fn warn_of_waiting(wanted: &BackupRef, id: &BackupId, info: &BackupInfo, log: &Log) {
     let is_shortcut = !matches!(wanted, BackupRef::Id(_) | BackupRef::Name(_));
     if is_shortcut && info.status == BackupStatus::WaitingForWals {
         let text = format!(

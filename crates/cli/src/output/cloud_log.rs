@@ -140,9 +140,10 @@ fn render_line(now: &Zoned, pid: u32, level: Level, text: &str) -> String {
         now.strftime("%Y-%m-%d %H:%M:%S,%3f")
     );
     for letter in text.chars() {
-        match letter.is_control() {
-            true => line.extend(letter.escape_default()),
-            false => line.push(letter),
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
         }
     }
     line

@@ -10,13 +10,13 @@ pub mod progress;
 use std::io;
 
 use crate::arguments;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Failure, Kind};
 
 /// Writes a result to standard output.
 pub fn print(text: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::new(
-            Exit::Other,
+            Kind::Other,
             format!("cannot write to standard output: {error}"),
         )
     };

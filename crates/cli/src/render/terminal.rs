@@ -17,12 +17,21 @@ const TITLES: [&str; 6] = ["Backup ID", "Ended", "Status", "Size", "Begin WAL", 
 const EXPENDABLE: [&str; 3] = ["Begin WAL", "Size", "Name"];
 const GAP: usize = 2;
 
+/// Where the table is shown.
+pub struct Terminal {
+    /// Its width, in letters.
+    pub columns: usize,
+    /// The zone of the person at it.
+    pub zone: TimeZone,
+}
+
 /// The table, of lines no longer than the terminal unless even that is not enough.
 pub fn render_list<'a>(
     backups: impl Iterator<Item = (&'a BackupId, &'a BackupInfo)>,
     kept: &BTreeMap<BackupId, KeepTarget>,
-    (columns, zone): (usize, &TimeZone),
+    terminal: &Terminal,
 ) -> String {
+    let Terminal { columns, zone } = terminal;
     let mut rows = vec![TITLES.map(str::to_owned)];
     rows.extend(backups.map(|(id, info)| cells(id, info, (kept.get(id), zone))));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
@@ -41,7 +50,7 @@ pub fn render_list<'a>(
             .sum::<usize>()
     };
     for title in EXPENDABLE {
-        if total(&shown) > columns + GAP {
+        if total(&shown) > *columns + GAP {
             shown.retain(|column| TITLES[*column] != title);
         }
     }
@@ -104,7 +113,8 @@ mod tests {
             ..BackupInfo::default()
         };
         let backups = [(&id, &info)].into_iter();
-        render_list(backups, &BTreeMap::new(), (columns, &TimeZone::UTC))
+        let zone = TimeZone::UTC;
+        render_list(backups, &BTreeMap::new(), &Terminal { columns, zone })
     }
 
     #[test]

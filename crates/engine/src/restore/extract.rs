@@ -41,6 +41,9 @@ pub enum ExtractError {
     Archive(#[source] io::Error),
     #[error("the archive's member {path} is refused: {cause}")]
     Refused { path: String, cause: &'static str },
+    /// A link that is not followed, whatever it leads to.
+    #[error("the archive's member {path} is refused: {cause}")]
+    Link { path: String, cause: &'static str },
     #[error("cannot write {path}")]
     Write {
         path: PathBuf,
@@ -175,7 +178,7 @@ impl Extractor<'_> {
                 self.tell(&path, NotRestored::Link { to });
                 Ok(())
             }
-            Fate::Link => Err(refused(
+            Fate::Link => Err(link_refused(
                 &member.path,
                 "it is a link, and a link can lead out of the target directory",
             )),
@@ -221,7 +224,7 @@ impl Extractor<'_> {
                 self.tell(&path, NotRestored::LeadsOut);
                 return Ok(());
             }
-            return Err(refused(
+            return Err(link_refused(
                 &member.path,
                 "it is a hard link that leads out of the target directory",
             ));
@@ -472,6 +475,13 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 pub fn refused(path: &[u8], cause: &'static str) -> ExtractError {
     ExtractError::Refused {
+        path: String::from_utf8_lossy(path).into_owned(),
+        cause,
+    }
+}
+
+pub fn link_refused(path: &[u8], cause: &'static str) -> ExtractError {
+    ExtractError::Link {
         path: String::from_utf8_lossy(path).into_owned(),
         cause,
     }

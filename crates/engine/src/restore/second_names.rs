@@ -16,7 +16,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::io::Errno;
 
 use super::claim::Claim;
-use super::extract::{ExtractError, HeldControl, LinkPolicy, refused, write_failed};
+use super::extract::{ExtractError, HeldControl, LinkPolicy, link_refused, refused, write_failed};
 use super::place::Place;
 use super::written::{WrittenFile, WrittenList};
 use crate::progress::{Event, NotRestored, Progress, Warning};
@@ -97,7 +97,7 @@ impl Copying<'_> {
                 return Ok(());
             }
             Err(_) => {
-                return Err(refused(
+                return Err(link_refused(
                     &name.path,
                     "it is a hard link, and the file that it is a link to is not in the archive",
                 ));

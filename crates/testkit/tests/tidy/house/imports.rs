@@ -176,8 +176,8 @@ impl Seen {
 
 impl<'ast> Visit<'ast> for Seen {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        // What is only handed on is no knowledge of this file's.
-        if matches!(item.vis, syn::Visibility::Inherited) {
+        // What is only handed on is no knowledge of this file's; `::name` is another crate.
+        if matches!(item.vis, syn::Visibility::Inherited) && item.leading_colon.is_none() {
             for used in used_names(&item.tree) {
                 self.add(&used.path);
             }
@@ -191,7 +191,9 @@ impl<'ast> Visit<'ast> for Seen {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names = path.segments.iter().map(|part| part.ident.to_string());
         let names: Vec<String> = names.collect();
-        self.add(&names);
+        if path.leading_colon.is_none() {
+            self.add(&names);
+        }
         visit::visit_path(self, path);
     }
 }
