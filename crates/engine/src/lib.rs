@@ -8,6 +8,7 @@ mod accounts;
 pub mod backup;
 pub mod catalogue;
 pub mod causes;
+pub mod cluster;
 pub mod codec;
 pub mod deletion;
 pub mod download;

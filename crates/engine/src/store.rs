@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use model::backup::effort::PartRules;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{
@@ -147,6 +148,14 @@ pub struct Level {
 }
 
 impl Bucket {
+    /// What a multipart upload to it must keep to.
+    pub fn part_rules(&self) -> PartRules {
+        PartRules {
+            min_bytes: self.min_part_size,
+            max_count: self.max_parts,
+        }
+    }
+
     /// The address of an object for messages.
     pub fn address(&self, key: &str) -> String {
         format!("{}/{key}", self.url.trim_end_matches('/'))

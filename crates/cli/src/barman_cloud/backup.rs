@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use cloud::Environment;
 use engine::backup::{
-    BackupRequest, BackupWorld, CheckpointMode, OnDamage, Rules, TakenBackup, send_taken,
-    take_backup,
+    BackupRequest, BackupWorld, OnDamage, Rules, TakenBackup, send_taken, take_backup,
 };
+use engine::cluster::backup_session::CheckpointMode;
 use engine::repository::Repository;
 use model::backup::reference::check_backup_name;
 use model::size::parse_size;

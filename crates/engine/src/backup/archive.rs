@@ -24,11 +24,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::entries::{Entries, SourceEntry};
-use super::error::BackupError;
+use super::error::{ArchiveError, BackupError, spool_failed};
 use super::gather::{Root, absolute};
 use super::manifest::{ManifestFile, ManifestSpool};
 use super::source::{PageCheck, READ_BYTES, SourceFile};
-use super::tail::spool_failed;
 use crate::codec::Encoder;
 use crate::progress::{Event, Progress, Warning};
 use crate::stages::{Stage, Stages, Timed};
@@ -86,15 +85,6 @@ pub struct Tail {
 pub struct TailSlot {
     pub files_done: oneshot::Sender<()>,
     pub tail: oneshot::Receiver<Tail>,
-}
-
-/// A file that could not be archived.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot archive {path}")]
-pub struct ArchiveError {
-    pub path: String,
-    #[source]
-    pub source: io::Error,
 }
 
 type Sink = TarWriter<Timed<Encoder<PartWriter>>>;

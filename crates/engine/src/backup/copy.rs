@@ -21,17 +21,20 @@ use tokio::task::spawn_blocking;
 
 use super::archive::{Shared, SourceSet};
 use super::error::BackupError;
+use super::error::spool_failed;
 use super::gather::{GatherError, Root, gather_entries};
 use super::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
 use super::manifest::ManifestSpool;
 use super::places::check_places;
 use super::record::{Copied, Record};
 use super::request::{BackupRequest, OnDamage};
-use super::session::{ServerFacts, Session, StartedOn};
-use super::tail::{external_files, file_name, spool_failed, stop};
+use super::tail::{external_files, file_name, stop};
 use super::wal_wait::WalWait;
 use super::world::{BackupWorld, cancellable, step};
 use crate::causes;
+use crate::cluster::backup_session::StartedOn;
+use crate::cluster::facts::ServerFacts;
+use crate::cluster::session::Session;
 use crate::progress::{Event, NotArchived, Step, Unverifiable, Warning};
 use crate::stop::StopFlag;
 

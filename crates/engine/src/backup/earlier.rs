@@ -7,9 +7,10 @@ use model::wal::name::SegmentName;
 
 use super::error::BackupError;
 use super::request::BackupRequest;
-use super::session::{ServerFacts, Session};
 use super::world::BackupWorld;
 use crate::catalogue::{backup_ids, read_backup, read_catalogue};
+use crate::cluster::facts::ServerFacts;
+use crate::cluster::session::Session;
 use crate::progress::{Event, Warning};
 use crate::store::StoreError;
 use crate::wal::presence::{Header, read_header};

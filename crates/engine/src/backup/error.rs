@@ -6,11 +6,10 @@ use model::backup::effort::TooLittleMemory;
 use model::postgres::SystemId;
 use model::wal::name::SegmentName;
 
-use super::archive::ArchiveError;
-use super::control::ControlError;
 use super::gather::WalkError;
 use super::places::PlaceError;
-use super::session::SessionError;
+use crate::cluster::control::ControlError;
+use crate::cluster::session::SessionError;
 use crate::store::StoreError;
 
 /// Why there is no backup.
@@ -102,4 +101,20 @@ pub enum BackupError {
     Cancelled,
     #[error("a worker ended unexpectedly: {0}")]
     Worker(String),
+}
+
+/// A file that could not be archived.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot archive {path}")]
+pub struct ArchiveError {
+    pub path: String,
+    #[source]
+    pub source: std::io::Error,
+}
+
+pub(super) fn spool_failed(source: std::io::Error) -> BackupError {
+    BackupError::Spool {
+        directory: std::env::temp_dir().display().to_string(),
+        source,
+    }
 }

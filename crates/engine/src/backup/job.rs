@@ -17,7 +17,6 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use super::archive::{Shared, TailSlot, write_archive};
 use super::confirm::Sent;
 use super::error::BackupError;
-use super::jobs::part_rules;
 use super::world::BackupWorld;
 use crate::causes;
 use crate::upload::{Destination, PartQueue, Uploaded, Wire, upload};
@@ -80,7 +79,7 @@ impl Job {
         archive: PlannedArchive,
         slot: Option<TailSlot>,
     ) -> (Writing, Uploading) {
-        let rules = part_rules(&self.world.repository.bases.bucket);
+        let rules = self.world.repository.bases.bucket.part_rules();
         let bytes = part_bytes(self.effort.part_bytes, archive.size_bytes, rules);
         let (writer, parts) = wire.open(usize::try_from(bytes).unwrap_or(usize::MAX));
         let uploading = tokio::spawn(self.upload(&archive, parts));

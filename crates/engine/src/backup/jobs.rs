@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::backup::effort::{Effort, PartRules, archive_bytes};
+use model::backup::effort::{Effort, archive_bytes};
 use model::backup::id::BackupId;
 use model::backup::plan::{CuttingRules, PlannedArchive, SetToCut, plan_archives};
 use tokio::sync::oneshot;
@@ -18,13 +18,14 @@ use tokio::time::Instant;
 use super::archive::{Shared, SourceSet, Tail, TailSlot};
 use super::confirm::Sent;
 use super::error::BackupError;
+use super::error::spool_failed;
 use super::job::{Job, Seconds};
 use super::request::Rules;
 use super::sample::slowest_first;
-use super::session::{Session, SessionError, StartedOn};
-use super::tail::spool_failed;
 use super::world::{BackupWorld, cancellable};
 use crate::causes;
+use crate::cluster::backup_session::StartedOn;
+use crate::cluster::session::{Session, SessionError};
 use crate::store::Bucket;
 
 /// The archives being written, and what steers them.
@@ -121,7 +122,7 @@ fn plan<'a>(
     let sets = shared.sets.iter();
     let largest = sets.clone().map(|set| set.entries.largest_bytes).max();
     let effort = rules.effort(shared.codec, largest.unwrap_or(0), bucket)?;
-    let store = part_rules(bucket);
+    let store = bucket.part_rules();
     // More would need larger parts.
     let most = archive_bytes(effort.part_bytes, store);
     let cutting = CuttingRules {
@@ -136,13 +137,6 @@ fn plan<'a>(
     };
     let plan = plan_archives(sets.map(to_cut).collect(), cutting);
     Ok((effort, plan.map_err(spool_failed)?))
-}
-
-pub(super) fn part_rules(bucket: &Bucket) -> PartRules {
-    PartRules {
-        min_bytes: bucket.min_part_size,
-        max_count: bucket.max_parts,
-    }
 }
 
 /// Longer than any backup takes, and short enough to be added to the time of day.

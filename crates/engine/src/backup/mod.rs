@@ -7,9 +7,7 @@
 //! when the session is gone.
 
 mod archive;
-mod archiving;
 mod confirm;
-mod control;
 mod copy;
 mod earlier;
 mod entries;
@@ -23,7 +21,6 @@ mod places;
 mod record;
 mod request;
 mod sample;
-mod session;
 mod source;
 mod tail;
 mod taken;
@@ -33,21 +30,20 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-pub use archive::ArchiveError;
-pub use archiving::Archiving;
-pub use control::ControlError;
-pub use error::BackupError;
+pub use error::{ArchiveError, BackupError};
 pub use gather::WalkError;
 pub use places::PlaceError;
-pub use request::{BackupOutcome, BackupRequest, CheckpointMode, OnDamage, Rules};
-pub use session::{Grants, SessionError};
+pub use request::{BackupOutcome, BackupRequest, OnDamage, Rules};
 pub use taken::{TakenBackup, send_taken};
 pub use wal_wait::{MissingCause, WalFate};
 pub use world::BackupWorld;
 
+use crate::cluster::backup_session::CheckpointMode;
+use crate::cluster::control;
+use crate::cluster::facts::ServerFacts;
+use crate::cluster::session::Session;
 use crate::progress::{Event, Step, Warning};
 use record::{Copied, Record, note_damage};
-use session::{ServerFacts, Session};
 use world::{cancellable, step};
 
 /// Takes a base backup of the server that is reached so.

@@ -9,13 +9,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use model::backup::Tablespace;
 use model::backup::contents::{NEVER_EMPTY, version_directory};
 use model::control_file::ControlFile;
 
-use super::session::ServerFacts;
+use crate::cluster::facts::ServerFacts;
 
 /// A place that cannot be what the server works with.
 #[derive(Debug, thiserror::Error)]
@@ -124,29 +124,6 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// A tablespace's location as an absolute path: a link in `pg_tblspc` may be a relative one.
-pub fn absolute_location(data: &Path, location: &str) -> String {
-    if location.starts_with('/') {
-        return location.to_owned();
-    }
-    let joined = data.join("pg_tblspc").join(location);
-    let resolved = fs::canonicalize(&joined).unwrap_or_else(|_| without_dots(&joined));
-    resolved.to_string_lossy().into_owned()
-}
-
-/// What the path says when none of its directories is a link.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
-}
-
 /// The tablespaces that lie inside the data directory, whatever their paths say.
 pub fn tablespaces_inside(facts: &ServerFacts) -> impl Iterator<Item = &Tablespace> {
     let data = fs::canonicalize(&facts.data_directory);
@@ -180,7 +157,10 @@ pub fn lies_inside(data: &Path, file: &Path) -> bool {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::cluster::facts::absolute_location;
 
     const VERSION: &str = "PG_15_202209061";
 

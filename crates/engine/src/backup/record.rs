@@ -19,10 +19,11 @@ use object_store::UpdateVersion;
 use super::confirm::Sent;
 use super::error::BackupError;
 use super::request::BackupRequest;
-use super::session::{ServerFacts, Started, Stopped};
 use super::wal_wait::WalFate;
 use super::world::{BackupWorld, cancellable};
 use crate::causes;
+use crate::cluster::backup_session::{Started, Stopped};
+use crate::cluster::facts::ServerFacts;
 use crate::store::{StoreError, Written, key_of};
 
 /// What is known after the copy.

@@ -10,19 +10,10 @@ use model::backup::id::BackupId;
 use model::codec::Codec;
 use model::damage::DamagedPage;
 
-use super::archiving::Archiving;
-use super::jobs::part_rules;
 use super::wal_wait::WalFate;
+use crate::cluster::archiving::Archiving;
+use crate::cluster::backup_session::CheckpointMode;
 use crate::store::Bucket;
-
-/// How the backup's first checkpoint is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckpointMode {
-    /// Spread over `checkpoint_completion_target`: gentle, takes minutes.
-    Spread,
-    /// At once, as fast as the disks allow.
-    Immediate,
-}
 
 /// What a page with a wrong checksum means for the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +46,7 @@ impl Rules {
         largest_bytes: u64,
         bucket: &Bucket,
     ) -> Result<Effort, TooLittleMemory> {
-        let archive = (largest_bytes, part_rules(bucket));
+        let archive = (largest_bytes, bucket.part_rules());
         effort::fit(self.jobs.get(), codec, archive, self.max_memory_bytes)
     }
 }

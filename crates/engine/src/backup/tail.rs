@@ -19,12 +19,14 @@ use model::wal::lsn::Lsn;
 use model::wal::timeline::TimelineHistory;
 
 use super::archive::{Shared, Tail, TailMember};
-use super::control::read_control;
-use super::error::BackupError;
+use super::error::{BackupError, spool_failed};
 use super::places::lies_inside;
 use super::record::Record;
-use super::session::{ServerFacts, Session, Stopped};
 use crate::causes;
+use crate::cluster::backup_session::Stopped;
+use crate::cluster::control::read_control;
+use crate::cluster::facts::ServerFacts;
+use crate::cluster::session::Session;
 use crate::progress::{Event, Warning};
 
 /// Makes sure that each of them can be read, and finds a place in the data directory: they are
@@ -274,11 +276,4 @@ fn configuration_member(path: &Path) -> Result<Option<TailMember>, BackupError> 
         mtime,
         content,
     }))
-}
-
-pub fn spool_failed(source: std::io::Error) -> BackupError {
-    BackupError::Spool {
-        directory: std::env::temp_dir().display().to_string(),
-        source,
-    }
 }

@@ -21,7 +21,6 @@ use model::layout::ArchiveSet;
 
 use super::archive::{Shared, Tail};
 use super::confirm::confirm_archives;
-use super::control::read_control;
 use super::copy::{Contents, gather, has_checksums};
 use super::error::BackupError;
 use super::gather::Root;
@@ -31,6 +30,7 @@ use super::record::note_damage;
 use super::request::Rules;
 use super::tail::{Ending, control_member, read_label};
 use super::world::{BackupWorld, step};
+use crate::cluster::control::read_control;
 use crate::progress::Step;
 use crate::store::Written;
 

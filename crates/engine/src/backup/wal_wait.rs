@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use model::postgres::SystemId;
 use model::wal::span::{MissingWal, SegmentSpan, WalRange};
 
-use super::archiving::ArchiverState;
-use super::session::{ServerFacts, Session};
 use super::world::BackupWorld;
+use crate::cluster::archiving::ArchiverState;
+use crate::cluster::facts::ServerFacts;
+use crate::cluster::session::Session;
 use crate::progress::{Event, Warning};
 use crate::store::StoreError;
 use crate::wal::presence::{Header, read_header, still_missing};

@@ -15,7 +15,7 @@ use model::backup::id::BackupId;
 use model::backup::mark::{is_being_deleted, mark};
 use model::format::backup_info;
 
-use super::DeletionError;
+use super::error::DeletionError;
 use crate::repository::Shelf;
 use crate::store::StoreError;
 

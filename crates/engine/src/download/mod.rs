@@ -5,26 +5,21 @@
 //! in memory, and a stream that fails or ends before the object's size is an error, never a short
 //! read.
 
+mod incoming;
 mod pace;
 mod ranges;
 mod source;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::{Buf, Bytes};
 use object_store::GetResultPayload;
-use tokio::sync::mpsc;
 
+pub use incoming::{Incoming, Watch};
 pub use pace::Pace;
-pub use ranges::{Object, open_in_ranges};
 
-use crate::stages::{Stage, Stages};
-use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError};
-use ranges::Ranges;
+use ranges::{Ranges, side_by_side};
 use source::Source;
 
 /// An object being read.
@@ -37,14 +32,14 @@ pub enum Download {
     Ranges(Ranges),
 }
 
-/// What a download looks at, and tells.
-#[derive(Debug, Clone, Default)]
-pub struct Watch {
-    /// Raised, it ends the stream with an error, whatever the store is doing.
-    pub stop: StopFlag,
-    pub stages: Arc<Stages>,
-    /// Of the store that it is from.
-    pub pace: Arc<Pace>,
+/// An object as a listing has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<'a> {
+    pub key: &'a str,
+    pub size_bytes: u64,
+    /// How many of its ranges may be on their way at the same time, the one being read among them;
+    /// with one, the whole object comes in a single request.
+    pub requests: usize,
 }
 
 /// Begins to read an object from its start; must be called within a runtime.
@@ -70,6 +65,40 @@ pub async fn open_download(
     Ok(Download::Whole(incoming))
 }
 
+/// Begins to read an object of that size from its start; must be called within a runtime.
+///
+/// # Errors
+/// When the store does not have the object or refuses.
+pub async fn open_in_ranges(
+    bucket: &Bucket,
+    object: Object<'_>,
+    watch: &Watch,
+) -> Result<Download, StoreError> {
+    let key = object.key;
+    let (_, range_bytes) = side_by_side(object.requests, watch);
+    if object.requests <= 1 || object.size_bytes <= range_bytes {
+        return open_download(bucket, key, watch).await;
+    }
+    let source = Source {
+        bucket: bucket.clone(),
+        key: key.to_owned(),
+        watch: watch.clone(),
+    };
+    let first = match source.get(Some(0..range_bytes)).await {
+        Ok(first) => first,
+        Err(error) if error.is_not_found() => return Err(error),
+        // Not every store knows ranges; what else it was shows again.
+        Err(_) => return open_download(bucket, key, watch).await,
+    };
+    let is_file = matches!(first.payload, GetResultPayload::File(..));
+    // Without a tag, answers of two objects could not be told apart.
+    if is_file || first.meta.e_tag.is_none() {
+        return open_download(bucket, key, watch).await;
+    }
+    let ranges = Ranges::begin(source, first, object.requests);
+    Ok(Download::Ranges(ranges))
+}
+
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -78,45 +107,4 @@ impl Read for Download {
             Download::Ranges(ranges) => ranges.read(buffer),
         }
     }
-}
-
-/// The bytes of one answer, as they come.
-pub struct Incoming {
-    queue: mpsc::Receiver<io::Result<Bytes>>,
-    current: Bytes,
-    missing_bytes: u64,
-    stages: Arc<Stages>,
-}
-
-impl Read for Incoming {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            let began = Instant::now();
-            let chunk = self.queue.blocking_recv();
-            self.stages.waited(Stage::Unpack, began);
-            match chunk {
-                Some(chunk) => self.current = chunk?,
-                None if self.missing_bytes == 0 => return Ok(0),
-                None => return Err(ends_early(self.missing_bytes)),
-            }
-            let count = self.current.len() as u64;
-            let missing = self.missing_bytes.checked_sub(count);
-            self.missing_bytes = missing.ok_or_else(too_long)?;
-        }
-        let count = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
-}
-
-fn too_long() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the store's answer is longer than it said",
-    )
-}
-
-fn ends_early(missing_bytes: u64) -> io::Error {
-    let text = format!("the store's answer ended {missing_bytes} bytes early");
-    io::Error::new(io::ErrorKind::UnexpectedEof, text)
 }

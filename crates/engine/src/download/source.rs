@@ -15,9 +15,8 @@ use futures_util::StreamExt;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore};
 use tokio::sync::mpsc;
 
+use super::incoming::{Incoming, RANGE_BYTES, Watch};
 use super::pace::Came;
-use super::ranges::RANGE_BYTES;
-use super::{Incoming, Watch};
 use crate::stages::Stage;
 use crate::store::{Bucket, StoreError};
 

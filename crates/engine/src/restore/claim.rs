@@ -78,6 +78,18 @@ fn lock(place: &Place) -> Result<(), RestoreError> {
     }
 }
 
+/// Makes a directory below the data directory, with its owner and mode.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_directory(
+    destination: &Place,
+    name: &str,
+) -> Result<std::os::fd::OwnedFd, RestoreError> {
+    let made = destination.make_like_itself(name);
+    made.map_err(failed("make the directory", &destination.path().join(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

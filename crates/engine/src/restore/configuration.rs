@@ -11,8 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 use model::format::postgresql_conf::{Directive, parse, value_of};
 
+use super::claim::make_directory;
 use super::error::RestoreError;
-use super::finish::make_directory;
 use super::place::Place;
 
 /// What the restored `postgresql.conf` says, as far as starting it goes.

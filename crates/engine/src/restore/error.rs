@@ -6,9 +6,29 @@ use std::path::{Path, PathBuf};
 use model::restore::refusal::CannotRestore;
 use model::wal::lsn::Lsn;
 
-use super::extract::ExtractError;
-use super::verify::VerifyError;
+use super::member_error::ExtractError;
 use crate::store::StoreError;
+
+/// What the comparison found.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("cannot read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path} is damaged: {cause}")]
+    Manifest { path: PathBuf, cause: String },
+    #[error("{count} files differ from the backup manifest; the first is {first}: {cause}")]
+    Differs {
+        count: usize,
+        first: String,
+        cause: &'static str,
+    },
+    #[error("{count} files are not in the backup's manifest; the first is {first}")]
+    Unlisted { count: usize, first: String },
+}
 
 /// Why there is no restored data directory.
 #[derive(Debug, thiserror::Error)]

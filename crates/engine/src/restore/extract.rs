@@ -6,14 +6,12 @@
 //! decision. Always true: nothing is created outside the directory given, and
 //! `global/pg_control` is not put in place but handed back.
 
-use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::hash::{Hash, Hasher};
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -23,9 +21,10 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, openat};
 use rustix::io::Errno;
 
 use super::direct::NewFile;
+use super::member_error::{ExtractError, link_refused, refused, write_failed};
 use super::pages::{PageCheck, Pages};
 use super::place::{Place, is_root, make_directories};
-use super::second_names::{SecondName, SecondNames};
+use super::second_names::{HeldControl, LinkPolicy, SecondName, SecondNames};
 use super::write_behind::{Output, WriteBehind};
 use super::written::{WrittenFile, WrittenList};
 use crate::accounts::Accounts;
@@ -33,33 +32,6 @@ use crate::progress::{Event, NotRestored, Progress, Warning};
 use crate::stages::{Stage, Stages};
 use crate::stop::StopFlag;
 use crate::tarball::read::{Member, MemberKind, Owner, TarReader};
-
-/// Why an archive's content was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum ExtractError {
-    #[error("cannot read the archive")]
-    Archive(#[source] io::Error),
-    #[error("the archive's member {path} is refused: {cause}")]
-    Refused { path: String, cause: &'static str },
-    /// A link that is not followed, whatever it leads to.
-    #[error("the archive's member {path} is refused: {cause}")]
-    Link { path: String, cause: &'static str },
-    #[error("cannot write {path}")]
-    Write {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the restore was stopped by a signal")]
-    Stopped,
-}
-
-/// `global/pg_control`, held back until everything else is safe on disk.
-#[derive(Debug, Clone)]
-pub struct HeldControl {
-    pub content: Vec<u8>,
-    pub mode: u32,
-}
 
 /// Where an archive is extracted to.
 pub struct Target<'a> {
@@ -79,22 +51,6 @@ pub struct Noted {
     pub written: WrittenList,
     pub second_names: SecondNames,
     pub pages: Pages,
-}
-
-/// What a link in an archive means, beside those whose place is known. It is never made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkPolicy {
-    /// The archive is refused.
-    Refuse,
-    /// Everything else is restored.
-    Skip,
-}
-
-/// A stable short form of a path: millions of them must fit into memory.
-pub fn path_hash(path: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Extracts a whole archive; returns the control file if it is in there.
@@ -470,26 +426,5 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (&[], path),
-    }
-}
-
-pub fn refused(path: &[u8], cause: &'static str) -> ExtractError {
-    ExtractError::Refused {
-        path: String::from_utf8_lossy(path).into_owned(),
-        cause,
-    }
-}
-
-pub fn link_refused(path: &[u8], cause: &'static str) -> ExtractError {
-    ExtractError::Link {
-        path: String::from_utf8_lossy(path).into_owned(),
-        cause,
-    }
-}
-
-pub fn write_failed(path: &Path, source: io::Error) -> ExtractError {
-    ExtractError::Write {
-        path: path.to_path_buf(),
-        source,
     }
 }

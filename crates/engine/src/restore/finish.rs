@@ -13,14 +13,15 @@ use model::page::{PAGE_SIZE, PAGES_PER_FILE};
 use model::restore::plan::RestorePlan;
 use model::wal::lsn::Lsn;
 
-use super::claim::Claim;
+use super::claim::{Claim, make_directory};
 use super::configuration;
 use super::error::{RestoreError, failed};
-use super::extract::{HeldControl, Noted};
+use super::extract::Noted;
 use super::jobs::Extracted;
 use super::pages::Damage;
 use super::place::{Place, is_root, link_in};
 use super::second_names::Copying;
+use super::second_names::HeldControl;
 use super::verify::{self, Verified};
 use super::world::{RestoreWorld, Restored};
 use crate::accounts::Accounts;
@@ -209,14 +210,6 @@ fn link_tablespaces(plan: &RestorePlan, destination: &Place) -> Result<(), Resto
         made.map_err(failed("link the tablespace", &path))?;
     }
     Ok(())
-}
-
-pub fn make_directory(
-    destination: &Place,
-    name: &str,
-) -> Result<std::os::fd::OwnedFd, RestoreError> {
-    let made = destination.make_like_itself(name);
-    made.map_err(failed("make the directory", &destination.path().join(name)))
 }
 
 /// One call flushes the whole file system: a million files need no million calls. The name of the

@@ -19,9 +19,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::claim::Claim;
 use super::error::{RestoreError, failed};
-use super::extract::{ExtractError, HeldControl, Noted, Target, extract};
+use super::extract::{Noted, Target, extract};
+use super::member_error::ExtractError;
 use super::pages::Pages;
 use super::read_ahead::ReadAhead;
+use super::second_names::HeldControl;
 use super::second_names::SecondNames;
 use super::world::RestoreWorld;
 use super::written::WrittenList;

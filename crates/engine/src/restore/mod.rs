@@ -12,6 +12,7 @@ mod error;
 mod extract;
 mod finish;
 mod jobs;
+mod member_error;
 mod pages;
 mod place;
 mod places;
@@ -33,10 +34,11 @@ use model::restore::request::{RestoreRequest, StoredObject};
 use tokio::task::spawn_blocking;
 
 pub use configuration::{Configuration, Lacking};
-pub use error::RestoreError;
-pub use extract::{ExtractError, LinkPolicy};
+pub use error::{RestoreError, VerifyError};
+pub use member_error::ExtractError;
 pub use pages::Damage;
-pub use verify::{UnlistedPolicy, Verified, VerifyError};
+pub use second_names::LinkPolicy;
+pub use verify::{UnlistedPolicy, Verified};
 pub use world::{RestoreWorld, Restored};
 
 use crate::causes;

@@ -16,10 +16,26 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::io::Errno;
 
 use super::claim::Claim;
-use super::extract::{ExtractError, HeldControl, LinkPolicy, link_refused, refused, write_failed};
+use super::member_error::{ExtractError, link_refused, refused, write_failed};
 use super::place::Place;
 use super::written::{WrittenFile, WrittenList};
 use crate::progress::{Event, NotRestored, Progress, Warning};
+
+/// `global/pg_control`, held back until everything else is safe on disk.
+#[derive(Debug, Clone)]
+pub struct HeldControl {
+    pub content: Vec<u8>,
+    pub mode: u32,
+}
+
+/// What a link in an archive means, beside those whose place is known. It is never made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkPolicy {
+    /// The archive is refused.
+    Refuse,
+    /// Everything else is restored.
+    Skip,
+}
 
 /// One more name of a file.
 pub struct SecondName {

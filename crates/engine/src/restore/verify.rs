@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use model::format::backup_manifest::{
     self, BadManifest, FileChecksum, Manifest, ManifestDigest, ManifestFile,
@@ -16,6 +16,7 @@ use model::restore::plan::RestorePlan;
 use model::wal::lsn::Lsn;
 
 use super::claim::Claim;
+use super::error::VerifyError;
 use super::written::{WrittenList, WrittenTable};
 use crate::progress::{Event, Progress, Warning};
 
@@ -28,27 +29,6 @@ pub enum Verified {
     NoManifest,
     /// The manifest was another backup's, and was removed.
     ForeignManifest { begin: Option<Lsn> },
-}
-
-/// What the comparison found.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    #[error("cannot read {path}")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{path} is damaged: {cause}")]
-    Manifest { path: PathBuf, cause: String },
-    #[error("{count} files differ from the backup manifest; the first is {first}: {cause}")]
-    Differs {
-        count: usize,
-        first: String,
-        cause: &'static str,
-    },
-    #[error("{count} files are not in the backup's manifest; the first is {first}")]
-    Unlisted { count: usize, first: String },
 }
 
 /// What becomes of files that a backup's manifest does not list.

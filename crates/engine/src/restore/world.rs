@@ -5,8 +5,8 @@ use std::sync::Arc;
 use model::restore::plan::RestorePlan;
 
 use super::configuration::Configuration;
-use super::extract::LinkPolicy;
 use super::pages::Damage;
+use super::second_names::LinkPolicy;
 use super::verify::{UnlistedPolicy, Verified};
 use crate::progress::Progress;
 use crate::repository::Repository;

@@ -12,7 +12,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 use super::direct::{AlignedBuffer, NewFile};
-use super::extract::ExtractError;
+use super::member_error::ExtractError;
 use crate::stages::{Stage, Stages};
 
 /// One is filled, one is written, and one lies between them.

@@ -4,13 +4,22 @@
 //! target directory, and come into memory only when the buffers of the jobs are gone. Always true:
 //! a file costs twenty bytes, and the list vanishes with the process.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
+use std::hash::{Hash, Hasher};
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-use super::extract::{ExtractError, path_hash};
+use super::member_error::ExtractError;
 use super::place::Place;
+
+/// A stable short form of a path: millions of them must fit into memory.
+pub fn path_hash(path: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// A file as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

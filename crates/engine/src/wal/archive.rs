@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use model::codec::Codec;
 use model::postgres::SystemId;
 use model::wal::name::WalName;
-use model::wal::segment::BadSegment;
 use object_store::TagSet;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::error::WalArchiveError;
 use super::inspect::{Inspected, inspect};
 use super::lookup::Lookup;
 use super::owner::{Owner, OwnerNote};
@@ -30,7 +30,7 @@ use super::receive::{Decoded, open_decoded};
 use crate::causes;
 use crate::repository::Shelf;
 use crate::stop::StopFlag;
-use crate::store::{Bucket, StoreError, Written};
+use crate::store::{Bucket, Written};
 
 /// A WAL file to archive.
 #[derive(Debug, Clone)]
@@ -81,58 +81,14 @@ impl Archived {
     }
 }
 
-/// Why the file is not archived.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    #[error("{0} is not the name of a WAL file")]
-    NotWal(String),
-    #[error("cannot read {path}")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{path} is not archived")]
-    Segment {
-        path: PathBuf,
-        #[source]
-        source: BadSegment,
-    },
-    #[error("{path} is not archived: {cause}")]
-    Content { path: PathBuf, cause: String },
-    #[error("{existing} exists with other content than {path}")]
-    Conflict { path: PathBuf, existing: String },
-    #[error(
-        "{path} is not archived: it comes from the cluster with system identifier {system_id}, \
-         and {existing} from {found}"
-    )]
-    ForeignArchive {
-        path: PathBuf,
-        system_id: SystemId,
-        existing: String,
-        found: SystemId,
-    },
-    #[error("cannot compare {existing}, which exists, with {path}")]
-    Compare {
-        path: PathBuf,
-        existing: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("a worker ended unexpectedly: {0}")]
-    Worker(String),
-}
-
 /// Archives one WAL file.
 ///
 /// # Errors
-/// See [`ArchiveError`]; whatever is in the store already is untouched.
+/// See [`WalArchiveError`]; whatever is in the store already is untouched.
 pub async fn archive_wal(
     shelf: &Shelf,
     request: &ArchiveRequest,
-) -> Result<Archived, ArchiveError> {
+) -> Result<Archived, WalArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
     let way = Way {
@@ -167,7 +123,7 @@ pub(super) async fn archive_inspected(
     request: &ArchiveRequest,
     inspected: Inspected,
     way: &Way<'_>,
-) -> Result<Sent, ArchiveError> {
+) -> Result<Sent, WalArchiveError> {
     let name = inspected.name;
     let (codec, level, cores) = (request.codec, request.level, way.cores);
     let owner = refuse_foreign(
@@ -206,14 +162,14 @@ async fn refuse_foreign(
     request: &ArchiveRequest,
     owner: &Owner,
     segment: Option<(WalName, SystemId)>,
-) -> Result<(), ArchiveError> {
+) -> Result<(), WalArchiveError> {
     let Some((WalName::Segment(name) | WalName::Partial(name), system_id)) = segment else {
         return Ok(());
     };
     let note = request.owner.as_ref();
     match owner.foreign(shelf, note, (&name, system_id)).await? {
         None => Ok(()),
-        Some(foreign) => Err(ArchiveError::ForeignArchive {
+        Some(foreign) => Err(WalArchiveError::ForeignArchive {
             path: request.path.clone(),
             system_id,
             existing: foreign.object,
@@ -223,10 +179,10 @@ async fn refuse_foreign(
 }
 
 pub(super) async fn on_blocking_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
-) -> Result<T, ArchiveError> {
+    work: impl FnOnce() -> Result<T, WalArchiveError> + Send + 'static,
+) -> Result<T, WalArchiveError> {
     let done = spawn_blocking(work).await;
-    done.map_err(|error| ArchiveError::Worker(causes::of_worker(&error)))?
+    done.map_err(|error| WalArchiveError::Worker(causes::of_worker(&error)))?
 }
 
 /// An object of that name exists: success if it holds the same bytes.
@@ -235,7 +191,7 @@ async fn confirm(
     key: String,
     codec: Codec,
     inspected: Inspected,
-) -> Result<Archived, ArchiveError> {
+) -> Result<Archived, WalArchiveError> {
     let never = StopFlag::default();
     let stored = open_decoded(bucket, (&key, codec), &never).await?;
     let existing = bucket.address(&key);
@@ -248,10 +204,10 @@ fn compare(
     mut inspected: Inspected,
     stored: Decoded,
     existing: String,
-) -> Result<(), ArchiveError> {
+) -> Result<(), WalArchiveError> {
     let path = inspected.path.clone();
     let rewound = inspected.file.rewind();
-    rewound.map_err(|source| ArchiveError::Read {
+    rewound.map_err(|source| WalArchiveError::Read {
         path: path.clone(),
         source,
     })?;
@@ -259,9 +215,9 @@ fn compare(
     let same = stored.open().map_err(Side::Stored);
     match same.and_then(|stored| same_content(local, stored)) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(ArchiveError::Conflict { path, existing }),
-        Err(Side::Local(source)) => Err(ArchiveError::Read { path, source }),
-        Err(Side::Stored(source)) => Err(ArchiveError::Compare {
+        Ok(false) => Err(WalArchiveError::Conflict { path, existing }),
+        Err(Side::Local(source)) => Err(WalArchiveError::Read { path, source }),
+        Err(Side::Stored(source)) => Err(WalArchiveError::Compare {
             path,
             existing,
             source,

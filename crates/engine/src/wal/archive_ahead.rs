@@ -17,9 +17,10 @@ use model::wal::ahead::Position;
 use model::wal::name::{SegmentName, WalName};
 use tokio::sync::Semaphore;
 
-use super::archive::{ArchiveError, ArchiveRequest, Archived};
+use super::archive::{ArchiveRequest, Archived};
 use super::archive::{Way, archive_inspected, on_blocking_thread};
 use super::archived_notes::{ArchivedNotes, FileState};
+use super::error::WalArchiveError;
 use super::inspect::{Inspected, inspect, wal_name};
 use super::lookup::Lookup;
 use super::owner::Owner;
@@ -42,7 +43,7 @@ pub struct Ahead<'a> {
 pub struct ArchivedAhead {
     pub requested: Archived,
     /// The files that were not archived ahead, and why: PostgreSQL will ask for them.
-    pub failed: Vec<(PathBuf, ArchiveError)>,
+    pub failed: Vec<(PathBuf, WalArchiveError)>,
     /// How many were.
     pub stored_count: usize,
 }
@@ -55,7 +56,7 @@ pub async fn archive_ahead(
     shelf: &Shelf,
     request: &ArchiveRequest,
     ahead: Ahead<'_>,
-) -> Result<ArchivedAhead, ArchiveError> {
+) -> Result<ArchivedAhead, WalArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
     let name = inspected.name;
@@ -98,12 +99,12 @@ pub async fn archive_ahead(
     outcome
 }
 
-type Other = (PathBuf, Result<(), ArchiveError>);
+type Other = (PathBuf, Result<(), WalArchiveError>);
 
 async fn drive(
-    requested: impl Future<Output = Result<super::archive::Sent, ArchiveError>>,
+    requested: impl Future<Output = Result<super::archive::Sent, WalArchiveError>>,
     mut others: FuturesUnordered<impl Future<Output = Other>>,
-) -> Result<ArchivedAhead, ArchiveError> {
+) -> Result<ArchivedAhead, WalArchiveError> {
     let mut failed = Vec::new();
     let mut stored_count = 0;
     let mut note = |(path, archived): Other| match archived {
@@ -149,7 +150,7 @@ async fn archive_and_note(
     request: &ArchiveRequest,
     way: &Way<'_>,
     notes: &ArchivedNotes,
-) -> Result<(), ArchiveError> {
+) -> Result<(), WalArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
     let name = inspected.name;

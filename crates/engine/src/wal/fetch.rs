@@ -4,7 +4,6 @@
 //! the archive" is told apart from every other failure, since PostgreSQL ends recovery on it. It
 //! means that the log ends there: where a later segment is there, the log has a hole.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,10 +11,10 @@ use model::codec::Codec;
 use model::layout::parse_wal_file;
 use model::postgres::SegmentSize;
 use model::wal::name::WalName;
-use model::wal::segment::BadSegment;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use super::error::FetchError;
 use super::hole;
 use super::inspect::neighbouring_clusters;
 use super::receive::{Decoded, Expected, open_decoded, receive};
@@ -52,45 +51,6 @@ pub struct Fetched {
     pub key: String,
     /// The size in a segment's header; `None` for any other file.
     pub segment_size: Option<SegmentSize>,
-}
-
-/// Why there is no file at the destination.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    #[error("{name} is not in the archive {archive}")]
-    NotFound { name: WalName, archive: String },
-    #[error("{name} is not in the archive, and there is nothing else below {server}")]
-    NothingThere { name: WalName, server: String },
-    #[error("{name} is missing in the archive: {later}, which comes after it, is there")]
-    Hole { name: WalName, later: String },
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot decompress {object}")]
-    Decode {
-        object: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{object} is damaged")]
-    Segment {
-        object: String,
-        #[source]
-        source: BadSegment,
-    },
-    #[error("{object} is damaged: it is empty")]
-    Empty { object: String },
-    #[error("{object} is damaged: it is larger than {limit} bytes")]
-    TooLong { object: String, limit: u64 },
-    #[error("stopped by a signal")]
-    Stopped,
-    #[error("cannot write {path}")]
-    Write {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("a worker ended unexpectedly: {0}")]
-    Worker(String),
 }
 
 /// Fetches one WAL file. What a killed process left of an earlier attempt is removed first.
@@ -160,15 +120,6 @@ fn put_in_place(
         source,
     })?;
     Ok(received.segment_size)
-}
-
-/// The key and codec of the object that holds exactly this WAL file, in whatever codec.
-///
-/// # Errors
-/// When the store cannot be asked.
-pub async fn find(shelf: &Shelf, name: &WalName) -> Result<Option<(String, Codec)>, StoreError> {
-    let found = search(shelf, name, PartialPolicy::Refuse).await?;
-    Ok(found.map(|found| (found.key, found.codec)))
 }
 
 /// An object in the archive.

@@ -15,7 +15,8 @@ use model::wal::segment::{HEADER_LENGTH, check_segment_head};
 use model::wal::timeline::{TimelineHistory, TimelineId};
 use tokio::task::spawn_blocking;
 
-use super::fetch::{FetchError, find};
+use super::error::FetchError;
+use super::lookup::find;
 use super::neighbours::{Neighbour, after, header_of, later_history};
 use super::receive::{TEXT_LIMIT_BYTES, open_decoded};
 use crate::causes;

@@ -19,7 +19,7 @@ use model::wal::name::{SegmentName, WalName};
 use model::wal::segment::{BadSegment, SegmentFacts, check_segment};
 use model::wal::timeline::TimelineHistory;
 
-use super::archive::ArchiveError;
+use super::error::WalArchiveError;
 use super::receive::{Gate, TEXT_LIMIT_BYTES};
 use crate::codec::decoder;
 
@@ -42,26 +42,26 @@ pub struct Inspected {
 ///
 /// # Errors
 /// When it is none of a WAL file.
-pub fn wal_name(path: &Path) -> Result<WalName, ArchiveError> {
+pub fn wal_name(path: &Path) -> Result<WalName, WalArchiveError> {
     let name = path
         .file_name()
         .map(|name| name.to_string_lossy())
         .unwrap_or_default();
     name.parse()
-        .map_err(|_| ArchiveError::NotWal(path.display().to_string()))
+        .map_err(|_| WalArchiveError::NotWal(path.display().to_string()))
 }
 
 /// Opens a file and checks it against its name.
 ///
 /// # Errors
 /// When it cannot be read or must not be archived.
-pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
+pub fn inspect(path: &Path) -> Result<Inspected, WalArchiveError> {
     let name = wal_name(path)?;
-    let read_failed = |source| ArchiveError::Read {
+    let read_failed = |source| WalArchiveError::Read {
         path: path.to_path_buf(),
         source,
     };
-    let refused = |cause: String| ArchiveError::Content {
+    let refused = |cause: String| WalArchiveError::Content {
         path: path.to_path_buf(),
         cause,
     };
@@ -82,7 +82,7 @@ pub fn inspect(path: &Path) -> Result<Inspected, ArchiveError> {
             let page = (&mut file).take(8192).read_to_end(&mut head);
             page.map_err(read_failed)?;
             let facts = check_head(path, segment, &head, metadata.len());
-            Some(facts.map_err(|source| ArchiveError::Segment {
+            Some(facts.map_err(|source| WalArchiveError::Segment {
                 path: path.to_path_buf(),
                 source,
             })?)

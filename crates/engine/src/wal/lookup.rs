@@ -11,7 +11,6 @@ use model::layout::Layout;
 use model::wal::name::{SegmentName, WalName};
 use tokio::sync::OnceCell;
 
-use super::fetch::find;
 use crate::repository::Shelf;
 use crate::store::{StoreError, key_of};
 
@@ -68,4 +67,24 @@ pub(super) async fn list(shelf: &Shelf, prefix: &str) -> Result<Names, StoreErro
         }
     }
     Ok(names)
+}
+
+/// The key and codec of the object that holds exactly this WAL file, in whatever codec.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub(super) async fn find(
+    shelf: &Shelf,
+    name: &WalName,
+) -> Result<Option<(String, Codec)>, StoreError> {
+    let objects = shelf
+        .bucket
+        .list(&shelf.layout.wal(name, Codec::None))
+        .await?;
+    let keys = objects.iter().map(|object| key_of(object).into_owned());
+    let mut found = keys.filter_map(|key| {
+        let (stored, codec) = shelf.layout.wal_of(&key)?;
+        (stored == *name).then_some((key, codec))
+    });
+    Ok(found.next())
 }

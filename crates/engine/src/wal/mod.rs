@@ -5,6 +5,7 @@ pub mod archive;
 pub mod archive_ahead;
 pub mod archived_notes;
 pub mod check;
+pub mod error;
 pub mod fetch;
 mod hole;
 pub mod inspect;

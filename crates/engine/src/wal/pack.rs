@@ -12,7 +12,7 @@ use std::thread::available_parallelism;
 use model::codec::Codec;
 use object_store::{PutPayload, PutPayloadMut};
 
-use super::archive::ArchiveError;
+use super::error::WalArchiveError;
 use super::inspect::Inspected;
 use super::receive::{Gate, Refusal};
 use crate::codec::Encoder;
@@ -46,7 +46,7 @@ pub(super) fn pack(
     mut inspected: Inspected,
     (codec, level): (Codec, Option<i32>),
     cores: Cores,
-) -> Result<Packed, ArchiveError> {
+) -> Result<Packed, WalArchiveError> {
     let packed = match threads(codec, cores) {
         0 => compress(&mut inspected, Encoder::create(codec, level, sink())),
         // Where no more threads can be had, one has to do.
@@ -64,7 +64,7 @@ pub(super) fn pack(
     };
     let (payload, length, crc32c) = packed.map_err(|error| error.about(&inspected.path))?;
     if length != inspected.metadata.len() {
-        return Err(ArchiveError::Content {
+        return Err(WalArchiveError::Content {
             path: inspected.path,
             cause: "its length changed while it was read".to_owned(),
         });
@@ -97,14 +97,16 @@ impl From<io::Error> for Unpacked {
 }
 
 impl Unpacked {
-    fn about(self, path: &Path) -> ArchiveError {
+    fn about(self, path: &Path) -> WalArchiveError {
         let path = path.to_path_buf();
         match self {
-            Unpacked::Failed(source) => ArchiveError::Read { path, source },
-            Unpacked::Refused(Refusal::Segment(source)) => ArchiveError::Segment { path, source },
+            Unpacked::Failed(source) => WalArchiveError::Read { path, source },
+            Unpacked::Refused(Refusal::Segment(source)) => {
+                WalArchiveError::Segment { path, source }
+            }
             Unpacked::Refused(refusal) => {
                 let cause = refusal.to_string();
-                ArchiveError::Content { path, cause }
+                WalArchiveError::Content { path, cause }
             }
         }
     }

@@ -17,7 +17,7 @@ use model::wal::ahead::Position;
 use model::wal::name::{SegmentName, WalName};
 use tokio::task::spawn_blocking;
 
-use super::fetch::FetchError;
+use super::error::FetchError;
 use super::lookup::{list, prefix};
 use super::receive::{Expected, open_decoded, receive};
 use super::spool::Spool;

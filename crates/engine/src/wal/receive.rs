@@ -16,7 +16,7 @@ use model::wal::segment::{
     BadSegment, BadSegmentCause, SegmentFacts, check_segment, check_segment_head,
 };
 
-use super::fetch::FetchError;
+use super::error::FetchError;
 use crate::codec::decoder;
 use crate::download::{Download, Watch, open_download};
 use crate::durable::PendingFile;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use engine::codec::Encoder;
 use engine::stop::StopFlag;
 use engine::store::Bucket;
-use engine::wal::archive::{ArchiveError, ArchiveRequest, Archived, WalTags, archive_wal};
-use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
+use engine::wal::archive::{ArchiveRequest, Archived, WalTags, archive_wal};
+use engine::wal::error::FetchError;
+use engine::wal::error::WalArchiveError;
+use engine::wal::fetch::{FetchRequest, PartialPolicy, fetch_wal};
 use model::codec::Codec;
 use model::layout::Layout;
 use model::wal::segment::BadSegmentCause;
@@ -58,7 +60,7 @@ impl Place {
         path
     }
 
-    pub async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, ArchiveError> {
+    pub async fn archive(&self, path: &Path, codec: Codec) -> Result<Archived, WalArchiveError> {
         let request = ArchiveRequest {
             path: path.to_path_buf(),
             codec,
@@ -120,7 +122,7 @@ async fn other_content_under_the_same_name_is_refused_and_the_stored_one_untouch
     place.archive(&path, Codec::Zstd).await.unwrap();
     place.file(NAME, &segment(3, 8));
     let refused = place.archive(&path, Codec::Zstd).await;
-    assert!(matches!(refused, Err(ArchiveError::Conflict { .. })));
+    assert!(matches!(refused, Err(WalArchiveError::Conflict { .. })));
     assert_eq!(
         place.fetch(NAME, PartialPolicy::Accept).await.unwrap(),
         segment(3, 9)
@@ -136,7 +138,7 @@ async fn another_codec_does_not_hide_other_content() {
     assert!(matches!(again, Archived::AlreadyThere(_)));
     place.file(NAME, &segment(3, 8));
     let refused = place.archive(&path, Codec::Gzip).await;
-    assert!(matches!(refused, Err(ArchiveError::Conflict { .. })));
+    assert!(matches!(refused, Err(WalArchiveError::Conflict { .. })));
 }
 
 #[tokio::test]
@@ -162,13 +164,13 @@ async fn a_file_that_is_not_a_sound_segment_never_reaches_the_store() {
         let path = place.file(NAME, content);
         let refused = place.archive(&path, Codec::None).await;
         assert!(
-            matches!(refused, Err(ArchiveError::Segment { .. })),
+            matches!(refused, Err(WalArchiveError::Segment { .. })),
             "{refused:?}"
         );
     }
     let path = place.file("notes.txt", b"hello");
     let refused = place.archive(&path, Codec::None).await;
-    assert!(matches!(refused, Err(ArchiveError::NotWal(_))));
+    assert!(matches!(refused, Err(WalArchiveError::NotWal(_))));
     assert!(store.calls.lock().unwrap().is_empty());
 }
 
@@ -177,7 +179,7 @@ async fn a_store_that_fails_acknowledges_nothing() {
     let place = place_on(bucket(Fault::Put).0);
     let path = place.file(NAME, &segment(3, 9));
     let failed = place.archive(&path, Codec::None).await;
-    assert!(matches!(failed, Err(ArchiveError::Store(_))));
+    assert!(matches!(failed, Err(WalArchiveError::Store(_))));
 }
 
 #[tokio::test]
@@ -295,7 +297,7 @@ async fn what_cannot_be_compared_is_not_called_different() {
     place.bucket.write(&key, half).await.unwrap();
     let again = place.archive(&path, Codec::Gzip).await;
     assert!(
-        matches!(again, Err(ArchiveError::Compare { .. })),
+        matches!(again, Err(WalArchiveError::Compare { .. })),
         "{again:?}"
     );
 }
@@ -307,5 +309,5 @@ async fn a_pipe_under_a_segments_name_is_refused_at_once() {
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(made.unwrap().success());
     let refused = place.archive(&path, Codec::None).await;
-    assert!(matches!(refused, Err(ArchiveError::Content { .. })));
+    assert!(matches!(refused, Err(WalArchiveError::Content { .. })));
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use engine::store::Written;
-use engine::wal::archive::{ArchiveError, ArchiveRequest, WalTags};
+use engine::wal::archive::{ArchiveRequest, WalTags};
 use engine::wal::archive_ahead::{Ahead, ArchivedAhead, archive_ahead};
 use engine::wal::archived_notes::ArchivedNotes;
+use engine::wal::error::WalArchiveError;
 use model::codec::Codec;
 use object_store::TagSet;
 
@@ -35,7 +36,7 @@ fn path_of(place: &Place, number: u64) -> PathBuf {
     place.directory.path().join(name_of(number))
 }
 
-async fn archive(place: &Place, number: u64) -> Result<ArchivedAhead, ArchiveError> {
+async fn archive(place: &Place, number: u64) -> Result<ArchivedAhead, WalArchiveError> {
     let request = ArchiveRequest {
         path: path_of(place, number),
         codec: Codec::Gzip,
@@ -95,12 +96,12 @@ async fn a_bad_segment_ahead_is_neither_stored_nor_noted_and_the_requested_one_i
     place.file(&name_of(4096), &segment(4096, 9)[..SIZE as usize / 2]);
     let done = archive(&place, 4094).await.unwrap();
     assert_eq!(done.failed.len(), 1);
-    assert!(matches!(done.failed[0].1, ArchiveError::Segment { .. }));
+    assert!(matches!(done.failed[0].1, WalArchiveError::Segment { .. }));
     assert_eq!(noted(&place), [4095, 4097]);
     assert!(!has(&place, 4096).await);
     // And when PostgreSQL asks for it, it is refused.
     let refused = archive(&place, 4096).await;
-    assert!(matches!(refused, Err(ArchiveError::Segment { .. })));
+    assert!(matches!(refused, Err(WalArchiveError::Segment { .. })));
 }
 
 #[tokio::test]
@@ -117,7 +118,7 @@ async fn a_requested_segment_that_fails_is_not_acknowledged_though_others_are_st
         .unwrap();
     assert_eq!(other, Written::Created);
     let refused = archive(&place, 4094).await;
-    assert!(matches!(refused, Err(ArchiveError::Compare { .. })));
+    assert!(matches!(refused, Err(WalArchiveError::Compare { .. })));
     assert!(!noted(&place).contains(&4094));
 }
 

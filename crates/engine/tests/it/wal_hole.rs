@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use engine::wal::fetch::{FetchError, PartialPolicy};
+use engine::wal::error::FetchError;
+use engine::wal::fetch::PartialPolicy;
 use model::codec::Codec;
 
 use crate::wal::{Place, files_in, place, segment};

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use engine::stop::StopFlag;
-use engine::wal::archive::{ArchiveError, ArchiveRequest, WalTags, archive_wal};
-use engine::wal::fetch::{FetchError, FetchRequest, PartialPolicy, fetch_wal};
+use engine::wal::archive::{ArchiveRequest, WalTags, archive_wal};
+use engine::wal::error::FetchError;
+use engine::wal::error::WalArchiveError;
+use engine::wal::fetch::{FetchRequest, PartialPolicy, fetch_wal};
 use engine::wal::owner::OwnerNote;
 use engine::wal::spool::{Spool, Taken};
 use model::codec::Codec;
@@ -26,7 +28,7 @@ async fn archive(
     name: &str,
     content: &[u8],
     note: Option<&Path>,
-) -> Result<(), ArchiveError> {
+) -> Result<(), WalArchiveError> {
     let request = ArchiveRequest {
         path: place.file(name, content),
         codec: Codec::Gzip,
@@ -38,8 +40,8 @@ async fn archive(
     archived.map(drop)
 }
 
-fn is_foreign(archived: &Result<(), ArchiveError>) -> bool {
-    matches!(archived, Err(ArchiveError::ForeignArchive { .. }))
+fn is_foreign(archived: &Result<(), WalArchiveError>) -> bool {
+    matches!(archived, Err(WalArchiveError::ForeignArchive { .. }))
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use engine::stop::StopFlag;
-use engine::wal::fetch::FetchError;
+use engine::wal::error::FetchError;
 use engine::wal::prefetch::{Ended, PrefetchRequest, prefetch};
 use engine::wal::spool::{Spool, Taken};
 use model::codec::Codec;

@@ -1,7 +1,8 @@
 //! What comes out of the archive is what went in, or nothing comes out.
 
-use engine::wal::archive::ArchiveError;
-use engine::wal::fetch::{FetchError, PartialPolicy};
+use engine::wal::error::FetchError;
+use engine::wal::error::WalArchiveError;
+use engine::wal::fetch::PartialPolicy;
 use model::codec::Codec;
 
 use crate::wal::{place, segment};
@@ -52,7 +53,7 @@ async fn an_empty_history_is_refused_on_both_ways() {
     let path = place.file(name, b"");
     let refused = place.archive(&path, Codec::None).await;
     assert!(
-        matches!(refused, Err(ArchiveError::Content { .. })),
+        matches!(refused, Err(WalArchiveError::Content { .. })),
         "{refused:?}"
     );
     let key = place.layout.wal(&name.parse().unwrap(), Codec::None);

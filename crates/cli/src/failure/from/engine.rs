@@ -1,13 +1,13 @@
 //! What the engine's work comes to.
 
-use engine::backup::{BackupError, PlaceError, SessionError};
+use engine::backup::{BackupError, PlaceError};
 use engine::causes;
+use engine::cluster::session::SessionError;
 use engine::deletion::DeletionError;
 use engine::keep::KeepError;
 use engine::restore::{ExtractError, RestoreError, VerifyError};
 use engine::store::StoreError;
-use engine::wal::archive::ArchiveError;
-use engine::wal::fetch::FetchError;
+use engine::wal::error::{FetchError, WalArchiveError};
 use engine::wal::private_folder::FolderError;
 use engine::wal::spool::CannotPlace;
 use model::wal::name::WalName;
@@ -47,26 +47,26 @@ impl From<DeletionError> for Failure {
     }
 }
 
-impl From<ArchiveError> for Failure {
-    fn from(error: ArchiveError) -> Failure {
+impl From<WalArchiveError> for Failure {
+    fn from(error: WalArchiveError) -> Failure {
         match error {
-            ArchiveError::Store(error) => of_store(&error),
-            ArchiveError::NotWal(_) => Failure::new(Kind::Usage, causes::in_one_line(&error)),
-            ArchiveError::Conflict { .. } => Failure::new(
+            WalArchiveError::Store(error) => of_store(&error),
+            WalArchiveError::NotWal(_) => Failure::new(Kind::Usage, causes::in_one_line(&error)),
+            WalArchiveError::Conflict { .. } => Failure::new(
                 Kind::Failed,
                 causes::in_one_line(&error),
             )
             .with_hint(
                 "Two servers may be archiving to one place: each needs a SERVER_NAME of its own.",
             ),
-            ArchiveError::ForeignArchive { .. } => Failure::new(
+            WalArchiveError::ForeignArchive { .. } => Failure::new(
                 Kind::Failed,
                 causes::in_one_line(&error),
             )
             .with_hint(
                 "A new cluster, one that pg_upgrade made included, needs a SERVER_NAME of its own.",
             ),
-            ArchiveError::Segment {
+            WalArchiveError::Segment {
                 source:
                     BadSegment {
                         cause: BadSegmentCause::Damaged { .. },

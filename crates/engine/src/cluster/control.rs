@@ -9,7 +9,7 @@ use model::control_file::{ClusterState, ControlFile};
 use model::postgres::SystemId;
 use model::wal::lsn::Lsn;
 
-use super::session::ServerFacts;
+use super::facts::ServerFacts;
 
 /// Why the control file is of no use.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,6 @@ use model::wal::lsn::Lsn;
 use model::wal::name::{SegmentName, WalName};
 use postgres::Row;
 
-use super::session::{ServerFacts, Session, SessionError};
-
 /// The server's settings about its WAL.
 #[derive(Debug, Clone, Default)]
 pub struct Archiving {
@@ -52,20 +50,6 @@ impl Archiving {
     }
 }
 
-impl ServerFacts {
-    /// Whether this server's own archiver is the one that archives: a standby's rests, unless it
-    /// is told to archive always.
-    pub(super) fn archives_itself(&self) -> bool {
-        self.archiving.has_archiver() && (!self.in_recovery || self.archiving.mode == "always")
-    }
-
-    /// Whether no backup of this server could be restored, since its WAL goes nowhere. A standby's
-    /// WAL is its primary's business.
-    pub(super) fn wal_goes_nowhere(&self) -> bool {
-        !self.in_recovery && self.archiving.is_off() && self.archiving.receivers == 0
-    }
-}
-
 /// How far the server and its archiver are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiverState {
@@ -95,44 +79,6 @@ impl ArchiverState {
         self.position.segment_number(size) <= segment.number(size)
     }
 }
-
-impl Session {
-    /// # Errors
-    /// When the query fails.
-    pub async fn archiver_state(&mut self) -> Result<ArchiverState, SessionError> {
-        let row = self.row("ask for the archiver's progress", STATE).await?;
-        let text = |column| row.get(column).map(str::to_owned);
-        Ok(ArchiverState {
-            archived_count: row
-                .get("archived")
-                .map_or(0, |text| text.parse().unwrap_or(0)),
-            last_archived: text("last_archived"),
-            failing: text("failing"),
-            position: row
-                .get("position")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(Lsn::new(0)),
-        })
-    }
-
-    /// The segment that a primary is writing now.
-    ///
-    /// # Errors
-    /// When the query fails.
-    pub async fn current_segment(&mut self) -> Result<Option<SegmentName>, SessionError> {
-        let sql = "SELECT pg_walfile_name(pg_current_wal_insert_lsn()) AS name";
-        let row = self.row("ask for the current WAL segment", sql).await?;
-        Ok(row.get("name").and_then(|text| text.parse().ok()))
-    }
-}
-
-const STATE: &str = "SELECT archived_count AS archived, last_archived_wal AS last_archived,
-       CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity')
-            THEN last_failed_wal END AS failing,
-       CASE WHEN pg_is_in_recovery()
-            THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
-            ELSE pg_current_wal_insert_lsn() END AS position
-  FROM pg_stat_archiver";
 
 #[cfg(test)]
 mod tests {

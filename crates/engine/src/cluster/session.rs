@@ -1,51 +1,21 @@
-//! The backup's session in PostgreSQL: facts, start, stop.
+//! An SQL session with a server, and what the server says of itself.
 //!
-//! The low-level API of the PostgreSQL manual, "Continuous Archiving", "Making a Base Backup Using
-//! the Low Level API": a non-exclusive backup lives and ends with its connection, so a session
-//! that is dropped has stopped the backup. Up to version 14 the functions have other names.
 //! Nothing but user, database and encoding is asked for when connecting: a connection pooler
-//! refuses other startup parameters.
+//! refuses other startup parameters. Always true: no query of a session meets a function that
+//! somebody else made.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::Offset;
 use model::backup::Tablespace;
-use model::moment::Moment;
 use model::postgres::{PgVersion, SegmentSize, SystemId};
 use model::wal::lsn::Lsn;
+use model::wal::name::SegmentName;
 use postgres::{Client, Config, Row};
 
-use super::archiving::Archiving;
-use super::places::absolute_location;
-use super::request::CheckpointMode;
-
-/// What must be known of a server before its backup.
-#[derive(Debug, Clone)]
-pub struct ServerFacts {
-    pub version: PgVersion,
-    pub system_id: SystemId,
-    pub segment_size: SegmentSize,
-    pub data_directory: String,
-    pub config_file: Option<String>,
-    pub hba_file: Option<String>,
-    pub ident_file: Option<String>,
-    /// Files that the configuration includes, other than those above.
-    pub included_files: Vec<String>,
-    /// `on` or `off`.
-    pub data_checksums: String,
-    /// `on` or `off`; `None` before version 17.
-    pub summarize_wal: Option<String>,
-    pub archiving: Archiving,
-    pub in_recovery: bool,
-    /// How long a checkpoint that is spread out usually takes.
-    pub spread_checkpoint: Duration,
-    pub tablespaces: Vec<Tablespace>,
-    /// The sum of all tablespaces, the default ones included, in bytes.
-    pub cluster_size_bytes: u64,
-}
+use super::archiving::{ArchiverState, Archiving};
+use super::facts::{ServerFacts, absolute_location};
 
 /// Why the session failed.
 #[derive(Debug, thiserror::Error)]
@@ -116,29 +86,11 @@ impl fmt::Display for Grants {
 
 /// An open session, with or without a backup in progress.
 pub struct Session {
-    pub(super) client: Client,
-    version: PgVersion,
+    pub(crate) client: Client,
+    pub(super) version: PgVersion,
     grants: Grants,
     /// The server's process behind this session.
-    process_id: i32,
-}
-
-/// Where and when a backup began.
-#[derive(Debug, Clone, Copy)]
-pub struct Started {
-    pub lsn: Lsn,
-    pub time: Moment,
-}
-
-/// What PostgreSQL says at the end of a backup.
-#[derive(Debug, Clone)]
-pub struct Stopped {
-    pub lsn: Lsn,
-    pub time: Moment,
-    /// The text of the `backup_label` file.
-    pub label: String,
-    /// The text of the `tablespace_map` file: the tablespaces there were when the backup began.
-    pub tablespace_map: String,
+    pub(super) process_id: i32,
 }
 
 impl Session {
@@ -194,7 +146,7 @@ impl Session {
     }
 
     /// Asks for rows; a refusal for lack of rights says what rights a backup needs.
-    pub(super) async fn rows(
+    pub(crate) async fn rows(
         &mut self,
         action: &'static str,
         sql: &str,
@@ -204,7 +156,7 @@ impl Session {
     }
 
     /// The same for one row.
-    pub(super) async fn row(
+    pub(crate) async fn row(
         &mut self,
         action: &'static str,
         sql: &str,
@@ -216,7 +168,7 @@ impl Session {
         })
     }
 
-    fn failed(&self, action: &'static str, source: postgres::Error) -> SessionError {
+    pub(super) fn failed(&self, action: &'static str, source: postgres::Error) -> SessionError {
         match source.sqlstate() {
             Some(INSUFFICIENT_PRIVILEGE) => SessionError::Denied {
                 action,
@@ -310,103 +262,45 @@ impl Session {
             .collect())
     }
 
-    /// Starts the backup: from here on the files may be copied.
-    ///
     /// # Errors
-    /// When the role may not do it, or another obstacle PostgreSQL names.
-    pub async fn start(
-        &mut self,
-        label: &str,
-        checkpoint: CheckpointMode,
-    ) -> Result<Started, SessionError> {
-        let label = quoted(label);
-        let fast = checkpoint == CheckpointMode::Immediate;
-        let call = if self.version.major() >= 15 {
-            format!("pg_backup_start({label}, {fast})")
-        } else {
-            format!("pg_start_backup({label}, {fast}, false)")
-        };
-        let sql = format!("SELECT {call} AS lsn, {NOW} AS time");
-        let row = self.row("start the backup", &sql).await?;
-        Ok(Started {
-            lsn: lsn(&row, "lsn")?,
-            time: time(&row)?,
+    /// When the query fails.
+    pub async fn archiver_state(&mut self) -> Result<ArchiverState, SessionError> {
+        let row = self.row("ask for the archiver's progress", STATE).await?;
+        let text = |column| row.get(column).map(str::to_owned);
+        Ok(ArchiverState {
+            archived_count: row
+                .get("archived")
+                .map_or(0, |text| text.parse().unwrap_or(0)),
+            last_archived: text("last_archived"),
+            failing: text("failing"),
+            position: row
+                .get("position")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(Lsn::new(0)),
         })
     }
 
-    /// Stops the backup.
+    /// The segment that a primary is writing now.
     ///
     /// # Errors
-    /// When PostgreSQL refuses; the backup is then not usable.
-    pub async fn stop(&mut self) -> Result<Stopped, SessionError> {
-        // Whether the WAL has arrived is checked in the bucket, with a deadline.
-        let call = if self.version.major() >= 15 {
-            "pg_backup_stop(false)"
-        } else {
-            "pg_stop_backup(false, false)"
-        };
-        let sql = format!("SELECT lsn, labelfile, spcmapfile, {NOW} AS time FROM {call}");
-        let row = self.row("stop the backup", &sql).await?;
-        Ok(Stopped {
-            lsn: lsn(&row, "lsn")?,
-            time: time(&row)?,
-            label: field(&row, "the backup stop", "labelfile")?,
-            tablespace_map: row.get("spcmapfile").unwrap_or_default().to_owned(),
-        })
-    }
-
-    /// Names the end of the backup, so that it can be a recovery target, and closes the segment
-    /// that holds it. A role that may not do either loses nothing but the name.
-    ///
-    /// # Errors
-    /// When PostgreSQL fails otherwise; the backup is usable all the same.
-    pub async fn mark_end(&mut self, restore_point: &str) -> Result<(), SessionError> {
-        let name = quoted(restore_point);
-        for sql in [
-            format!("SELECT pg_create_restore_point({name})"),
-            "SELECT pg_switch_wal()".to_owned(),
-        ] {
-            match self.client.query(&sql).await {
-                Ok(_) => {}
-                Err(error) if error.sqlstate() == Some(INSUFFICIENT_PRIVILEGE) => {}
-                Err(source) => return Err(self.failed("mark the backup's end", source)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Says something, so that no middle box closes an idle connection, and asks whether the
-    /// backup still goes on. `begun_on` is where it was begun.
-    ///
-    /// # Errors
-    /// When the connection is gone, or the backup cannot end well any more.
-    pub async fn keep_alive(&mut self, begun_on: StartedOn) -> Result<(), SessionError> {
-        let sql = "SELECT pg_backend_pid() AS process, pg_is_in_recovery() AS in_recovery";
-        let row = self.row("keep the backup session alive", sql).await?;
-        if field::<i32>(&row, "the question for the process", "process")? != self.process_id {
-            return Err(SessionError::Swapped);
-        }
-        match (begun_on, row.get("in_recovery")) {
-            (StartedOn::Standby, Some("f")) => Err(SessionError::Promoted),
-            _ => Ok(()),
-        }
-    }
-
-    /// Waits until the server ends the session, which ends the backup. May be dropped.
-    pub async fn ended(&mut self) -> SessionError {
-        SessionError::Ended(self.client.ended().await)
+    /// When the query fails.
+    pub async fn current_segment(&mut self) -> Result<Option<SegmentName>, SessionError> {
+        let sql = "SELECT pg_walfile_name(pg_current_wal_insert_lsn()) AS name";
+        let row = self.row("ask for the current WAL segment", sql).await?;
+        Ok(row.get("name").and_then(|text| text.parse().ok()))
     }
 }
 
-/// The kind of server that a backup was begun on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartedOn {
-    Primary,
-    Standby,
-}
+const STATE: &str = "SELECT archived_count AS archived, last_archived_wal AS last_archived,
+       CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity')
+            THEN last_failed_wal END AS failing,
+       CASE WHEN pg_is_in_recovery()
+            THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+            ELSE pg_current_wal_insert_lsn() END AS position
+  FROM pg_stat_archiver";
 
 /// SQLSTATE `insufficient_privilege` (PostgreSQL manual, "PostgreSQL Error Codes").
-const INSUFFICIENT_PRIVILEGE: &str = "42501";
+pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// What PostgreSQL aims at (manual, `checkpoint_completion_target`).
 fn spread_checkpoint(row: &Row) -> Duration {
@@ -415,10 +309,6 @@ fn spread_checkpoint(row: &Row) -> Duration {
     let target = figure("checkpoint_completion_target").unwrap_or(0.9);
     Duration::try_from_secs_f64((timeout * target).round()).unwrap_or_default()
 }
-
-/// The server's clock as text that [`Timestamp`] parses, whatever `DateStyle` is.
-const NOW: &str =
-    "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 
 const FACTS: &str =
     "SELECT (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
@@ -439,27 +329,13 @@ const FACTS: &str =
        pg_is_in_recovery() AS in_recovery,
        (SELECT sum(pg_tablespace_size(oid))::bigint FROM pg_tablespace) AS cluster_size";
 
-/// A string as an SQL literal.
-fn quoted(text: &str) -> String {
-    postgres_protocol::escape::escape_literal(text)
-}
-
-fn field<T: std::str::FromStr>(
+pub(super) fn field<T: std::str::FromStr>(
     row: &Row,
     query: &'static str,
     column: &'static str,
 ) -> Result<T, SessionError> {
     let value = row.get(column).and_then(|text| text.parse().ok());
     value.ok_or(SessionError::Answer { query, column })
-}
-
-fn lsn(row: &Row, column: &'static str) -> Result<Lsn, SessionError> {
-    field(row, "the backup function", column)
-}
-
-fn time(row: &Row) -> Result<Moment, SessionError> {
-    let timestamp: Timestamp = field(row, "the server's clock", "time")?;
-    Ok(Moment::new(timestamp, Offset::UTC))
 }
 
 #[cfg(test)]

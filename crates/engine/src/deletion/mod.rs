@@ -6,6 +6,7 @@
 //! planned with; a group of objects is touched only when the store has confirmed that the one
 //! before it is gone; and a plan that was interrupted is finished by planning and executing again.
 
+mod error;
 mod marks;
 
 use std::num::NonZeroUsize;
@@ -21,33 +22,10 @@ use model::layout::{Part, RECORD};
 use crate::catalogue::{BucketCatalogue, read_catalogue};
 use crate::repository::{Repository, Shelf};
 use crate::settling::{Settle, Settled, settle};
-use crate::store::{Lock, StoreError, key_of};
+use crate::store::{StoreError, key_of};
 use marks::Marks;
 
-/// Why a deletion was not finished.
-#[derive(Debug, thiserror::Error)]
-pub enum DeletionError {
-    #[error("nothing is deleted: backup {0} is kept since a moment ago")]
-    KeptMeanwhile(BackupId),
-    #[error("nothing is deleted: {object} of backup {id} is {}", words(lock))]
-    Locked {
-        id: BackupId,
-        object: String,
-        lock: Lock,
-    },
-    /// The plan is no longer that of this catalogue.
-    #[error("nothing is deleted: the record of backup {0} has changed since it was read")]
-    ChangedMeanwhile(BackupId),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn words(lock: &Lock) -> String {
-    match lock {
-        Lock::Until(moment) => format!("locked until {moment}"),
-        Lock::Held => "under a legal hold".to_owned(),
-    }
-}
+pub use error::DeletionError;
 
 /// What was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
