@@ -5,15 +5,14 @@
 //! PostgreSQL is the first process of a container it becomes PostgreSQL's child, which takes any
 //! other end for the crash of a session.
 
-use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use engine::process;
 use engine::wal::fetch::FetchRequest;
 use engine::wal::prefetch::{Ended, PrefetchRequest, prefetch};
-use engine::wal::spool::{Spool, SpoolLock, Taken};
+use engine::wal::spool::{Spool, Taken};
 use model::postgres::SegmentSize;
 use model::wal::ahead::fingerprint;
 use model::wal::name::{SegmentName, WalName};
@@ -115,7 +114,8 @@ impl<'a> Prefetcher<'a> {
             }
             return;
         };
-        if let Err(error) = spawn_worker(size, lock) {
+        let word = format!("--{WORKER_OPTION}={}", size.bytes());
+        if let Err(error) = process::start_again(&word, lock.0) {
             let text = format!("nothing is fetched ahead: cannot start: {error}");
             self.log.line(Level::Warning, &text);
         }
@@ -124,7 +124,7 @@ impl<'a> Prefetcher<'a> {
     /// The work of the process that fetches ahead; returns when there is nothing left to do.
     pub fn work(&self, size: SegmentSize) -> Result<(), Failure> {
         // Before anything of our own is open.
-        detach();
+        process::detach();
         let Some(lock) = self.spool.adopt(&std::io::stdin()) else {
             let text = format!("--{WORKER_OPTION} is for this program's own use");
             return Err(Failure::new(Kind::Usage, text));
@@ -181,35 +181,4 @@ fn open_spool(place: &StorePlace, choice: &PrefetchChoice<'_>) -> Result<Spool, 
     let spool_dir = std::path::absolute(choice.spool_dir);
     let spool_dir: PathBuf = spool_dir.map_err(|error| failed(choice.spool_dir, error))?;
     Ok(Spool::open(spool_dir.join(format!("barman-rs-{own}")))?)
-}
-
-/// This program again, with the same words. The lock is its standard input, so that it passes on
-/// without a moment in which nobody has it; nothing else of ours or PostgreSQL's stays open.
-fn spawn_worker(size: SegmentSize, lock: SpoolLock) -> std::io::Result<()> {
-    let mut words = std::env::args_os();
-    let name = words.next().unwrap_or_default();
-    Command::new(std::env::current_exe()?)
-        .arg0(name)
-        .arg(format!("--{WORKER_OPTION}={}", size.bytes()))
-        .args(words)
-        .stdin(Stdio::from(lock.0))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(drop)
-}
-
-/// Leaves PostgreSQL's session, and lets go of all files that were open when we were started.
-fn detach() {
-    // Fails only for the leader of a session, which has one of its own.
-    let _ = rustix::process::setsid();
-    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
-    let numbers: Vec<i32> = open
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    for number in numbers.into_iter().filter(|number| *number > 2) {
-        // The one that listed them is closed already.
-        let _ = nix::unistd::close(number);
-    }
 }

@@ -15,6 +15,7 @@ pub mod download;
 pub mod durable;
 pub mod keep;
 pub mod object_key;
+pub mod process;
 pub mod progress;
 pub mod repository;
 pub mod restore;

@@ -142,7 +142,7 @@ pub enum Written {
 
 /// One level of the keys below a prefix.
 #[derive(Debug, Clone, Default)]
-pub struct Level {
+pub struct ListedLevel {
     pub directories: Vec<String>,
     pub objects: Vec<ObjectMeta>,
 }
@@ -401,8 +401,8 @@ impl Bucket {
     ///
     /// # Errors
     /// When a page of the listing cannot be had.
-    pub async fn list_level(&self, prefix: &str) -> Result<Level, StoreError> {
-        let mut found = Level::default();
+    pub async fn list_level(&self, prefix: &str) -> Result<ListedLevel, StoreError> {
+        let mut found = ListedLevel::default();
         let (mut seen, mut page_token) = (HashSet::new(), None);
         loop {
             let options = PaginatedListOptions {

@@ -10,15 +10,14 @@ use clap::Parser;
 use engine::catalogue::read_settled;
 use engine::progress::{Event, Progress, Step};
 use engine::repository::Repository;
-use engine::restore::{LinkPolicy, RestoreWorld, Restored, UnlistedPolicy, Verified};
-use engine::wal::presence;
-use engine::wal::timelines::{Ways, ways_from};
+use engine::restore::{
+    LinkPolicy, RestoreHazards, RestoreWorld, Restored, UnlistedPolicy, Verified, gather_hazards,
+};
+use engine::wal::timelines::Ways;
 use jiff::tz::TimeZone;
-use model::backup::BackupInfo;
-use model::backup::catalogue::Catalogue;
 use model::backup::id::BackupId;
 use model::backup::reference::BackupRef;
-use model::restore::choose::{check_target, choose_backup};
+use model::restore::choose::BackupChoice;
 use model::restore::forks::{Fork, Way};
 use model::restore::request::RestoreRequest;
 use model::restore::space::SpacePolicy;
@@ -26,7 +25,7 @@ use model::restore::tablespaces::TablespaceMapping;
 use model::restore::target::{AutoTarget, TimelineChoice};
 use model::restore::time::parse_target_time;
 use model::size::{parse_size, pretty_size};
-use model::wal::span::{MissingWal, WalRange};
+use model::wal::span::MissingWal;
 
 use super::CloudCommand;
 use crate::failure::{Failure, Kind};
@@ -147,14 +146,6 @@ const SNAPSHOTS: &[Unsupported] = &[
         .aliases(&["snapshot-recovery-zone"]),
 ];
 
-/// Which backup is asked for.
-enum BackupChoice {
-    /// This one, if it serves the target.
-    Named(BackupRef, AutoTarget),
-    /// The best one for a target.
-    Best(AutoTarget, TimelineChoice),
-}
-
 impl Args {
     fn choice(&self, log: &Log) -> Result<BackupChoice, Failure> {
         let target = &self.target;
@@ -240,23 +231,6 @@ impl TargetFlags {
 
 const TARGET_TIMELINE: &str = "recovery_target_timeline";
 
-impl BackupChoice {
-    fn choose<'a>(&self, catalogue: &'a Catalogue) -> Result<(BackupId, &'a BackupInfo), Failure> {
-        let (id, info) = match self {
-            BackupChoice::Named(wanted, target) => {
-                let (id, info) = catalogue.resolve(wanted)?;
-                check_target(*id, info, target)?;
-                (id, info)
-            }
-            BackupChoice::Best(target, timeline) => {
-                let id = choose_backup(catalogue, target, *timeline)?;
-                catalogue.resolve(&BackupRef::Id(id))?
-            }
-        };
-        Ok((*id, info))
-    }
-}
-
 /// One line about what there is now.
 fn report(restored: &Restored, seconds: f64, log: &Log) {
     let Restored {
@@ -274,21 +248,6 @@ fn report(restored: &Restored, seconds: f64, log: &Log) {
          {seconds:.1} s",
         plan.backup
     ));
-}
-
-/// What the owner of a restored backup should know.
-struct RestoreHazards {
-    info: BackupInfo,
-    ways: Option<Ways>,
-    /// Segments without which the backup does not become consistent.
-    missing_wal: MissingWal,
-}
-
-async fn missing_wal(world: &RestoreWorld, info: &BackupInfo) -> Result<MissingWal, Failure> {
-    match WalRange::of(info) {
-        Some(range) => Ok(presence::missing_wal(&world.repository.wals, &range).await?),
-        None => Ok(MissingWal::default()),
-    }
 }
 
 fn warn_of_missing_wal(missing: &MissingWal, log: &Log) {
@@ -396,36 +355,27 @@ impl Args {
         }
         Ok(Wanted { command, settings })
     }
+}
 
-    fn say_what_next(
-        &self,
-        restored: &Restored,
-        facts: &RestoreHazards,
-        log: &Log,
-    ) -> Result<(), Failure> {
-        if !facts.missing_wal.is_empty() {
-            warn_of_missing_wal(&facts.missing_wal, log);
-        }
-        if let Some(ways) = &facts.ways {
-            tell_ways(ways, log);
-        }
-        let wanted = self.wanted(facts.ways.as_ref())?;
-        let steps = Steps {
-            restored,
-            info: &facts.info,
-            wanted: &wanted,
-        };
-        warn_of_configuration(&steps, log);
-        if let Some(old) = restored.configuration.old_targets.first() {
-            let text = format!(
-                "the restored postgresql.auto.conf still has {old}, of an earlier recovery: unless \
-                 it is set anew, recovery ends there"
-            );
-            log.line(Level::Warning, &text);
-        }
-        log.done(&format!("\n{}", steps.render()));
-        Ok(())
+fn warn_of_hazards(hazards: &RestoreHazards, log: &Log) {
+    if !hazards.missing_wal.is_empty() {
+        warn_of_missing_wal(&hazards.missing_wal, log);
     }
+    if let Some(ways) = &hazards.ways {
+        tell_ways(ways, log);
+    }
+}
+
+fn say_what_next(steps: &Steps<'_>, log: &Log) {
+    warn_of_configuration(steps, log);
+    if let Some(old) = steps.restored.configuration.old_targets.first() {
+        let text = format!(
+            "the restored postgresql.auto.conf still has {old}, of an earlier recovery: unless it \
+             is set anew, recovery ends there"
+        );
+        log.line(Level::Warning, &text);
+    }
+    log.done(&format!("\n{}", steps.render()));
 }
 
 impl CloudCommand for Args {
@@ -456,7 +406,7 @@ impl CloudCommand for Args {
             UnlistedPolicy::Refuse
         };
         let threads = Threads::ForJobs(self.jobs);
-        let (restored, facts) = runtime::run_until_done(threads, log, |stop| async move {
+        let (restored, hazards, info) = runtime::run_until_done(threads, log, |stop| async move {
             let repository = Repository::on_one(place.open().await?);
             let found = read_settled(&repository).await?;
             let (backup, info) = choice.choose(&found.backups)?;
@@ -470,16 +420,20 @@ impl CloudCommand for Args {
                 stop,
             };
             let plan = engine::restore::plan(&request(backup), info, &world).await?;
-            let facts = RestoreHazards {
-                info: info.clone(),
-                missing_wal: missing_wal(&world, info).await?,
-                ways: ways_from(&world.repository.wals, info).await?,
-            };
-            Ok((engine::restore::execute(plan, &world).await?, facts))
+            let hazards = gather_hazards(info, &world).await?;
+            let restored = engine::restore::execute(plan, &world).await?;
+            Ok((restored, hazards, info.clone()))
         })?;
         report(&restored, began.elapsed().as_secs_f64(), log);
         warn_of_damage(&restored.damage, log);
-        self.say_what_next(&restored, &facts, log)?;
+        warn_of_hazards(&hazards, log);
+        let wanted = self.wanted(hazards.ways.as_ref())?;
+        let steps = Steps {
+            restored: &restored,
+            info: &info,
+            wanted: &wanted,
+        };
+        say_what_next(&steps, log);
         stats.print(log);
         Ok(())
     }

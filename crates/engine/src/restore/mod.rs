@@ -11,6 +11,7 @@ mod direct;
 mod error;
 mod extract;
 mod finish;
+mod gather;
 mod jobs;
 mod member_error;
 mod pages;
@@ -35,6 +36,7 @@ use tokio::task::spawn_blocking;
 
 pub use configuration::{Configuration, Lacking};
 pub use error::{RestoreError, VerifyError};
+pub use gather::{RestoreHazards, gather_hazards};
 pub use member_error::ExtractError;
 pub use pages::Damage;
 pub use second_names::LinkPolicy;

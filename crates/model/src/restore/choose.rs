@@ -8,8 +8,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::backup::catalogue::Catalogue;
+use crate::backup::catalogue::{Catalogue, ResolveError};
 use crate::backup::id::BackupId;
+use crate::backup::reference::BackupRef;
 use crate::backup::{BackupInfo, BackupStatus};
 use crate::restore::target::{AutoTarget, TimelineChoice};
 use crate::wal::lsn::Lsn;
@@ -65,6 +66,50 @@ impl End {
             AutoTarget::Time(time) => time.to_string(),
             AutoTarget::Lsn(lsn) => lsn.to_string(),
         }
+    }
+}
+
+/// Which backup is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupChoice {
+    /// This one, if it serves the target.
+    Named(BackupRef, AutoTarget),
+    /// The best one for a target.
+    Best(AutoTarget, TimelineChoice),
+}
+
+/// Why no backup is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotChoose {
+    #[error(transparent)]
+    Unresolved(#[from] ResolveError),
+    #[error(transparent)]
+    EndedTooLate(#[from] EndedTooLate),
+    #[error(transparent)]
+    NoBackup(#[from] NoBackup),
+}
+
+impl BackupChoice {
+    /// The backup that is meant.
+    ///
+    /// # Errors
+    /// When there is none, or recovery cannot reach the target from it.
+    pub fn choose<'a>(
+        &self,
+        catalogue: &'a Catalogue,
+    ) -> Result<(BackupId, &'a BackupInfo), CannotChoose> {
+        let (id, info) = match self {
+            BackupChoice::Named(wanted, target) => {
+                let (id, info) = catalogue.resolve(wanted)?;
+                check_target(*id, info, target)?;
+                (id, info)
+            }
+            BackupChoice::Best(target, timeline) => {
+                let id = choose_backup(catalogue, target, *timeline)?;
+                catalogue.resolve(&BackupRef::Id(id))?
+            }
+        };
+        Ok((*id, info))
     }
 }
 

@@ -3,7 +3,7 @@
 use model::backup::catalogue::ResolveError;
 use model::codec::BadLevel;
 use model::deletion::CannotDelete;
-use model::restore::choose::{EndedTooLate, NoBackup};
+use model::restore::choose::{CannotChoose, EndedTooLate, NoBackup};
 use model::restore::refusal::CannotRestore;
 
 use super::usage_errors;
@@ -58,6 +58,16 @@ impl From<CannotDelete> for Failure {
             _ => return Failure::new(Kind::Failed, error.to_string()),
         };
         Failure::new(Kind::Failed, error.to_string()).with_advice(advice)
+    }
+}
+
+impl From<CannotChoose> for Failure {
+    fn from(error: CannotChoose) -> Failure {
+        match error {
+            CannotChoose::Unresolved(error) => error.into(),
+            CannotChoose::EndedTooLate(error) => error.into(),
+            CannotChoose::NoBackup(error) => error.into(),
+        }
     }
 }
 
