@@ -103,6 +103,25 @@ Credentials for S3.
 AWS_PROFILE
 Section of the AWS files, where \-\-aws\-profile is not given.
 .TP
+AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE
+PEM file of the authorities, or servers, that are trusted instead of the system's.
+.TP
+AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_KEY
+Credentials for Azure, in this order; without them AZURE_CLIENT_ID and the like, as Microsoft's
+clients know them.
+.TP
+GOOGLE_APPLICATION_CREDENTIALS
+File with credentials for Google Cloud Storage.
+.TP
+HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+The way to the store.
+.TP
+BARMAN_STORE_PATIENCE
+For how many seconds a store that is away is waited for.
+.TP
+PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE, PGSERVICE and others of libpq
+The way to PostgreSQL, for barman\-cloud\-backup.
+.TP
 NO_COLOR
 No colours on a terminal.
 .TP

@@ -1,15 +1,15 @@
 //! Options of Barman that are known here but not built yet.
 //!
-//! Each is one row of a table: the parser knows it, `--help` lists it under a heading of its own,
-//! and giving it is refused with words instead of being ignored. Building an option means moving it
-//! from its table into the arguments of its command.
+//! Each is one row of a table: the parser knows it, the last lines of `--help` name it, and giving
+//! it is refused with words instead of being ignored. Building an option means moving it from its
+//! table into the arguments of its command.
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::failure::{Failure, Kind};
 
-/// The heading that these options stand under.
+/// What stands before their names.
 pub const HEADING: &str = "Options of Barman that this version still refuses";
 
 /// An option that is parsed and refused.
@@ -52,7 +52,8 @@ impl Unsupported {
             .long(self.long)
             .visible_aliases(self.aliases.iter().copied())
             .help(self.help)
-            .help_heading(HEADING);
+            .help_heading(HEADING)
+            .hide(true);
         match self.takes {
             Takes::Value(name) => arg
                 .value_name(name)
@@ -76,7 +77,14 @@ impl Unsupported {
 
 /// The command with the options of the tables added to it.
 pub fn add(command: Command, tables: &[&'static [Unsupported]]) -> Command {
-    command.args(rows(tables).map(Unsupported::arg))
+    let names: Vec<String> = rows(tables).map(|row| format!("--{}", row.long)).collect();
+    let command = command.args(rows(tables).map(Unsupported::arg));
+    if names.is_empty() {
+        return command;
+    }
+    let help = command.get_after_help().map(ToString::to_string);
+    let help = help.unwrap_or_default();
+    command.after_help(format!("{help}\n\n{HEADING}: {}", names.join(", ")))
 }
 
 /// Refuses the first option of the tables that was given.

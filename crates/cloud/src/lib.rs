@@ -32,9 +32,13 @@ pub use failure::{
 };
 pub use http::persistence::{Persistence, Voice};
 pub use identity::aws::{AwsCredentialSource, AwsFiles};
+pub use identity::azure::AzureCredentialSource;
+pub use identity::google::GoogleCredentialSource;
 pub use location::{BadLocation, Location, Provider};
+pub use objects::azure::AzureSettings;
 pub use objects::create::{CreateError, Creation};
 pub use objects::encryption::{BadCustomerKey, CustomerKey, StoreEncryption};
+pub use objects::google::GoogleSettings;
 pub use objects::open_error::OpenError;
 pub use objects::s3::S3Settings;
 pub use objects::tags::{BadTag, Tag, tag_set};

@@ -4,7 +4,7 @@
 //! a time. Always true: a record that cannot be parsed, that nobody may read or that is far too
 //! large is in the catalogue as unreadable: it is never left out silently, and never hides others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -12,16 +12,18 @@ use jiff::tz::TimeZone;
 use model::backup::BackupInfo;
 use model::backup::catalogue::{Catalogue, Entry};
 use model::backup::id::BackupId;
+use model::codec::Codec;
 use model::damage::{self, DamagedPage};
 use model::format::backup_info;
 use model::keep::KeepTarget;
-use model::layout::{Layout, Part};
+use model::layout::{ArchiveName, Layout, Part};
 use object_store::list::PaginatedListOptions;
 
 use crate::causes;
 use crate::repository::{Repository, Shelf};
 use crate::settling::{Settle, settle};
 use crate::store::{StoreError, key_of};
+use crate::strangers::Strangers;
 
 /// A server's backups and what is kept of them beyond retention.
 #[derive(Debug, Clone, Default)]
@@ -42,13 +44,17 @@ const PARALLEL_READS: usize = 16;
 /// When the store cannot be listed or an object that was listed cannot be read.
 pub async fn read_catalogue(shelf: &Shelf) -> Result<BucketCatalogue, StoreError> {
     let prefix = format!("{}/", shelf.layout.backups());
-    let mut wanted = Vec::new();
+    let (mut wanted, mut strangers) = (Vec::new(), Strangers::default());
     let see = |object: object_store::ObjectMeta| {
         let key = key_of(&object);
+        if shelf.layout.backup_of(&key).is_none() {
+            strangers.add(&key);
+        }
         wanted.extend(interesting(&key, &shelf.layout).map(|found| (key.to_string(), found)));
         ControlFlow::Continue(())
     };
     shelf.bucket.list_each(&prefix, see).await?;
+    shelf.bucket.tell_of(&prefix, &strangers);
     let reads = stream::iter(wanted.into_iter().map(|(key, found)| async move {
         match shelf.bucket.read(&key).await {
             Ok(content) => Ok(Some((found, Ok(content)))),
@@ -135,6 +141,36 @@ impl BucketCatalogue {
             }
         }
     }
+}
+
+/// What a backup takes in its store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub object_count: usize,
+    pub size_bytes: u64,
+    /// Of the archives.
+    pub codecs: BTreeSet<Codec>,
+}
+
+/// Lists what is stored of a backup.
+///
+/// # Errors
+/// When the store cannot be listed.
+pub async fn stored(repository: &Repository, id: &BackupId) -> Result<Stored, StoreError> {
+    let mut stored = Stored::default();
+    for shelf in repository.of_backups() {
+        let folder = format!("{}/", shelf.layout.base(id));
+        let see = |object: object_store::ObjectMeta| {
+            stored.object_count += 1;
+            stored.size_bytes += object.size;
+            let key = key_of(&object);
+            let archive = key.strip_prefix(&folder).and_then(ArchiveName::parse);
+            stored.codecs.extend(archive.map(|(_, codec)| codec));
+            ControlFlow::Continue(())
+        };
+        shelf.bucket.list_each(&folder, see).await?;
+    }
+    Ok(stored)
 }
 
 /// The ids of all backups that have a record, oldest first.

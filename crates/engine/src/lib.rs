@@ -23,6 +23,7 @@ pub mod settling;
 pub mod stages;
 pub mod stop;
 pub mod store;
+pub mod strangers;
 pub mod tarball;
 pub mod upload;
 pub mod wal;

@@ -50,6 +50,18 @@ pub fn of_path(path: &Path) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(parts?.join("/")))
 }
 
+/// The path of what no request could name, for people: as the store listed it, but for letters that
+/// would move a cursor.
+pub fn for_people(path: &Path) -> String {
+    let unmarked = |part: &'_ str| match part.strip_prefix(MARK) {
+        // Such a part has a dot of its own in front, lest it be taken for a key's.
+        Some(rest) => rest.strip_prefix('.').unwrap_or(rest).to_owned(),
+        None => part.to_owned(),
+    };
+    let parts: Vec<String> = path.as_ref().split('/').map(unmarked).collect();
+    parts.join("/")
+}
+
 /// Whether the path tells its key in this way: where a key does not travel in an address, such a
 /// path cannot be used.
 pub fn is_marked(path: &Path) -> bool {
@@ -116,6 +128,7 @@ mod tests {
             assert!(to_path(key).is_err(), "{key}");
             let path = Path::parse(for_listing(key).as_ref()).unwrap();
             assert_eq!(of_path(&path), None, "{key}");
+            assert_eq!(for_people(&path), key.replace('\n', "?"), "{key}");
         }
     }
 

@@ -21,6 +21,7 @@ use object_store::{
 };
 
 use crate::object_key;
+use crate::strangers::{PassedOver, Strangers};
 
 /// What an object is tagged with, as the storage trait takes it.
 pub use object_store::TagSet;
@@ -46,6 +47,8 @@ pub struct Bucket {
     pub max_parts: u64,
     /// Who can say which objects are locked; `None` where objects cannot be locked.
     pub locks: Option<Arc<dyn Locks>>,
+    /// Where it is told what listings pass over.
+    pub passed_over: PassedOver,
 }
 
 /// What keeps an object from being deleted.
@@ -107,12 +110,12 @@ impl StoreError {
         source.is_some_and(|source| source.is::<TooLarge>())
     }
 
-    /// Whether the store answered that this may not be done.
+    /// Whether the store answered that this may not be done, or cannot be with such an object.
     pub fn is_refusal(&self) -> bool {
-        use object_store::Error::{PermissionDenied, Unauthenticated};
+        use object_store::Error::{NotSupported, PermissionDenied, Unauthenticated};
         matches!(
             self.source,
-            PermissionDenied { .. } | Unauthenticated { .. }
+            NotSupported { .. } | PermissionDenied { .. } | Unauthenticated { .. }
         )
     }
 
@@ -128,8 +131,12 @@ pub fn key_of(object: &ObjectMeta) -> Cow<'_, str> {
 }
 
 /// Whether a request could name it: objects of others that none could are passed over.
-fn has_key(object: &ObjectMeta) -> bool {
-    object_key::of_path(&object.location).is_some()
+fn has_key(object: &ObjectMeta, strangers: &mut Strangers) -> bool {
+    let has_key = object_key::of_path(&object.location).is_some();
+    if !has_key {
+        strangers.add(&object_key::for_people(&object.location));
+    }
+    has_key
 }
 
 /// What became of a conditional write.
@@ -356,13 +363,19 @@ impl Bucket {
         prefix: &str,
         mut see: impl FnMut(ObjectMeta) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.list_pages(prefix, None, &mut see).await
+        let mut strangers = Strangers::default();
+        let listed = self
+            .list_pages(prefix, None, &mut strangers, &mut see)
+            .await;
+        self.tell_of(prefix, &strangers);
+        listed
     }
 
     async fn list_pages(
         &self,
         prefix: &str,
         max_keys: Option<usize>,
+        strangers: &mut Strangers,
         see: &mut impl FnMut(ObjectMeta) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let (mut seen, mut empty_pages) = (HashSet::new(), 0);
@@ -380,7 +393,8 @@ impl Bucket {
                 true => empty_pages + 1,
                 false => 0,
             };
-            let mut objects = page.result.objects.into_iter().filter(has_key);
+            let objects = page.result.objects.into_iter();
+            let mut objects = objects.filter(|object| has_key(object, strangers));
             if objects.try_for_each(&mut *see).is_break() {
                 return Ok(());
             }
@@ -402,6 +416,17 @@ impl Bucket {
     /// # Errors
     /// When a page of the listing cannot be had.
     pub async fn list_level(&self, prefix: &str) -> Result<ListedLevel, StoreError> {
+        let mut strangers = Strangers::default();
+        let found = self.list_level_pages(prefix, &mut strangers).await;
+        self.tell_of(prefix, &strangers);
+        found
+    }
+
+    async fn list_level_pages(
+        &self,
+        prefix: &str,
+        strangers: &mut Strangers,
+    ) -> Result<ListedLevel, StoreError> {
         let mut found = ListedLevel::default();
         let (mut seen, mut page_token) = (HashSet::new(), None);
         loop {
@@ -416,7 +441,8 @@ impl Bucket {
             let names = names.filter_map(|name| Some(object_key::of_path(&name)?.into_owned()));
             found.directories.extend(names);
             let objects = page.result.objects.into_iter();
-            found.objects.extend(objects.filter(has_key));
+            let objects = objects.filter(|object| has_key(object, strangers));
+            found.objects.extend(objects);
             page_token = page.page_token;
             let Some(token) = &page_token else {
                 return Ok(found);
@@ -429,6 +455,11 @@ impl Bucket {
                 return Err(self.error("list", prefix)(of_engine(Endless::Empty)));
             }
         }
+    }
+
+    /// Tells of what a listing of this folder passed over.
+    pub(crate) fn tell_of(&self, folder: &str, strangers: &Strangers) {
+        self.passed_over.tell(&self.address(folder), strangers);
     }
 
     /// Deletes an object; one that is not there is no error.
@@ -452,7 +483,9 @@ impl Bucket {
             found = true;
             ControlFlow::Break(())
         };
-        self.list_pages(prefix, Some(1), &mut see).await?;
+        let mut strangers = Strangers::default();
+        self.list_pages(prefix, Some(1), &mut strangers, &mut see)
+            .await?;
         Ok(found)
     }
 }

@@ -1,9 +1,10 @@
 //! `barman-cloud-backup-show`: everything that is recorded about one backup.
 
 use clap::Parser;
-use engine::catalogue::read_settled;
+use engine::catalogue::{Stored, read_settled, stored};
 use engine::repository::Repository;
 use model::backup::reference::BackupRef;
+use model::size::pretty_size;
 
 use super::CloudCommand;
 use crate::failure::Failure;
@@ -52,9 +53,14 @@ impl CloudCommand for Args {
             return place.test(log);
         }
         let Ok(wanted) = self.backup_id.parse::<BackupRef>();
-        let found = runtime::run_or_drop(async {
+        let (found, stored) = runtime::run_or_drop(async {
             let repository = Repository::on_one(place.open().await?);
-            Ok(read_settled(&repository).await?)
+            let found = read_settled(&repository).await?;
+            let stored = match found.backups.resolve(&wanted) {
+                Ok((id, _)) => stored(&repository, id).await?,
+                Err(_) => Stored::default(),
+            };
+            Ok((found, stored))
         })?;
         catalogue_notes::warn_of_unreadable(&found.backups, &wanted, log);
         let (id, info) = found.backups.resolve(&wanted)?;
@@ -63,9 +69,30 @@ impl CloudCommand for Args {
         for page in found.damaged.get(id).into_iter().flatten() {
             log.line(Level::Warning, &page.to_string());
         }
+        log.done(&in_the_store(&stored));
         output::print(&match Format::from_word(&self.format) {
             Format::Console => console::render_backup(id, info),
             Format::Json => json::render_backup(id, info),
         })
     }
+}
+
+/// What the record does not know; beside the sheet, whose form is Barman's.
+fn in_the_store(stored: &Stored) -> String {
+    let codecs = stored.codecs.iter().map(|codec| codec.name());
+    let codecs: Vec<_> = codecs.collect();
+    let codecs = if codecs.is_empty() {
+        "no archive".to_owned()
+    } else {
+        format!("compression {}", codecs.join(", "))
+    };
+    let objects = match stored.object_count {
+        1 => "object",
+        _ => "objects",
+    };
+    format!(
+        "in the store: {} {objects}, {}, {codecs}",
+        stored.object_count,
+        pretty_size(stored.size_bytes),
+    )
 }

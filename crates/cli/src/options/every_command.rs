@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use cloud::{DEFAULT_READ_TIMEOUT, Location, Provider, StoreOptions};
+use engine::strangers::PassedOver;
 use model::layout::Layout;
 
 use super::place::StorePlace;
@@ -119,6 +120,7 @@ impl Common {
             location,
             options,
             layout,
+            passed_over: PassedOver::default(),
         })
     }
 }

@@ -11,6 +11,7 @@ use cloud::{Creation, Environment, ErrorKind, StoreEncryption};
 use cloud::{Location, Persistence, StoreOptions, Voice};
 use engine::repository::Shelf;
 use engine::store::Bucket;
+use engine::strangers::{PassedOver, Strangers};
 use model::layout::Layout;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -26,6 +27,7 @@ pub struct StorePlace {
     pub(super) location: Location,
     pub(super) options: StoreOptions,
     pub(super) layout: Layout,
+    pub(super) passed_over: PassedOver,
 }
 
 /// How long a command waits for a store that is away.
@@ -90,6 +92,10 @@ impl StorePlace {
             Some(chosen) => (chosen, chosen),
             None => patience.times(),
         };
+        let verbose = log.clone();
+        self.passed_over = PassedOver::told_to(move |folder, strangers| {
+            verbose.line(Level::Info, &words_about(folder, strangers));
+        });
         let log = log.clone();
         self.options.persistence = Persistence {
             first_contact,
@@ -130,7 +136,8 @@ impl StorePlace {
         Ok(self.shelf(bucket))
     }
 
-    fn shelf(&self, bucket: Bucket) -> Shelf {
+    fn shelf(&self, mut bucket: Bucket) -> Shelf {
+        bucket.passed_over = self.passed_over.clone();
         Shelf {
             bucket,
             layout: self.layout.clone(),
@@ -189,4 +196,15 @@ impl StorePlace {
             Ok(())
         })
     }
+}
+
+/// Names the first objects that a listing passed over.
+fn words_about(folder: &str, strangers: &Strangers) -> String {
+    let (count, first) = (strangers.count, strangers.first.join(", "));
+    let (objects, more) = match count {
+        1 => ("object", ""),
+        _ if count > strangers.first.len() => ("objects", ", …"),
+        _ => ("objects", ""),
+    };
+    format!("{count} {objects} below {folder} passed over, not of ours: {first}{more}")
 }

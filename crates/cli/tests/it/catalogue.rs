@@ -1,6 +1,7 @@
 //! Listing and showing backups of a directory store that holds records written by Barman 3.20.1.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -148,4 +149,68 @@ fn what_an_interrupted_restore_left_is_named_with_the_way_to_remove_it() {
         "{}",
         said.stderr
     );
+}
+
+// multistore#116, cloudnative-pg#4890: what others left among the backups.
+#[test]
+fn what_others_left_among_the_backups_stops_nothing_and_is_named_on_request() {
+    let store = store();
+    for key in [
+        "readme.txt",
+        "lost/a",
+        "lost/b",
+        "lost/c",
+        "20261121/backup.info",
+    ] {
+        put(&store, key, "x");
+    }
+    let quiet = ask("barman-cloud-backup-list", &store, "");
+    assert!(!quiet.stderr.contains("passed over"), "{}", quiet.stderr);
+    for command in [
+        "barman-cloud-backup-list",
+        "barman-cloud-backup-show latest",
+    ] {
+        let (name, words) = command.split_once(' ').unwrap_or((command, ""));
+        let said = ask(name, &store, &format!("{words} -v"));
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        let told = "5 objects below file://";
+        let named = "main/base/ passed over, not of ours: main/base/20261121/backup.info, \
+                     main/base/lost/a, main/base/lost/b, …";
+        let line = said.stderr.lines().find(|line| line.contains(told));
+        let line = line.unwrap_or_else(|| panic!("{}", said.stderr));
+        assert!(line.contains(named) && line.contains("INFO"), "{line}");
+    }
+}
+
+#[test]
+fn a_record_that_is_no_file_hides_no_other() {
+    for (what, words) in [
+        ("pipe", "is no regular file"),
+        ("device", "is no regular file"),
+        ("dangling", "is a link to nothing"),
+    ] {
+        let store = store();
+        let record = store.path().join("main/base/20261121T082329/backup.info");
+        fs::remove_file(&record).expect("it was there");
+        match what {
+            "pipe" => {
+                let made = std::process::Command::new("mkfifo").arg(&record).status();
+                assert!(made.expect("mkfifo starts").success());
+            }
+            "device" => symlink("/dev/zero", &record).expect("a new link"),
+            _ => symlink("/nonexistent", &record).expect("a new link"),
+        }
+        let said = ask("barman-cloud-backup-list", &store, "");
+        assert_eq!(said.status, 0, "{what}: {}", said.stderr);
+        assert!(said.stdout.contains("20261121T081046"), "{}", said.stdout);
+        let warning = said
+            .stderr
+            .lines()
+            .find(|line| line.contains("20261121T082329"));
+        let warning = warning.unwrap_or_else(|| panic!("{what}: {}", said.stderr));
+        assert!(warning.contains(words), "{warning}");
+        // What it needs is not known.
+        let deleted = ask("barman-cloud-backup-delete", &store, "-r REDUNDANCY\u{a0}1");
+        assert_ne!(deleted.status, 0, "{what}: {}", deleted.stderr);
+    }
 }

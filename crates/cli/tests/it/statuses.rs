@@ -179,3 +179,63 @@ fn a_wal_file_that_a_barman_server_names_in_a_hook_is_archived() {
     assert_eq!(archived.status, 0, "{}", archived.stderr);
     assert!(store.path().join("main/wals/00000002.history").exists());
 }
+
+#[test]
+fn a_backup_label_that_a_crash_left_empty_is_refused_with_the_way_on() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let name = "000000010000000000000003.00000028.backup";
+    fs::write(folder.path().join(name), "").expect("a new file");
+    let place = folder.path().display();
+    let said = start(
+        "barman-cloud-wal-archive",
+        &format!("file://{place} main {place}/{name}"),
+    );
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("it is empty"), "{}", said.stderr);
+    assert!(said.stderr.contains("archive_status"), "{}", said.stderr);
+}
+
+/// The end of the archive is an answer that recovery ends by: nothing else may look like it.
+#[test]
+fn what_lies_in_the_place_of_wal_is_not_its_absence() {
+    let flag = "--stop-recovery-on-failure";
+    for (name, in_the_way) in [
+        ("00000002.history", "main/wals/00000002.history/"),
+        ("00000002.history", "main/wals/00000002.history.gz/"),
+        (
+            "00000001000000000000000A",
+            "main/wals/0000000100000000/00000001000000000000000A/",
+        ),
+        (
+            "00000001000000000000000A",
+            "main/wals/0000000100000000/00000001000000000000000A.zst/",
+        ),
+        ("00000001000000000000000A", "main/wals/0000000100000000"),
+        ("00000001000000000000000A", "main/wals"),
+        ("00000002.history", "main/wals"),
+        ("00000002.history", "main"),
+    ] {
+        let folder = TempDir::new().expect("a temporary directory");
+        let place = folder.path().join(in_the_way);
+        match in_the_way.ends_with('/') {
+            true => fs::create_dir_all(&place).expect("a new directory"),
+            false => {
+                let above = place.parent().expect("it is in the store");
+                fs::create_dir_all(above).expect("a new directory");
+                fs::write(&place, "").expect("a new file");
+            }
+        }
+        let store = folder.path().display();
+        let words = format!("{flag} file://{store} main {name} {store}/got");
+        let said = start("barman-cloud-wal-restore", &words);
+        assert_eq!(said.status, 200, "{in_the_way}: {}", said.stderr);
+        let told = in_the_way.trim_end_matches('/');
+        assert!(said.stderr.contains(told), "{in_the_way}: {}", said.stderr);
+        let without = words.replace(flag, "");
+        assert_eq!(
+            start("barman-cloud-wal-restore", &without).status,
+            4,
+            "{in_the_way}"
+        );
+    }
+}

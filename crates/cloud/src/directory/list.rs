@@ -2,9 +2,10 @@
 //!
 //! The order is that of the keys' bytes, so `a.b` comes before `a/b`. Only directories that can
 //! hold keys of the prefix are read, and a page stops reading when it is full. What has a key's
-//! name and is no regular file is listed with a size of 0, and cannot be read. A prefix that lies
-//! behind a link to nothing is an error. Files that a write has in progress (`name#1`) and names
-//! that no key can have are left out.
+//! name and is no regular file is listed with a size of 0, and cannot be read; so is an empty
+//! directory whose name begins as the prefix asks. A prefix that lies behind a link to nothing, or
+//! below a file, is an error. Files that a write has in progress (`name#1`) and names that no key
+//! can have are left out.
 
 use std::fs;
 use std::io;
@@ -15,7 +16,7 @@ use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta};
 
 use super::access::NotPermitted;
-use super::what::{check_way, is_absent};
+use super::what::{check_folder, check_way, is_absent};
 
 /// The longest page when the caller names no size: what S3 gives (AWS, "ListObjectsV2").
 const PAGE_KEYS: usize = 1000;
@@ -50,6 +51,7 @@ pub(super) fn list_page(
         let directory = root.join(start);
         if !directory.exists() {
             check_way(root, &directory)?;
+            check_folder(root, &directory)?;
         }
         page.walk(&directory, start)?;
     }
@@ -87,13 +89,22 @@ impl Page<'_> {
             if self.truncated {
                 break;
             }
-            if entry.is_directory {
+            if entry.is_directory && self.has_its_name(base, &entry) && is_empty(&entry.path) {
+                let key = entry.key.trim_end_matches('/').to_owned();
+                self.add_file(Entry { key, ..entry })?;
+            } else if entry.is_directory {
                 self.enter(&entry)?;
             } else if entry.key.starts_with(self.prefix) {
                 self.add_file(entry)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the prefix asks for files of such a name: then a directory there is in the way.
+    fn has_its_name(&self, base: &str, entry: &Entry) -> bool {
+        let name = self.prefix.strip_prefix(base).unwrap_or_default();
+        !name.is_empty() && !name.contains('/') && entry.key.starts_with(self.prefix)
     }
 
     fn enter(&mut self, entry: &Entry) -> io::Result<()> {
@@ -164,6 +175,10 @@ impl Page<'_> {
         self.truncated |= full;
         full
     }
+}
+
+fn is_empty(directory: &FilePath) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 struct Entry {

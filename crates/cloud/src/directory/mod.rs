@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::store::Bucket;
+use engine::strangers::PassedOver;
 use futures_util::stream::{BoxStream, StreamExt};
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::local::LocalFileSystem;
@@ -72,6 +73,7 @@ pub(crate) fn open(path: &FilePath, url: String) -> std::result::Result<Bucket, 
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,
         locks: None,
+        passed_over: PassedOver::default(),
     })
 }
 
@@ -188,11 +190,17 @@ fn generic(
     path: PathBuf,
     source: Box<dyn std::error::Error + Send + Sync>,
 ) -> Error {
-    let source: Box<dyn std::error::Error + Send + Sync> = if access::is_refusal(&*source) {
-        Box::new(NotPermitted::new(verb, &path))
-    } else {
-        Box::new(FileError { verb, path, source })
-    };
+    if access::is_refusal(&*source) {
+        return Error::PermissionDenied {
+            path: path.display().to_string(),
+            source: Box::new(NotPermitted::new(verb, &path)),
+        };
+    }
+    let is_of_this_file = what::is_no_object(&*source);
+    let source = Box::new(FileError { verb, path, source });
+    if is_of_this_file {
+        return Error::NotSupported { source };
+    }
     Error::Generic {
         store: STORE,
         source,

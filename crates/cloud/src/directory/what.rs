@@ -34,6 +34,24 @@ impl NoObject {
     }
 }
 
+/// Whether an error says that something else lies where an object would.
+pub(super) fn is_no_object(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.and_then(io::Error::get_ref)
+        .is_some_and(|inside| inside.is::<NoObject>())
+}
+
+/// Makes sure that what cannot be listed is not a file.
+pub(super) fn check_folder(root: &Path, path: &Path) -> io::Result<()> {
+    let path: PathBuf = path.components().collect();
+    let mut way = path.ancestors().take_while(|above| *above != root);
+    let file = way.find(|above| fs::metadata(above).is_ok_and(|there| !there.is_dir()));
+    match file {
+        Some(file) => Err(NoObject::at(file, "is no directory")),
+        None => Ok(()),
+    }
+}
+
 const LINK_TO_NOTHING: &str = "is a link to nothing";
 
 /// Makes sure that at this path below the root is a plain file, or nothing at all.

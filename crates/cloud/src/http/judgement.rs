@@ -20,13 +20,15 @@ use super::answer::{
 use super::dialect::Judgement;
 
 /// What passes, with whatever status it comes (AWS, "Amazon S3 API Reference", "Error responses";
-/// Microsoft, "Blob Storage error codes").
-const PASSING: [&str; 11] = [
+/// "AWS STS API Reference"; Microsoft, "Blob Storage error codes").
+const PASSING: [&str; 13] = [
     "ConditionalRequestConflict",
     "ContainerBeingDeleted",
+    "IDPCommunicationError",
     "InternalError",
     "OperationAborted",
     "OperationTimedOut",
+    "RequestLimitExceeded",
     "RequestTimeout",
     "ServerBusy",
     "ServiceUnavailable",
@@ -84,7 +86,8 @@ pub(crate) fn of_error_inside(answer: StoreAnswer) -> Judgement {
     }
 }
 
-fn is_passing(answer: &StoreAnswer) -> bool {
+/// Whether it will probably be answered otherwise in a while.
+pub(crate) fn is_passing(answer: &StoreAnswer) -> bool {
     let lacks = [
         StatusCode::NOT_IMPLEMENTED,
         StatusCode::HTTP_VERSION_NOT_SUPPORTED,

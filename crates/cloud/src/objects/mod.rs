@@ -10,6 +10,7 @@ pub(crate) mod create;
 pub(crate) mod directory;
 pub(crate) mod encryption;
 pub(crate) mod google;
+pub(crate) mod many_at_once;
 pub(crate) mod open_error;
 pub(crate) mod place;
 pub mod s3;

@@ -10,9 +10,11 @@ use cloud::{
     check_connectivity, open, open_or_create,
 };
 use engine::store::Bucket;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, TagSet};
 use testkit::azurite::{ACCOUNT, KEY};
+use testkit::proxy::{Fault, Rule};
 use testkit::{Azurite, Container, FaultProxy, Scratch};
 
 use super::fake_endpoint::{Answer, serve};
@@ -345,6 +347,73 @@ async fn the_encryption_scope_and_tags_are_on_every_write_and_nowhere_else() {
         let expected = (seen.method == "PUT").then_some("my-scope");
         assert_eq!(scope, expected, "{} {}", seen.method, seen.target);
     }
+}
+
+// As S3's dialects have it: a batch may be refused to whoever may well delete, or not be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_are_deleted_singly_where_a_batch_is_refused() {
+    let container = Azurite::shared().container();
+    let proxy = FaultProxy::before(&Azurite::shared().address());
+    let through = container
+        .url()
+        .replace("http://", "")
+        .replace(&Azurite::shared().address(), &proxy.endpoint());
+    for (round, status) in [501, 403, 404, 400, 405].into_iter().enumerate() {
+        let signature = container.signature("rwdlact", 3600);
+        let identity = match round % 2 {
+            0 => ("AZURE_STORAGE_KEY", KEY),
+            _ => ("AZURE_STORAGE_SAS_TOKEN", signature.as_str()),
+        };
+        let environment = environment(&[identity], &container);
+        let bucket = bucket(&through, &StoreOptions::default(), &environment).await;
+        let keys: Vec<_> = (0..5).map(|n| Path::from(format!("gone/{n} ü"))).collect();
+        for key in &keys {
+            bucket.objects.put(key, "x".into()).await.unwrap();
+        }
+        proxy.spoil(
+            Rule::new(Fault::Refuse(status, "AuthorizationPermissionMismatch"))
+                .method("POST")
+                .always(),
+        );
+        for _ in 0..2 {
+            // The second time nothing is there any more.
+            let all = stream::iter(keys.clone().into_iter().map(Ok)).boxed();
+            let deleted: Vec<_> = bucket
+                .objects
+                .delete_stream(all)
+                .try_collect()
+                .await
+                .unwrap();
+            assert_eq!(deleted, keys, "{status}");
+            assert!(bucket.list("gone/").await.unwrap().is_empty(), "{status}");
+        }
+        assert_eq!(
+            proxy.count("POST", "comp=batch"),
+            1,
+            "{status}: it is not asked for again"
+        );
+        proxy.heal();
+        proxy.forget();
+    }
+    // Who may delete nothing is told so after one request of each kind.
+    let reading = container.signature("rwlact", 3600);
+    let environment = environment(&[("AZURE_STORAGE_SAS_TOKEN", reading.as_str())], &container);
+    let bucket = bucket(&through, &StoreOptions::default(), &environment).await;
+    bucket
+        .objects
+        .put(&Path::from("stays"), "x".into())
+        .await
+        .unwrap();
+    let all = ["stays", "b", "c"].map(|key| Ok(Path::from(key)));
+    let deleted: Vec<_> = bucket
+        .objects
+        .delete_stream(stream::iter(all).boxed())
+        .collect()
+        .await;
+    let error = deleted.iter().find_map(|it| it.as_ref().err()).unwrap();
+    assert_eq!(cloud::classify(error), ErrorKind::Denied, "{error}");
+    assert_eq!(proxy.count("DELETE", ""), 1);
+    assert!(bucket.exists("stays").await.unwrap());
 }
 
 /// `az` as a script that prints a token, found by `PATH`: in a process of its own, for its sake.

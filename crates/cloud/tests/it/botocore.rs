@@ -13,27 +13,9 @@ use cloud::{Environment, StoreOptions};
 use serde_json::{Value, json};
 use testkit::Peer;
 
+use super::dice::Dice;
+
 const CASES: usize = 600;
-
-/// A row of numbers that is the same in every run (Marsaglia's xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-
-    fn one_in(&mut self, number: usize) -> bool {
-        self.below(number) == 0
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len())]
-    }
-}
 
 struct Case {
     environment: BTreeMap<String, String>,
@@ -268,7 +250,7 @@ fn environments_and_files_are_settled_as_botocore_settles_them() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     fs::create_dir(home.join(".aws")).unwrap();
-    let mut dice = Dice(20_261_128);
+    let mut dice = Dice::new(20_261_128);
     let cases: Vec<Case> = (0..CASES).map(|_| generate(&mut dice)).collect();
     let questions: Vec<String> = cases
         .iter()

@@ -55,6 +55,10 @@ async fn answer_all(mut stream: TcpStream) {
 }
 
 async fn bucket(url: &str) -> Bucket {
+    bucket_with(url, &[], StoreOptions::default()).await
+}
+
+async fn bucket_with(url: &str, variables: &[(&str, &str)], options: StoreOptions) -> Bucket {
     let environment: Environment = [
         ("AWS_ACCESS_KEY_ID", "key"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -62,10 +66,11 @@ async fn bucket(url: &str) -> Bucket {
         ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/s"),
     ]
     .into_iter()
+    .chain(variables.iter().copied())
     .collect();
     let options = StoreOptions {
         endpoint_url: Some(url.into()),
-        ..StoreOptions::default()
+        ..options
     };
     let location = Location::parse("s3://bucket", Provider::AwsS3).unwrap();
     open(&location, &options, &environment).await.unwrap()
@@ -108,4 +113,66 @@ async fn the_first_message_of_a_handshake_has_the_key_that_servers_ask_for() {
         first = first => assert!(first.unwrap() > ML_KEM_768_KEY_BYTES),
         _ = bucket.any("wals/") => unreachable!("nobody answers"),
     }
+}
+
+/// A store that reads nothing of a body for so long, and then all of it; how many connections came.
+async fn serve_slowly(pause: Duration) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                answer_all(stream).await;
+            });
+        }
+    });
+    (url, count)
+}
+
+/// The kernel's limit on what is sent and not read was of 30 seconds once, whatever the option.
+#[tokio::test]
+async fn a_store_may_leave_an_upload_unread_for_as_long_as_the_option_says() {
+    let (url, connections) = serve_slowly(Duration::from_secs(34)).await;
+    let options = StoreOptions {
+        read_timeout: Duration::from_secs(600),
+        ..StoreOptions::default()
+    };
+    let bucket = bucket_with(&url, &[], options).await;
+    let segment = Bytes::from(vec![7; 16 << 20]);
+    let tags = TagSet::default();
+    let written = bucket.create("wals/1", segment.into(), &tags).await;
+    assert_eq!(written.unwrap(), Written::Created);
+    assert_eq!(connections.load(Ordering::SeqCst), 1, "it was sent again");
+}
+
+// CloudNativePG names its endpoint's authorities in AWS_CA_BUNDLE, for whatever endpoint.
+#[tokio::test]
+async fn a_bundle_of_authorities_that_is_missing_is_not_missed_without_tls() {
+    let (url, _) = serve().await;
+    let missing = [("AWS_CA_BUNDLE", "/nonexistent/ca.pem")];
+    let bucket = bucket_with(&url, &missing, StoreOptions::default()).await;
+    assert!(bucket.list("wals/").await.unwrap().is_empty());
+    let location = Location::parse("s3://bucket", Provider::AwsS3).unwrap();
+    let options = StoreOptions {
+        endpoint_url: Some(url.replace("http:", "https:")),
+        ..StoreOptions::default()
+    };
+    let environment: Environment = [
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ]
+    .into_iter()
+    .chain(missing)
+    .collect();
+    let refused = open(&location, &options, &environment).await;
+    let words = refused
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    assert!(words.contains("/nonexistent/ca.pem"), "{words}");
 }

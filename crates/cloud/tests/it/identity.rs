@@ -11,7 +11,7 @@ use std::time::Duration;
 use cloud::{ErrorKind, Location, Provider, StoreOptions, check_connectivity, open};
 use tempfile::TempDir;
 
-use super::fake_endpoint::{Answer, FakeEndpoint, serve};
+use super::fake_endpoint::{Answer, FakeEndpoint, play, reply, serve};
 use super::seaweed::{ACCESS_KEY, BUCKET, SECRET_KEY, server};
 
 /// A home directory with AWS's files in it.
@@ -353,4 +353,27 @@ async fn files_that_cannot_be_read_do_not_stop_who_needs_none() {
         .list()
         .await
         .unwrap();
+}
+
+// The token service of a region, or the agent of a pod, that is away for a moment: three tries
+// within a second are no patience.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_service_that_is_away_for_a_while_is_waited_for() {
+    let throttled = "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message>";
+    let idp = "<ErrorResponse><Error><Code>IDPCommunicationError</Code><Message>x</Message>";
+    for (status, body) in [
+        ("503 Service Unavailable", ""),
+        ("429 Too Many Requests", "{}"),
+        ("400 Bad Request", throttled),
+        ("400 Bad Request", idp),
+    ] {
+        let sts = play(move |number, _| match number {
+            0..6 => reply(status, body),
+            _ => reply("200 OK", xml()),
+        })
+        .await;
+        let home = Home::new(ROLE).with("AWS_ENDPOINT_URL_STS", &sts.url);
+        home.list().await.unwrap();
+        assert_eq!(sts.requests().len(), 7, "{status}");
+    }
 }

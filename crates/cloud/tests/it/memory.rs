@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::store::Bucket;
+use engine::strangers::PassedOver;
 use futures_util::TryStreamExt;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::memory::InMemory;
@@ -50,6 +51,7 @@ async fn memory_behaves_as_a_bucket() {
         min_part_size: 5 * 1024 * 1024,
         max_parts: 10_000,
         locks: None,
+        passed_over: PassedOver::default(),
     };
     super::conformance::check_bucket(&bucket, "conformance").await;
 }

@@ -23,6 +23,7 @@ use crate::catalogue::{BucketCatalogue, read_catalogue};
 use crate::repository::{Repository, Shelf};
 use crate::settling::{Settle, Settled, settle};
 use crate::store::{StoreError, key_of};
+use crate::strangers::Strangers;
 use marks::Marks;
 
 pub use error::DeletionError;
@@ -78,15 +79,21 @@ async fn look_afresh(repository: &Repository, found: BucketCatalogue) -> Result<
         shelf.bucket.list_each(&backups, see_object).await?;
     }
     let wals = &repository.wals;
+    let mut strangers = Strangers::default();
     let see_wal = |object: object_store::ObjectMeta| {
-        if let Some(wal) = wals.layout.wal_of(&key_of(&object)) {
-            newest = newest.max(Some(object.last_modified));
-            facts.wal.push(wal);
+        let key = key_of(&object);
+        match wals.layout.wal_of(&key) {
+            Some(wal) => {
+                newest = newest.max(Some(object.last_modified));
+                facts.wal.push(wal);
+            }
+            None => strangers.add(&key),
         }
         ControlFlow::Continue(())
     };
     let wal = format!("{}/", wals.layout.wals());
     wals.bucket.list_each(&wal, see_wal).await?;
+    wals.bucket.tell_of(&wal, &strangers);
     let newest = newest.map(|newest| Timestamp::from_second(newest.timestamp()));
     facts.newest_object = newest.and_then(Result::ok);
     note_withheld(&mut facts);

@@ -5,12 +5,14 @@
 //! Always true: an object is never replaced; the same name with the same content is success, with
 //! other content it is an error.
 //!
-//! Two requests a file, on one connection (and some once an hour, see `owner`): a listing, which
-//! finds the file under every codec's key, and one conditional write. The file is compressed while
-//! the connection is made and the listing is awaited, which is the shorter of the two. Memory is
+//! Three requests a file, on one connection (and some once an hour, see `owner`): a listing, which
+//! finds the file under every codec's key, one conditional write, and a listing again: another
+//! host with another codec may have written at the same time, under a key of its own. The file is
+//! compressed while the connection is made and the first listing is awaited. Memory is
 //! what the compressed file takes: a segment has at most 1 GiB, and the only write that every store
 //! takes on the condition that nothing is there is a single one.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::PathBuf;
 
@@ -23,7 +25,7 @@ use tokio::task::spawn_blocking;
 
 use super::error::WalArchiveError;
 use super::inspect::{Inspected, inspect};
-use super::lookup::Lookup;
+use super::lookup::{Lookup, all_of};
 use super::owner::{Owner, OwnerNote};
 use super::pack::{BUFFER_BYTES, Cores, pack};
 use super::receive::{Decoded, open_decoded};
@@ -139,21 +141,52 @@ pub(super) async fn archive_inspected(
     // In whatever codec it is there: a change of the codec must not hide other content.
     let looking = async { Ok(way.lookup.find(shelf, &name).await?) };
     let (found, packed, ()) = tokio::try_join!(looking, packing, owner)?;
-    let crc32c = packed.crc32c;
-    let archived = match found {
-        Some((key, codec)) => confirm(&shelf.bucket, key, codec, packed.inspected).await?,
-        None => {
-            let key = shelf.layout.wal(&name, request.codec);
-            let tags = request.tags.of(&name);
-            match shelf.bucket.create(&key, packed.payload, tags).await? {
-                Written::Created => Archived::Stored(key),
-                Written::AlreadyExists => {
-                    confirm(&shelf.bucket, key, request.codec, packed.inspected).await?
-                }
-            }
+    let (crc32c, inspected) = (packed.crc32c, packed.inspected);
+    if let Some((first, _)) = found.first() {
+        for (key, codec) in &found {
+            confirm(&shelf.bucket, (key, *codec), &inspected).await?;
+        }
+        let archived = Archived::AlreadyThere(first.clone());
+        return Ok(Sent { archived, crc32c });
+    }
+    let key = shelf.layout.wal(&name, codec);
+    let tags = request.tags.of(&name);
+    let archived = match shelf.bucket.create(&key, packed.payload, tags).await? {
+        Written::Created => {
+            look_again(shelf, &key, &inspected).await?;
+            Archived::Stored(key)
+        }
+        Written::AlreadyExists => {
+            confirm(&shelf.bucket, (&key, codec), &inspected).await?;
+            Archived::AlreadyThere(key)
         }
     };
     Ok(Sent { archived, crc32c })
+}
+
+/// Two hosts may have stored one name at the same time, each in its codec; the later of them, or
+/// both, see the other object here. With other content there, the own object is taken away: it was
+/// not acknowledged yet. Of two objects with the same content both stay.
+async fn look_again(
+    shelf: &Shelf,
+    own: &str,
+    inspected: &Inspected,
+) -> Result<(), WalArchiveError> {
+    for (key, codec) in all_of(shelf, &inspected.name).await? {
+        if key == own {
+            continue;
+        }
+        match confirm(&shelf.bucket, (&key, codec), inspected).await {
+            // The other host has taken its object away.
+            Err(WalArchiveError::Store(error)) if error.is_not_found() => {}
+            Err(conflict @ WalArchiveError::Conflict { .. }) => {
+                shelf.bucket.delete(own).await?;
+                return Err(conflict);
+            }
+            compared => compared?,
+        }
+    }
+    Ok(())
 }
 
 /// A segment goes into an archive of its own cluster only, or into an empty one.
@@ -188,30 +221,29 @@ pub(super) async fn on_blocking_thread<T: Send + 'static>(
 /// An object of that name exists: success if it holds the same bytes.
 async fn confirm(
     bucket: &Bucket,
-    key: String,
-    codec: Codec,
-    inspected: Inspected,
-) -> Result<Archived, WalArchiveError> {
+    (key, codec): (&str, Codec),
+    inspected: &Inspected,
+) -> Result<(), WalArchiveError> {
     let never = StopFlag::default();
-    let stored = open_decoded(bucket, (&key, codec), &never).await?;
-    let existing = bucket.address(&key);
-    let compared = on_blocking_thread(move || compare(inspected, stored, existing)).await;
-    compared.map(|()| Archived::AlreadyThere(key))
+    let stored = open_decoded(bucket, (key, codec), &never).await?;
+    let existing = bucket.address(key);
+    let path = inspected.path.clone();
+    let file = inspected.file.try_clone();
+    on_blocking_thread(move || compare((path, file), stored, existing)).await
 }
 
 /// That the contents could not be compared does not mean that they differ.
 fn compare(
-    mut inspected: Inspected,
+    (path, file): (PathBuf, io::Result<File>),
     stored: Decoded,
     existing: String,
 ) -> Result<(), WalArchiveError> {
-    let path = inspected.path.clone();
-    let rewound = inspected.file.rewind();
-    rewound.map_err(|source| WalArchiveError::Read {
+    let rewound = file.and_then(|mut file| file.rewind().map(|()| file));
+    let file = rewound.map_err(|source| WalArchiveError::Read {
         path: path.clone(),
         source,
     })?;
-    let local = BufReader::with_capacity(BUFFER_BYTES, inspected.file);
+    let local = BufReader::with_capacity(BUFFER_BYTES, file);
     let same = stored.open().map_err(Side::Stored);
     match same.and_then(|stored| same_content(local, stored)) {
         Ok(true) => Ok(()),

@@ -97,7 +97,12 @@ pub fn inspect(path: &Path) -> Result<Inspected, WalArchiveError> {
             history.map_err(|error| refused(error.to_string()))?;
             None
         }
-        // Nothing reads its content, and whatever it is, WAL behind it must not be held up.
+        // PostgreSQL does not flush it, so that a crash may; its archive is not to say that there
+        // is a label.
+        WalName::BackupLabel { .. } if metadata.len() == 0 => {
+            return Err(refused("it is empty".to_owned()));
+        }
+        // Nothing else reads its content, and WAL behind it must not be held up.
         WalName::BackupLabel { .. } => None,
     };
     file.rewind().map_err(read_failed)?;

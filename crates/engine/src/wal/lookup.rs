@@ -14,7 +14,9 @@ use tokio::sync::OnceCell;
 use crate::repository::Shelf;
 use crate::store::{StoreError, key_of};
 
-type Names = HashMap<WalName, (String, Codec)>;
+/// The keys that hold a file, each with its codec: one, unless it was stored twice.
+type Keys = Vec<(String, Codec)>;
+type Names = HashMap<WalName, Keys>;
 
 /// The part of the archive that some files belong to; by default every file is looked up alone.
 #[derive(Debug, Default)]
@@ -35,19 +37,21 @@ impl Lookup {
         }
     }
 
-    /// The key and codec of the object that holds exactly this file.
-    pub(super) async fn find(
-        &self,
-        shelf: &Shelf,
-        name: &WalName,
-    ) -> Result<Option<(String, Codec)>, StoreError> {
+    /// The keys and codecs of the objects that hold exactly this file.
+    pub(super) async fn find(&self, shelf: &Shelf, name: &WalName) -> Result<Keys, StoreError> {
         let prefix = prefix(&shelf.layout, name);
         let Some(part) = self.parts.get(&prefix) else {
-            return find(shelf, name).await;
+            return all_of(shelf, name).await;
         };
         let names = part.get_or_try_init(|| list(shelf, &prefix)).await;
-        Ok(names?.get(name).cloned())
+        Ok(names?.get(name).cloned().unwrap_or_default())
     }
+}
+
+/// The same, asked at this very moment.
+pub(super) async fn all_of(shelf: &Shelf, name: &WalName) -> Result<Keys, StoreError> {
+    let mut names = list(shelf, &shelf.layout.wal(name, Codec::None)).await?;
+    Ok(names.remove(name).unwrap_or_default())
 }
 
 /// All names that differ in the last digit alone.
@@ -63,7 +67,7 @@ pub(super) async fn list(shelf: &Shelf, prefix: &str) -> Result<Names, StoreErro
     for object in shelf.bucket.list(prefix).await? {
         let key = key_of(&object).into_owned();
         if let Some((name, codec)) = shelf.layout.wal_of(&key) {
-            names.entry(name).or_insert((key, codec));
+            names.entry(name).or_default().push((key, codec));
         }
     }
     Ok(names)

@@ -238,7 +238,8 @@ impl Archive {
         }
         self.forget_before(segment);
         for (name, found) in list(shelf, &prefix).await? {
-            if let WalName::Segment(name) = name {
+            let found = found.into_iter().next();
+            if let (WalName::Segment(name), Some(found)) = (name, found) {
                 self.known.entry(name).or_insert(found);
             }
         }

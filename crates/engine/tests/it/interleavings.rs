@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use engine::deletion::{DeletionError, Manner, execute, gather};
 use engine::keep::keep;
 use engine::store::Bucket;
+use engine::strangers::PassedOver;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -162,6 +163,7 @@ async fn filled(seed: u64) -> (Bucket, Arc<Hesitant>) {
         min_part_size: 5 * 1024 * 1024,
         max_parts: 10_000,
         locks: None,
+        passed_over: PassedOver::default(),
     };
     for (id, begin) in [(OLD, 2), (OTHER, 4), (NEW, 6)] {
         let wal = segment(begin);

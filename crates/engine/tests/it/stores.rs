@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use engine::repository::{Repository, Shelf};
 use engine::store::Bucket;
+use engine::strangers::PassedOver;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::layout::Layout;
@@ -105,6 +106,7 @@ pub fn bucket_on(inner: Arc<InMemory>, fault: Fault) -> (Bucket, Arc<FaultyStore
         min_part_size: 5 * 1024 * 1024,
         max_parts: 10_000,
         locks: None,
+        passed_over: PassedOver::default(),
     };
     (bucket, store)
 }

@@ -311,3 +311,71 @@ async fn a_pipe_under_a_segments_name_is_refused_at_once() {
     let refused = place.archive(&path, Codec::None).await;
     assert!(matches!(refused, Err(WalArchiveError::Content { .. })));
 }
+
+// wal-g#62: neither sees the other's object when it looks, for each has a key of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hosts_that_store_one_name_in_two_codecs_at_once_only_one_is_told_that_it_is_there()
+{
+    let (mut agreed, mut refused) = (0, 0);
+    for round in 0..60 {
+        let one = place();
+        let other = place_on(one.bucket.clone());
+        let same = round % 3 == 0;
+        let contents = [segment(3, 1), segment(3, if same { 1 } else { 2 })];
+        let paths = [one.file(NAME, &contents[0]), other.file(NAME, &contents[1])];
+        let (first, second) = tokio::join!(
+            one.archive(&paths[0], Codec::None),
+            other.archive(&paths[1], Codec::Gzip)
+        );
+        let outcomes = [first.is_ok(), second.is_ok()];
+        let stored = one.bucket.list("").await.unwrap();
+        if same {
+            assert_eq!(outcomes, [true, true], "{first:?} {second:?}");
+            agreed += 1;
+            continue;
+        }
+        for outcome in [first, second] {
+            let conflict = matches!(outcome, Err(WalArchiveError::Conflict { .. }));
+            assert!(outcome.is_ok() || conflict, "{outcome:?}");
+        }
+        match outcomes {
+            [true, true] => panic!("round {round}: both are told that theirs is archived"),
+            // Both took theirs away, and PostgreSQL will ask both again.
+            [false, false] => assert!(stored.is_empty(), "{stored:?}"),
+            [is_first, _] => {
+                assert_eq!(stored.len(), 1, "{stored:?}");
+                let fetched = one.fetch(NAME, PartialPolicy::Refuse).await.unwrap();
+                assert!(fetched == contents[usize::from(!is_first)]);
+            }
+        }
+        refused += 1;
+    }
+    assert_eq!((agreed, refused), (20, 40));
+}
+
+#[tokio::test]
+async fn a_name_that_is_there_twice_is_compared_with_both() {
+    let place = place();
+    let path = place.file(NAME, &segment(3, 9));
+    place.archive(&path, Codec::Gzip).await.unwrap();
+    // An older release, or Barman, let another host put this here.
+    let key = place.layout.wal(&NAME.parse().unwrap(), Codec::None);
+    place
+        .bucket
+        .write(&key, segment(3, 8).into())
+        .await
+        .unwrap();
+    for filler in [9, 8] {
+        let path = place.file(NAME, &segment(3, filler));
+        let refused = place.archive(&path, Codec::Zstd).await;
+        assert!(
+            matches!(refused, Err(WalArchiveError::Conflict { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        place.bucket.list("").await.unwrap().len(),
+        2,
+        "nothing of it is ours to delete"
+    );
+}

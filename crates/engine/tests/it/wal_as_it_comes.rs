@@ -19,8 +19,8 @@ fn compressed(codec: Codec, content: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_backup_label_is_archived_whatever_it_says() {
-    // A label in LATIN1; one that a crash left empty; one without its last lines.
-    let contents: [&[u8]; 3] = [b"LABEL: nightly caf\xe9\n", b"", b"START WAL LOCATION: 0/3"];
+    // A label in LATIN1; one without its last lines.
+    let contents: [&[u8]; 2] = [b"LABEL: nightly caf\xe9\n", b"START WAL LOCATION: 0/3"];
     let name = format!("{NAME}.00000028.backup");
     for content in contents {
         let place = place();
@@ -28,6 +28,23 @@ async fn a_backup_label_is_archived_whatever_it_says() {
         place.archive(&path, Codec::Gzip).await.unwrap();
         let fetched = place.fetch(&name, PartialPolicy::Accept).await.unwrap();
         assert_eq!(fetched, content);
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_without_a_byte_is_refused_whatever_it_is() {
+    let place = place();
+    let names = ["", ".00000028.backup", ".partial"].map(|suffix| format!("{NAME}{suffix}"));
+    for name in names.iter().map(String::as_str).chain(["00000002.history"]) {
+        let path = place.file(name, b"");
+        let refused = place.archive(&path, Codec::Gzip).await.unwrap_err();
+        let words = engine::causes::in_one_line(&refused);
+        assert!(
+            words.contains("empty") || words.contains("0 bytes"),
+            "{words}"
+        );
+        let fetched = place.fetch(name, PartialPolicy::Refuse).await;
+        assert!(fetched.is_err(), "{name}");
     }
 }
 

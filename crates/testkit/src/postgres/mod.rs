@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use builder::ClusterBuilder;
 pub use check::verify_backup;
-pub(crate) use port::free_port;
+pub use port::free_port;
 pub use restored::{RestoredBuilder, WaitFor};
 
 use crate::process::{Program, Running, Service, ServiceFiles, Signal};

@@ -8,7 +8,7 @@ const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
 /// A port that was free a moment ago and that no other call in this process returns.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test processes that run at once begin at different places.
     let start = std::process::id().wrapping_mul(97) % u32::from(COUNT);

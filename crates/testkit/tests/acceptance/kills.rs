@@ -114,6 +114,29 @@ fn a_backup_ends_failed_on_sigterm_at_every_step() {
     done_means_done(&spoilt, &cluster);
 }
 
+/// A part of 7 MiB at 100 kB a second is paid for after more than a minute.
+#[test]
+fn a_backup_with_a_narrow_line_says_at_once_that_it_has_failed() {
+    let spoilt = Spoilt::new();
+    let cluster = small_cluster(&spoilt);
+    cluster.pgbench_init(2);
+    let slow = ["--max-bandwidth", "100kB", "-J", "1"];
+    let running = spoilt.backup(&cluster, &slow).start();
+    let is_sending = || spoilt.proxy.count("PUT", "partNumber=") > 0;
+    let waited = cluster.wait_until(Duration::from_secs(120), is_sending);
+    waited.unwrap_or_else(|log| panic!("nothing is sent: {log}"));
+    std::thread::sleep(Duration::from_secs(1));
+    let finished = ended_by(running, Signal::TERM);
+    assert_eq!(finished.code, Some(143), "{}", finished.stderr);
+    assert_eq!(
+        latest_status(&spoilt.store),
+        "FAILED",
+        "{}",
+        finished.stderr
+    );
+    server_is_idle(&cluster);
+}
+
 #[test]
 fn a_backup_that_is_killed_at_any_step_is_not_listed_as_done() {
     let spoilt = Spoilt::new();

@@ -16,6 +16,7 @@ mod cycle;
 mod damage;
 mod deletion;
 mod deletion_alike;
+mod documents;
 mod faults;
 mod full_disk;
 mod hooks;

@@ -11,7 +11,7 @@ use testkit::program::barman_program;
 use testkit::scratch::Scratch;
 use testkit::user::give_to_server_user;
 
-use crate::product::Store;
+use crate::product::{SERVER, Store};
 use crate::seen::{records, refused};
 
 /// The server's own directory in a tablespace.
@@ -214,4 +214,32 @@ fn what_is_stored_in_a_directory_is_closed_to_others() {
             assert_eq!(owner(&path), owner(&archive), "{}", path.display());
         }
     }
+}
+
+#[test]
+fn a_record_that_may_not_be_read_hides_no_other() {
+    let store = Store::directory();
+    let cluster = store.archiving_cluster(15, "").start();
+    let first = store.back_up(&cluster, &[]);
+    let second = store.back_up(&cluster, &[]);
+    let folder = store.url().trim_start_matches("file://").to_owned();
+    let record = Path::new(&folder)
+        .join(SERVER)
+        .join("base")
+        .join(&first)
+        .join("backup.info");
+    let theirs = fs::Permissions::from_mode(0o000);
+    fs::set_permissions(&record, theirs).unwrap();
+    if testkit::user::is_root() {
+        std::os::unix::fs::chown(&record, Some(0), Some(0)).unwrap();
+    }
+    let list = store.command("barman-cloud-backup-list");
+    let said = list.args([&store.url(), SERVER]).run().success();
+    assert!(
+        said.stdout.contains(&second) && !said.stdout.contains(&first),
+        "{}",
+        said.stdout
+    );
+    assert!(said.stderr.contains(&first), "{}", said.stderr);
+    assert!(said.stderr.contains("permission denied"), "{}", said.stderr);
 }

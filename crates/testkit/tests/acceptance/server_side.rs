@@ -312,3 +312,50 @@ for_each_major! {
     a_role_made_as_the_hint_says_backs_up_postgresql_17 17
     a_role_made_as_the_hint_says_backs_up_postgresql_18 18
 }
+
+#[test]
+fn files_that_the_configuration_includes_from_elsewhere_are_named() {
+    let store = Store::directory();
+    let elsewhere = Scratch::new("etc");
+    let folder = elsewhere.shared_folder("conf.d");
+    std::fs::write(folder.join("memory.conf"), "work_mem = 5MB\n").unwrap();
+    std::fs::write(folder.join("log.conf"), "log_connections = on\n").unwrap();
+    let include = format!("include_dir = '{}'", folder.display());
+    let cluster = store.archiving_cluster(15, "").conf(&include).start();
+    let said = store.try_back_up(&cluster, &[]).success().stderr;
+    let line = said
+        .lines()
+        .find(|line| line.contains("WARNING"))
+        .unwrap_or_default();
+    for file in ["memory.conf", "log.conf"] {
+        let path = folder.join(file).display().to_string();
+        assert!(line.contains(&path), "{file} is not named: {said}");
+    }
+    assert!(line.contains("not in the backup"), "{said}");
+}
+
+#[test]
+fn pages_without_checksums_are_not_said_to_be_verified() {
+    let store = Store::directory();
+    let cluster = store.archiving_cluster(15, "").without_checksums().start();
+    let plain = store.try_back_up(&cluster, &["--stats"]).success();
+    let remark = "pages were not verified: data checksums are off";
+    assert!(plain.stdout.contains(remark), "{}", plain.stdout);
+    let show = store.command("barman-cloud-backup-show");
+    let show = show.args([&store.url(), SERVER, "latest"]).run().success();
+    let line = show.stdout.lines().find(|line| line.contains("Checksums"));
+    assert!(
+        line.is_some_and(|line| line.ends_with(": off")),
+        "{}",
+        show.stdout
+    );
+
+    let other = Store::directory();
+    let cluster = other.archiving_cluster(15, "").start();
+    let checked = other.try_back_up(&cluster, &["--stats"]).success();
+    assert!(
+        !checked.stdout.contains("not verified"),
+        "{}",
+        checked.stdout
+    );
+}

@@ -17,7 +17,7 @@ fn name_of(finished: &Finished) -> String {
 }
 
 #[test]
-fn a_segment_costs_a_listing_and_a_write_and_comes_back_for_a_listing_and_a_read() {
+fn a_segment_costs_a_listing_a_write_and_a_look_and_comes_back_for_a_listing_and_a_read() {
     let finished = Finished::segments(2);
     let spoilt = Spoilt::new();
     let notes = Scratch::new("notes");
@@ -36,8 +36,10 @@ fn a_segment_costs_a_listing_and_a_write_and_comes_back_for_a_listing_and_a_read
         archive(segment).run().success();
         let requests = spoilt.proxy.requests();
         let methods: Vec<_> = requests.iter().map(|it| it.method.as_str()).collect();
-        assert_eq!(methods, ["GET", "PUT"], "{requests:?}");
-        assert!(requests[0].target.contains("list-type=2"), "{requests:?}");
+        assert_eq!(methods, ["GET", "PUT", "GET"], "{requests:?}");
+        for listing in [&requests[0], &requests[2]] {
+            assert!(listing.target.contains("list-type=2"), "{requests:?}");
+        }
         spoilt.proxy.forget();
 
         let place = Scratch::new("fetched");

@@ -77,6 +77,14 @@ impl From<WalArchiveError> for Failure {
                 "Look at the disk and the log of the server. The last segment of a server that \
                  died can be archived under its name with .partial.",
             ),
+            WalArchiveError::Content { ref path, .. }
+                if path.extension() == Some("backup".as_ref()) =>
+            {
+                of_work(&error, Kind::Failed).with_hint(
+                    "A crash of the machine may leave it so. No recovery needs it: remove it and \
+                     its .ready file in pg_wal/archive_status, and archiving goes on.",
+                )
+            }
             error => of_work(&error, Kind::Failed),
         }
     }

@@ -2,39 +2,53 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use http::Uri;
 use jiff::Timestamp;
 use object_store::aws::AwsCredential;
-use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse};
+use object_store::client::{HttpClient, HttpError, HttpRequest, HttpResponse};
 use serde_json::Value;
 
 use super::error::AwsIdentityError;
 use super::temporary::Temporary;
+use crate::http::answer::{Asked, StoreAnswer, read_error, with_body};
+use crate::http::dialect::{Again, Dialect, Judgement};
+use crate::http::judgement;
 use crate::http::xml::between;
 use crate::secret::{for_address, for_header, for_signing};
 
-const ATTEMPTS: u32 = 3;
+/// What the answers of services for credentials mean. A request is signed when it is made, and
+/// holds for some minutes.
+#[derive(Debug)]
+pub(super) struct AwsAnswers;
 
-/// Sends a request, and again after a lost connection or an error of the service; the body of a
-/// good answer.
+#[async_trait]
+impl Dialect for AwsAnswers {
+    async fn prepare(&self, _: &mut HttpRequest, _: Again) -> Result<(), HttpError> {
+        Ok(())
+    }
+
+    async fn judge(&self, _: &Asked, answer: HttpResponse) -> Result<Judgement, HttpError> {
+        if answer.status().is_success() {
+            return Ok(Judgement::Answer(answer));
+        }
+        let (parts, body) = read_error(answer).await;
+        let said = StoreAnswer::parse(parts.status, &parts.headers, &body);
+        if judgement::is_passing(&said) {
+            return Ok(Judgement::Passing(said));
+        }
+        Ok(Judgement::Answer(with_body(parts, body)))
+    }
+}
+
+/// Sends a request; the body of a good answer.
 pub(super) async fn exchange(
     http: &HttpClient,
     service: &'static str,
     request: &HttpRequest,
 ) -> Result<String, AwsIdentityError> {
-    let mut attempt = 1;
-    loop {
-        let answer = http.execute(request.clone()).await;
-        let passing = match &answer {
-            Ok(answer) => answer.status().is_server_error() || answer.status().as_u16() == 429,
-            Err(error) => !matches!(error.kind(), HttpErrorKind::Unknown | HttpErrorKind::Decode),
-        };
-        if !passing || attempt == ATTEMPTS {
-            return read(service, host_of(request), answer).await;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
-        attempt += 1;
-    }
+    let answer = http.execute(request.clone()).await;
+    read(service, host_of(request), answer).await
 }
 
 /// An address that every layer below takes for one; they panic at others.

@@ -11,22 +11,26 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
-use object_store::client::HttpClient;
+use object_store::client::{HttpClient, HttpConnector};
 use object_store::{ClientOptions, CredentialProvider, StaticCredentialProvider};
 use tokio::sync::Mutex;
 
 use super::account::AwsIdentity;
+use super::answer::AwsAnswers;
 use super::source::AwsCredentialSource;
 use super::temporary::{Issuer, Temporary};
 use super::{container, metadata_service, process, sso, sts};
 use crate::failure::Explained;
 use crate::http::lazy_client::{ClientManner, LazyClient};
-use crate::http::transport::{BadCaBundle, Scheme, client_options};
+use crate::http::persistence::{Persistence, Persistent};
+use crate::http::transport::{BadCaBundle, Connector, Scheme, client_options};
 
 /// Credentials are replaced when they hold no longer than this.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 /// How long one request for credentials may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// AWS, "Signature Version 4": a request to STS is good for five minutes.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
 
 /// What is needed to ask for credentials.
 #[derive(Clone, Debug)]
@@ -38,10 +42,14 @@ struct AwsServices {
     client: ClientOptions,
     /// Certificates that are trusted instead of the system's.
     ca_bundle: Option<PathBuf>,
+    persistence: Persistence,
 }
 
 /// The provider of an identity. No request is sent yet.
-pub(crate) fn provider(identity: &AwsIdentity) -> Result<AwsCredentialProvider, BadCaBundle> {
+pub(crate) fn provider(
+    identity: &AwsIdentity,
+    persistence: &Persistence,
+) -> Result<object_store::Result<AwsCredentialProvider>, BadCaBundle> {
     let scheme = identity.credentials.scheme();
     let services = AwsServices {
         region: identity.region.clone(),
@@ -52,28 +60,31 @@ pub(crate) fn provider(identity: &AwsIdentity) -> Result<AwsCredentialProvider, 
             .ca_bundle
             .clone()
             .filter(|_| scheme == Scheme::Https),
+        persistence: persistence.clone(),
     };
     Ok(of_source(&identity.credentials, &services))
 }
 
-fn of_source(source: &AwsCredentialSource, services: &AwsServices) -> AwsCredentialProvider {
-    let http = || client(services);
+fn of_source(
+    source: &AwsCredentialSource,
+    services: &AwsServices,
+) -> object_store::Result<AwsCredentialProvider> {
     let issuer: Box<dyn Issuer> = match source {
         AwsCredentialSource::Static {
             access_key_id,
             secret_access_key,
             session_token,
         } => {
-            return Arc::new(StaticCredentialProvider::new(AwsCredential {
+            return Ok(Arc::new(StaticCredentialProvider::new(AwsCredential {
                 key_id: access_key_id.clone(),
                 secret_key: secret_access_key.reveal().to_owned(),
                 token: session_token
                     .as_ref()
                     .map(|token| token.reveal().to_owned()),
-            }));
+            })));
         }
         AwsCredentialSource::InstanceMetadata(machine) => Box::new(metadata_service::Metadata {
-            http: http(),
+            http: quick_client(services),
             machine: machine.clone(),
         }),
         AwsCredentialSource::WebIdentity {
@@ -81,14 +92,14 @@ fn of_source(source: &AwsCredentialSource, services: &AwsServices) -> AwsCredent
             role_arn,
             session_name,
         } => Box::new(sts::WebIdentity {
-            http: http(),
+            http: client(services)?,
             endpoint: services.sts_endpoint.clone(),
             token_file: token_file.into(),
             role_arn: role_arn.clone(),
             session_name: session_name.clone(),
         }),
         AwsCredentialSource::Container { url, authorization } => Box::new(container::Container {
-            http: http(),
+            http: client(services)?,
             url: url.clone(),
             authorization: authorization.clone(),
         }),
@@ -97,28 +108,53 @@ fn of_source(source: &AwsCredentialSource, services: &AwsServices) -> AwsCredent
             place: place.clone(),
         }),
         AwsCredentialSource::Sso(login) => Box::new(sso::Portal {
-            http: http(),
+            http: client(services)?,
             endpoint: services.sso_endpoint.clone(),
             login: login.clone(),
         }),
         AwsCredentialSource::AssumedRole { source, role } => Box::new(sts::AssumedRole {
-            http: http(),
+            http: client(services)?,
             endpoint: services.sts_endpoint.clone(),
             region: services.region.clone(),
-            source: of_source(source, services),
+            source: of_source(source, services)?,
             role: role.clone(),
         }),
     };
     let held = Mutex::new(None);
-    Arc::new(Renewing { issuer, held })
+    Ok(Arc::new(Renewing { issuer, held }))
 }
 
-fn client(services: &AwsServices) -> HttpClient {
+fn options(services: &AwsServices) -> ClientOptions {
     let options = services.client.clone();
     // An agent on this machine speaks no TLS; who may is judged with the settings.
-    let options = options.with_allow_http(true).with_timeout(PATIENCE);
+    options.with_allow_http(true).with_timeout(PATIENCE)
+}
+
+/// For a service that may not be there at all.
+fn quick_client(services: &AwsServices) -> HttpClient {
+    let options = options(services);
     let manner = ClientManner::new(&options, PATIENCE, services.ca_bundle.clone());
     HttpClient::new(LazyClient::new(manner))
+}
+
+/// For a service that is configured: it is waited for as the store is, but no longer than a
+/// signature holds.
+fn client(services: &AwsServices) -> object_store::Result<HttpClient> {
+    let mut persistence = services.persistence.clone();
+    persistence.passing = persistence.passing.min(LONGEST_PATIENCE);
+    let connector = Connector {
+        read_timeout: PATIENCE,
+        metadata_host: None,
+        ca_bundle: services.ca_bundle.clone(),
+        persistence: persistence.clone(),
+    };
+    Ok(HttpClient::new(Persistent {
+        client: connector.connect(&options(services))?,
+        dialect: Arc::new(AwsAnswers),
+        persistence,
+        told: Default::default(),
+        is_spent: Default::default(),
+    }))
 }
 
 /// Credentials that are replaced before they expire.

@@ -1,9 +1,12 @@
 //! A container as an object store: `object_store`'s client, and what Barman's users expect beside.
 //!
 //! A large object is written in blocks, of the size and number in flight that the options say, and
-//! becomes visible with its last request alone. Deleting a blob that is not there is no error.
+//! becomes visible with its last request alone. Blobs are deleted many at once, or one by one where
+//! that is refused. Deleting a blob that is not there is no error.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +22,7 @@ use object_store::{
 
 use super::dialect::AzureIntent;
 use crate::objects::already_gone::tolerate_absent;
+use crate::objects::many_at_once::{self, DeletionWays};
 use crate::options::AzureOptions;
 
 /// An open container.
@@ -26,6 +30,51 @@ use crate::options::AzureOptions;
 pub(super) struct BlobContainer {
     pub(super) store: MicrosoftAzure,
     pub(super) writing: AzureOptions,
+    /// Whether a deletion of many blobs at once was refused.
+    pub(super) refuses_batches: Arc<AtomicBool>,
+}
+
+/// Microsoft, "Blob Batch": 256 requests.
+const MOST_AT_ONCE: usize = 256;
+/// Deletions of one blob each that are under way at the same time.
+const SINGLE_DELETIONS: usize = 8;
+
+/// The container's ways to delete, for a stream of their own.
+#[derive(Clone)]
+struct BlobDeletions {
+    store: MicrosoftAzure,
+    is_refused: Arc<AtomicBool>,
+}
+
+impl DeletionWays for BlobDeletions {
+    fn many(&self, paths: Vec<Path>) -> BoxStream<'static, Result<Path>> {
+        let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
+        self.store.delete_stream(paths)
+    }
+
+    /// The storage client has no such request: it becomes one on its way out.
+    fn singly(&self, paths: Vec<Path>) -> BoxStream<'static, Result<Path>> {
+        let store = self.store.clone();
+        let delete = move |path: Path| {
+            let store = store.clone();
+            async move {
+                let mut options = PutOptions::default();
+                options.extensions.insert(AzureIntent::Delete);
+                let deleted = store.put_opts(&path, PutPayload::default(), options).await;
+                deleted.map(|_| path)
+            }
+        };
+        let deletions = stream::iter(paths).map(delete);
+        deletions.buffered(SINGLE_DELETIONS).boxed()
+    }
+
+    fn may_be_sent(&self, paths: &[Path]) -> bool {
+        !paths.is_empty()
+    }
+
+    fn is_refused(&self) -> &AtomicBool {
+        &self.is_refused
+    }
 }
 
 impl fmt::Display for BlobContainer {
@@ -114,7 +163,11 @@ impl ObjectStore for BlobContainer {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        tolerate_absent(self.store.delete_stream(locations))
+        let ways = BlobDeletions {
+            store: self.store.clone(),
+            is_refused: Arc::clone(&self.refuses_batches),
+        };
+        tolerate_absent(many_at_once::in_chunks(ways, MOST_AT_ONCE, locations))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -1,6 +1,6 @@
 //! What `object_store` cannot say to Azure itself: the encryption scope, a condition on the last
-//! step of an upload in blocks, the creation of a container, and the prefix of a listing; and what
-//! Azure's answers mean.
+//! step of an upload in blocks, the creation of a container, the deletion of one blob, and the
+//! prefix of a listing; and what Azure's answers mean.
 //!
 //! Each is a header or a word in the address of a request that exists anyway, added on its way
 //! out. A request that is signed with the account's key covers both, so it is signed again.
@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{AUTHORIZATION, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{Method, Uri};
 use object_store::azure::{AzureAuthorizer, AzureCredential};
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
@@ -29,6 +29,8 @@ const ENCRYPTION_SCOPE: HeaderName = HeaderName::from_static("x-ms-encryption-sc
 pub(super) enum AzureIntent {
     /// Fail when there is a blob of that name.
     CreateOnly,
+    /// "Delete Blob" instead of "Put Blob".
+    Delete,
     /// "Create Container" instead of "Put Blob" on the container's own address.
     CreateContainer,
     /// List what begins with this, whatever prefix the request names.
@@ -67,7 +69,7 @@ impl Dialect for AzureDialect {
             return Ok(Judgement::Passing(unfit));
         }
         if asked.method != Method::GET || !asked.has("restype") {
-            return Ok(Judgement::Answer(answer));
+            return Ok(Judgement::Answer(with_tag(answer)));
         }
         let (parts, body) = read_whole(answer, LONGEST_DOCUMENT).await?;
         Ok(match listing::rewrite(&body) {
@@ -91,6 +93,11 @@ impl AzureDialect {
                 headers.remove("x-ms-blob-type");
                 headers.remove("x-ms-blob-content-type");
                 *request.uri_mut() = of_container(request.uri());
+                true
+            }
+            Some(AzureIntent::Delete) => {
+                headers.remove("x-ms-blob-type");
+                *request.method_mut() = Method::DELETE;
                 true
             }
             Some(AzureIntent::CreateOnly) => {
@@ -130,6 +137,13 @@ impl AzureDialect {
         let signed = authorizer.try_authorize(request);
         signed.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))
     }
+}
+
+/// The storage client wants a tag to everything that it has put; a deletion has none to give.
+fn with_tag(mut answer: HttpResponse) -> HttpResponse {
+    let tag = answer.headers_mut().entry(ETAG);
+    tag.or_insert(HeaderValue::from_static("\"none\""));
+    answer
 }
 
 /// The address of a listing with another prefix.

@@ -15,12 +15,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::store::Bucket;
+use engine::strangers::PassedOver;
 use http::HeaderValue;
 use object_store::azure::{AzureAccessKey, AzureCredential, MicrosoftAzureBuilder};
 
 use self::container::BlobContainer;
 use self::dialect::AzureIntent;
-use self::settings::AzureSettings;
+pub use self::settings::AzureSettings;
 use super::create::{self, CreateError, Creation, Making};
 use super::open_error::{NoClient, OpenError};
 use super::place::ObjectPlace;
@@ -137,6 +138,7 @@ fn open(place: &AzurePlace<'_>) -> Result<Bucket, Explained> {
     let container = Arc::new(BlobContainer {
         store,
         writing: settings.writing.clone(),
+        refuses_batches: Arc::default(),
     });
     Ok(Bucket {
         objects: container.clone(),
@@ -145,6 +147,7 @@ fn open(place: &AzurePlace<'_>) -> Result<Bucket, Explained> {
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,
         locks: None,
+        passed_over: PassedOver::default(),
     })
 }
 

@@ -14,12 +14,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::store::Bucket;
+use engine::strangers::PassedOver;
 use http::HeaderValue;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use self::bucket::Objects;
 use self::dialect::GoogleIntent;
-use self::settings::{GoogleSettings, project};
+pub use self::settings::GoogleSettings;
+use self::settings::project;
 use super::create::{self, CreateError, Creation, Making};
 use super::open_error::{NoClient, OpenError};
 use super::place::ObjectPlace;
@@ -140,6 +142,7 @@ fn open(place: &GooglePlace<'_>) -> Result<Bucket, Explained> {
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,
         locks: None,
+        passed_over: PassedOver::default(),
     })
 }
 

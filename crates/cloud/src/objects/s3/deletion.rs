@@ -1,12 +1,8 @@
-//! Deleting many objects with one request, and one by one where that does not do it.
-//!
-//! Some stores have no such request (Google's S3 interface, riak_cs), some want another header with
-//! it, and some refuse it to accounts that may well delete. Whatever a request for many did not
-//! delete is deleted singly, and what the store says to that counts. Always true: a store that
-//! refused it once is not asked for it again; a single object never is.
+//! A bucket through two clients: one that deletes many objects with one request, and one that does
+//! not, for stores that refuse that. Always true: a single object is never deleted as one of many.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -20,8 +16,7 @@ use object_store::{
 };
 
 use super::conditions::Conditions;
-use crate::failure::{ErrorKind, diagnose};
-use crate::http::answer::said_in;
+use crate::objects::many_at_once::{self, DeletionWays};
 
 /// AWS, "Amazon S3 API Reference", `DeleteObjects`.
 const MOST_AT_ONCE: usize = 1000;
@@ -65,12 +60,40 @@ impl SingleDeletions {
         })
     }
 
-    async fn delete(&self, paths: Vec<Path>) -> Vec<Result<Path>> {
+    fn delete(&self, paths: Vec<Path>) -> BoxStream<'static, Result<Path>> {
         let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
         match self.client() {
-            Ok(client) => client.delete_stream(paths).collect().await,
-            Err(error) => vec![Err(error)],
+            Ok(client) => client.delete_stream(paths),
+            Err(error) => many_at_once::only(error),
         }
+    }
+}
+
+/// One bucket's two ways, for a stream of their own.
+#[derive(Clone)]
+struct Both {
+    many: Arc<AmazonS3>,
+    single: Arc<SingleDeletions>,
+}
+
+impl DeletionWays for Both {
+    fn many(&self, paths: Vec<Path>) -> BoxStream<'static, Result<Path>> {
+        let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
+        self.many.delete_stream(paths)
+    }
+
+    fn singly(&self, paths: Vec<Path>) -> BoxStream<'static, Result<Path>> {
+        self.single.delete(paths)
+    }
+
+    fn may_be_sent(&self, paths: &[Path]) -> bool {
+        // A request for many has the keys in its body, where the dialect does not spell them as
+        // stored.
+        paths.len() >= 2 && !paths.iter().any(object_key::is_marked)
+    }
+
+    fn is_refused(&self) -> &AtomicBool {
+        &self.single.needed
     }
 }
 
@@ -80,60 +103,17 @@ impl fmt::Display for Deleting {
     }
 }
 
-async fn delete(
-    many: Arc<AmazonS3>,
-    single: Arc<SingleDeletions>,
-    paths: Vec<Result<Path>>,
-) -> Vec<Result<Path>> {
-    let known: Vec<Path> = paths.iter().flatten().cloned().collect();
-    // A request for many has the keys in its body, where the dialect does not spell them as stored.
-    let is_odd = known.iter().any(object_key::is_marked);
-    if known.len() < 2 || is_odd || single.needed.load(Ordering::Relaxed) {
-        return single.delete(known).await;
-    }
-    let stream = many.delete_stream(stream::iter(paths).boxed());
-    let answers: Vec<_> = stream.collect().await;
-    let failure = answers.iter().find_map(|answer| answer.as_ref().err());
-    let Some(failure) = failure else {
-        return answers;
-    };
-    if diagnose(failure).kind == ErrorKind::Unreachable {
-        return answers;
-    }
-    // A refusal of each object comes with a status that says that all is well.
-    let is_refused = said_in(failure).is_none_or(|said| !said.status.is_success());
-    // Who may delete nothing at all is told so after one request, not after a thousand.
-    let mut known = known.into_iter();
-    let mut deleted = single.delete(known.by_ref().take(1).collect()).await;
-    if deleted.iter().all(is_done) {
-        deleted.extend(single.delete(known.collect()).await);
-        let all_done = deleted.iter().all(is_done);
-        single
-            .needed
-            .fetch_or(is_refused && all_done, Ordering::Relaxed);
-    }
-    deleted
-}
-
-fn is_done(answer: &Result<Path>) -> bool {
-    matches!(answer, Ok(_) | Err(object_store::Error::NotFound { .. }))
-}
-
 #[async_trait]
 impl ObjectStore for Deleting {
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        let (many, single) = (Arc::clone(&self.many), Arc::clone(&self.single));
-        locations
-            .chunks(MOST_AT_ONCE)
-            .then(move |paths| {
-                let (many, single) = (Arc::clone(&many), Arc::clone(&single));
-                delete(many, single, paths)
-            })
-            .flat_map(stream::iter)
-            .boxed()
+        let ways = Both {
+            many: Arc::clone(&self.many),
+            single: Arc::clone(&self.single),
+        };
+        many_at_once::in_chunks(ways, MOST_AT_ONCE, locations)
     }
 
     async fn put_opts(

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use engine::store::Bucket;
+use engine::strangers::PassedOver;
 use object_store::PutPayload;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
@@ -118,7 +119,8 @@ fn open(place: &S3Place<'_>) -> Result<Bucket, Explained> {
         bucket: format!("bucket {bucket}"),
         source,
     };
-    let credentials = identity::provider(&settings.identity)?;
+    let credentials = identity::provider(&settings.identity, persistence)?;
+    let credentials = credentials.map_err(failed)?;
     let dialect = dialect::S3Dialect {
         credentials: Arc::clone(&credentials),
         bucket: bucket.into(),
@@ -156,6 +158,7 @@ fn open(place: &S3Place<'_>) -> Result<Bucket, Explained> {
         min_part_size: MIN_PART_SIZE,
         max_parts: MAX_PARTS,
         locks: Some(Arc::new(locks::Heads(many))),
+        passed_over: PassedOver::default(),
     })
 }
 
