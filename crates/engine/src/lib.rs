@@ -5,6 +5,7 @@
 //! cloud provider is named here: object stores arrive as a [`store::Bucket`].
 
 mod accounts;
+mod archives;
 pub mod backup;
 pub mod catalogue;
 pub mod causes;
@@ -20,6 +21,7 @@ pub mod progress;
 pub mod repository;
 pub mod restore;
 pub mod settling;
+mod source;
 pub mod stages;
 pub mod stop;
 pub mod store;

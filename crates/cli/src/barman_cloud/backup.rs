@@ -271,6 +271,9 @@ impl Args {
                 OnDamage::Warn
             },
             wal_patience: WAL_PATIENCE,
+            // Barman writes this for every backup that barman-cloud-backup takes.
+            server_name: "cloud".to_owned(),
+            label: "Barman backup cloud".to_owned(),
             store_directory: None,
         })
     }

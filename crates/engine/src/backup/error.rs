@@ -6,10 +6,10 @@ use model::backup::effort::TooLittleMemory;
 use model::postgres::SystemId;
 use model::wal::name::SegmentName;
 
-use super::gather::WalkError;
 use super::places::PlaceError;
 use crate::cluster::control::ControlError;
 use crate::cluster::session::SessionError;
+use crate::source::walk::WalkError;
 use crate::store::StoreError;
 
 /// Why there is no backup.
@@ -112,7 +112,7 @@ pub struct ArchiveError {
     pub source: std::io::Error,
 }
 
-pub(super) fn spool_failed(source: std::io::Error) -> BackupError {
+pub(crate) fn spool_failed(source: std::io::Error) -> BackupError {
     BackupError::Spool {
         directory: std::env::temp_dir().display().to_string(),
         source,

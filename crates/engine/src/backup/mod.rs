@@ -6,43 +6,34 @@
 //! takes for a backup. PostgreSQL ends the backup by itself
 //! when the session is gone.
 
-mod archive;
-mod confirm;
-mod copy;
 mod earlier;
-mod entries;
-mod error;
-mod gather;
-mod job;
-mod jobs;
-mod manifest;
-mod names;
+pub(crate) mod error;
+mod methods;
 mod places;
 mod record;
-mod request;
-mod sample;
-mod source;
+pub(crate) mod request;
 mod tail;
-mod taken;
 mod wal_arrival;
 mod wal_wait;
-mod world;
+pub(crate) mod world;
 
 use std::time::{Duration, Instant};
 
+pub use crate::source::walk::WalkError;
 pub use error::{ArchiveError, BackupError};
-pub use gather::WalkError;
+pub use methods::existing::{TakenBackup, send_taken};
 pub use places::PlaceError;
 pub use request::{BackupOutcome, BackupRequest, OnDamage, Rules};
-pub use taken::{TakenBackup, send_taken};
 pub use wal_wait::{MissingCause, WalFate};
 pub use world::BackupWorld;
 
+use crate::archives::confirm::confirm_archives;
 use crate::cluster::backup_session::CheckpointMode;
 use crate::cluster::control;
 use crate::cluster::facts::ServerFacts;
 use crate::cluster::session::Session;
 use crate::progress::{Event, Step, Warning};
+use methods::local;
 use record::{Copied, Record, note_damage};
 use world::{cancellable, step};
 
@@ -71,10 +62,10 @@ pub async fn take_backup(
     earlier::check_place(&request, &facts, &mut session, world).await?;
     warn_of_places(&facts, world);
     let mut record = Record::reserve(&request, &facts, control.redo_lsn, world).await?;
-    let mut work = copy::Work {
+    let mut work = local::Work {
         request: &request,
         world,
-        cluster: copy::Cluster { facts, control },
+        cluster: local::Cluster { facts, control },
         record: &mut record,
     };
     match run(&mut work, &mut session).await {
@@ -120,9 +111,9 @@ async fn note_failure(record: &mut Record, error: &BackupError, world: &BackupWo
 }
 
 /// From the reserved record to the finished one.
-async fn run(work: &mut copy::Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
+async fn run(work: &mut local::Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
     let world = work.world;
-    let label = format!("Barman backup cloud {}", work.record.id);
+    let label = format!("{} {}", work.request.label, work.record.id);
     step(world, Step::StartingBackup(work.record.id));
     let checkpoint = work.request.checkpoint;
     let usual =
@@ -135,11 +126,11 @@ async fn run(work: &mut copy::Work<'_>, session: &mut Session) -> Result<Copied,
     work.record.begin(&started);
     work.record.note_tablespaces(&work.cluster.facts);
     work.record.save(world).await?;
-    let copied = copy::copy_and_stop(work, session).await?;
+    let copied = local::copy_and_stop(work, session).await?;
     note_damage(world, &work.record.id, &copied.damaged).await?;
     // A deleted backup has lost its archives too, and no store is to blame.
     work.record.check(world).await?;
-    confirm::confirm_archives(world, &work.record.id, &copied.sent).await?;
+    confirm_archives(world, &work.record.id, &copied.sent).await?;
     work.record.finish(&copied);
     work.record.save(world).await?;
     Ok(copied)

@@ -16,11 +16,11 @@ use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
 use object_store::UpdateVersion;
 
-use super::confirm::Sent;
 use super::error::BackupError;
 use super::request::BackupRequest;
 use super::wal_wait::WalFate;
 use super::world::{BackupWorld, cancellable};
+use crate::archives::confirm::Sent;
 use crate::causes;
 use crate::cluster::backup_session::{Started, Stopped};
 use crate::cluster::facts::ServerFacts;
@@ -56,8 +56,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 fn started_info(request: &BackupRequest, facts: &ServerFacts) -> BackupInfo {
     BackupInfo {
         status: BackupStatus::Started,
-        // Barman writes this for every backup that barman-cloud-backup takes.
-        server_name: Some("cloud".to_owned()),
+        server_name: Some(request.server_name.clone()),
         backup_name: request.name.clone(),
         version: Some(facts.version),
         systemid: Some(facts.system_id),

@@ -54,6 +54,10 @@ impl Rules {
 /// A base backup to take.
 #[derive(Debug, Clone)]
 pub struct BackupRequest {
+    /// The server's name in the record.
+    pub server_name: String,
+    /// How PostgreSQL's label of the backup begins; its id follows.
+    pub label: String,
     /// A name to refer to the backup by, besides its id.
     pub name: Option<String>,
     pub codec: Codec,

@@ -18,10 +18,10 @@ use model::postgres::{PgVersion, SystemId};
 use model::wal::lsn::Lsn;
 use model::wal::timeline::TimelineHistory;
 
-use super::archive::{Shared, Tail, TailMember};
 use super::error::{BackupError, spool_failed};
 use super::places::lies_inside;
 use super::record::Record;
+use crate::archives::write::{Shared, Tail, TailMember};
 use crate::causes;
 use crate::cluster::backup_session::Stopped;
 use crate::cluster::control::read_control;

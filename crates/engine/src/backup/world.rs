@@ -23,12 +23,12 @@ pub struct BackupWorld {
     pub stop: StopFlag,
 }
 
-pub(super) fn step(world: &BackupWorld, step: Step) {
+pub(crate) fn step(world: &BackupWorld, step: Step) {
     world.progress.event(Event::Step(step));
 }
 
 /// Waits for `work` or for the signal to give up.
-pub(super) async fn cancellable<T>(
+pub(crate) async fn cancellable<T>(
     world: &BackupWorld,
     work: impl Future<Output = T>,
 ) -> Result<T, BackupError> {

@@ -26,7 +26,6 @@ fn counts() -> Vec<Count> {
     let doubled = doubled.map(|(name, places)| format!("{name}: {}", places.join(" ")));
     let count = |what, found, most| Count { what, found, most };
     vec![
-        count("files in circles", knotted(), FILES_IN_CIRCLES),
         count(
             "type names that mean two things",
             doubled.collect(),
@@ -47,12 +46,11 @@ fn counts() -> Vec<Count> {
     ]
 }
 
-const FILES_IN_CIRCLES: usize = 0;
 const DOUBLED_NAMES: usize = 31;
 const TUPLES: usize = 9;
 const FLAGS: usize = 31;
 const KEY_LITERALS: usize = 0;
-const FRONT_END_WORDS: usize = 1;
+const FRONT_END_WORDS: usize = 0;
 
 /// The files of a crate that import each other in a circle, with what ties them.
 fn knotted() -> Vec<String> {
@@ -72,6 +70,12 @@ fn knotted() -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn no_two_files_of_a_crate_import_each_other_in_a_circle() {
+    let knotted = knotted();
+    assert!(knotted.is_empty(), "{}", knotted.join("\n"));
 }
 
 #[test]

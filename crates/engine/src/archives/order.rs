@@ -13,9 +13,9 @@ use model::backup::plan::{PlannedArchive, longest_first};
 use model::codec::Codec;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::archive::{Shared, SourceSet};
-use super::gather::absolute;
+use super::write::{Shared, SourceSet};
 use crate::codec::Encoder;
+use crate::source::walk::absolute;
 
 /// With more archives, each is so small a part of the whole that its place matters little.
 const MOST_ARCHIVES: usize = 16;
@@ -130,8 +130,8 @@ mod tests {
 
     use model::layout::{ArchiveName, ArchiveSet};
 
-    use super::super::gather::{Root, gather_entries};
     use super::*;
+    use crate::source::walk::{Root, gather_entries};
 
     const MIB: usize = 1024 * 1024;
 

@@ -19,23 +19,23 @@ use model::wal::lsn::Lsn;
 use model::wal::span::WalRange;
 use tokio::task::spawn_blocking;
 
-use super::archive::{Shared, SourceSet};
-use super::error::BackupError;
-use super::error::spool_failed;
-use super::gather::{GatherError, Root, gather_entries};
-use super::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
-use super::manifest::ManifestSpool;
-use super::places::check_places;
-use super::record::{Copied, Record};
-use super::request::{BackupRequest, OnDamage};
-use super::tail::{external_files, file_name, stop};
-use super::wal_wait::WalWait;
-use super::world::{BackupWorld, cancellable, step};
+use crate::archives::jobs::{Heartbeat, give_up, start_jobs, wait_for_all, wait_for_files};
+use crate::archives::manifest::ManifestSpool;
+use crate::archives::write::{Shared, SourceSet};
+use crate::backup::error::BackupError;
+use crate::backup::error::spool_failed;
+use crate::backup::places::check_places;
+use crate::backup::record::{Copied, Record};
+use crate::backup::request::{BackupRequest, OnDamage};
+use crate::backup::tail::{external_files, file_name, stop};
+use crate::backup::wal_wait::WalWait;
+use crate::backup::world::{BackupWorld, cancellable, step};
 use crate::causes;
 use crate::cluster::backup_session::StartedOn;
 use crate::cluster::facts::ServerFacts;
 use crate::cluster::session::Session;
 use crate::progress::{Event, NotArchived, Step, Unverifiable, Warning};
+use crate::source::walk::{GatherError, Root, gather_entries};
 use crate::stop::StopFlag;
 
 /// A backup that has started.

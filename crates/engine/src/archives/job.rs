@@ -14,10 +14,10 @@ use model::backup::plan::PlannedArchive;
 use model::layout::ArchiveSet;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::archive::{Shared, TailSlot, write_archive};
 use super::confirm::Sent;
-use super::error::BackupError;
-use super::world::BackupWorld;
+use super::write::{Shared, TailSlot, write_archive};
+use crate::backup::error::BackupError;
+use crate::backup::world::BackupWorld;
 use crate::causes;
 use crate::upload::{Destination, PartQueue, Uploaded, Wire, upload};
 

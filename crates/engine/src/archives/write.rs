@@ -23,13 +23,13 @@ use model::wal::lsn::Lsn;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::entries::{Entries, SourceEntry};
-use super::error::{ArchiveError, BackupError, spool_failed};
-use super::gather::{Root, absolute};
 use super::manifest::{ManifestFile, ManifestSpool};
-use super::source::{PageCheck, READ_BYTES, SourceFile};
+use crate::backup::error::{ArchiveError, BackupError, spool_failed};
 use crate::codec::Encoder;
 use crate::progress::{Event, Progress, Warning};
+use crate::source::entries::{Entries, SourceEntry};
+use crate::source::file::{PageCheck, READ_BYTES, SourceFile};
+use crate::source::walk::{Root, absolute};
 use crate::stages::{Stage, Stages, Timed};
 use crate::stop::StopFlag;
 use crate::tarball::write::{MemberHeader, TarWriter};

@@ -19,19 +19,19 @@ use model::damage::DamagedPage;
 use model::format::backup_info;
 use model::layout::ArchiveSet;
 
-use super::archive::{Shared, Tail};
-use super::confirm::confirm_archives;
-use super::copy::{Contents, gather, has_checksums};
-use super::error::BackupError;
-use super::gather::Root;
-use super::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
-use super::places::check_tablespace;
-use super::record::note_damage;
-use super::request::Rules;
-use super::tail::{Ending, control_member, read_label};
-use super::world::{BackupWorld, step};
+use super::local::{Contents, gather, has_checksums};
+use crate::archives::confirm::confirm_archives;
+use crate::archives::jobs::{give_up, start_jobs, wait_for_all, wait_for_files};
+use crate::archives::write::{Shared, Tail};
+use crate::backup::error::BackupError;
+use crate::backup::places::check_tablespace;
+use crate::backup::record::note_damage;
+use crate::backup::request::Rules;
+use crate::backup::tail::{Ending, control_member, read_label};
+use crate::backup::world::{BackupWorld, step};
 use crate::cluster::control::read_control;
 use crate::progress::Step;
+use crate::source::walk::Root;
 use crate::store::Written;
 
 /// A finished backup on a Barman server.

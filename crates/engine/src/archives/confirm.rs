@@ -12,8 +12,8 @@ use std::time::Duration;
 use model::backup::id::BackupId;
 use object_store::ObjectStoreExt;
 
-use super::error::BackupError;
-use super::world::{BackupWorld, cancellable};
+use crate::backup::error::BackupError;
+use crate::backup::world::{BackupWorld, cancellable};
 use crate::store::{StoreError, key_of};
 
 /// The archives that a backup has sent, and how many bytes each has; shared by its jobs.
