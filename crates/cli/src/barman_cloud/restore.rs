@@ -15,17 +15,19 @@ use engine::restore::{
 };
 use engine::wal::timelines::Ways;
 use jiff::tz::TimeZone;
+use model::backup::BackupInfo;
 use model::backup::id::BackupId;
 use model::backup::reference::BackupRef;
 use model::restore::choose::BackupChoice;
 use model::restore::forks::{Fork, Way};
+use model::restore::plan::RestorePlan;
 use model::restore::request::RestoreRequest;
 use model::restore::space::SpacePolicy;
 use model::restore::tablespaces::TablespaceMapping;
 use model::restore::target::{AutoTarget, TimelineChoice};
 use model::restore::time::parse_target_time;
 use model::size::{parse_size, pretty_size};
-use model::wal::span::MissingWal;
+use model::wal::span::{MissingWal, WalRange};
 
 use super::CloudCommand;
 use crate::failure::{Failure, Kind};
@@ -33,6 +35,7 @@ use crate::options::every_command::{Common, jobs};
 use crate::options::place::Patience;
 use crate::options::source::SourceFlags;
 use crate::options::stats::StatsFlag;
+use crate::output;
 use crate::output::cloud_log::{Level, Log};
 use crate::output::damaged_pages::warn_of_damage;
 use crate::output::progress::Reporter;
@@ -66,6 +69,9 @@ pub struct Args {
     /// Begin even if the disk is too small by what is recorded of the backup [barman-rs only]
     #[arg(long)]
     no_space_check: bool,
+    /// Only print what would be done, and what PostgreSQL needs then [barman-rs only]
+    #[arg(long)]
+    dry_run: bool,
     /// Restore also files that the backup's own manifest does not list [barman-rs only]
     #[arg(long)]
     keep_unlisted: bool,
@@ -120,6 +126,7 @@ Sizes: K, M, G, T and kB, MB, GB, TB count in powers of 1024, KiB, MiB, GiB and 
 Examples:
   barman-cloud-restore s3://backups/pg main latest /var/lib/postgresql/17/main
   barman-cloud-restore --target-time '2026-03-01 04:00:00+00' s3://backups/pg main auto /pgdata
+  barman-cloud-restore --dry-run s3://backups/pg main latest /pgdata
 
 Exit status:
   0  restored                        3  the command line is wrong
@@ -357,6 +364,24 @@ impl Args {
     }
 }
 
+/// How far a run went.
+enum Ended {
+    Planned(Box<RestorePlan>),
+    Restored(Box<Restored>),
+}
+
+/// What PostgreSQL needs when it is started on the backup: WAL, and settings.
+fn needs_in_words(info: &BackupInfo, wanted: &Wanted) -> String {
+    let mut text = String::new();
+    if let Some(WalRange { first, last, .. }) = WalRange::of(info) {
+        text += &format!("then PostgreSQL needs the WAL from {first} to {last} at least\n");
+    }
+    for (name, value) in wanted.settings_in_order() {
+        text += &format!("set {name} = '{}'\n", value.replace('\'', "''"));
+    }
+    text
+}
+
 fn warn_of_hazards(hazards: &RestoreHazards, log: &Log) {
     if !hazards.missing_wal.is_empty() {
         warn_of_missing_wal(&hazards.missing_wal, log);
@@ -406,7 +431,8 @@ impl CloudCommand for Args {
             UnlistedPolicy::Refuse
         };
         let threads = Threads::ForJobs(self.jobs);
-        let (restored, hazards, info) = runtime::run_until_done(threads, log, |stop| async move {
+        let is_dry = self.dry_run;
+        let ended = runtime::run_until_done(threads, log, |stop| async move {
             let repository = Repository::on_one(place.open().await?);
             let found = read_settled(&repository).await?;
             let (backup, info) = choice.choose(&found.backups)?;
@@ -421,13 +447,25 @@ impl CloudCommand for Args {
             };
             let plan = engine::restore::plan(&request(backup), info, &world).await?;
             let hazards = gather_hazards(info, &world).await?;
+            let info = info.clone();
+            if is_dry {
+                return Ok((Ended::Planned(Box::new(plan)), hazards, info));
+            }
             let restored = engine::restore::execute(plan, &world).await?;
-            Ok((restored, hazards, info.clone()))
+            Ok((Ended::Restored(Box::new(restored)), hazards, info))
         })?;
+        let (ended, hazards, info) = ended;
+        let wanted = self.wanted(hazards.ways.as_ref())?;
+        let restored = match ended {
+            Ended::Planned(plan) => {
+                warn_of_hazards(&hazards, log);
+                return output::print(&format!("{plan}{}", needs_in_words(&info, &wanted)));
+            }
+            Ended::Restored(restored) => restored,
+        };
         report(&restored, began.elapsed().as_secs_f64(), log);
         warn_of_damage(&restored.damage, log);
         warn_of_hazards(&hazards, log);
-        let wanted = self.wanted(hazards.ways.as_ref())?;
         let steps = Steps {
             restored: &restored,
             info: &info,

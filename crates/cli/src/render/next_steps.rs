@@ -18,6 +18,20 @@ pub struct Wanted {
     pub settings: Vec<(&'static str, String)>,
 }
 
+impl Wanted {
+    /// The `restore_command` as the server is to have it, and the target.
+    pub fn settings_in_order(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![("restore_command", self.restore_command())];
+        settings.extend(self.settings.iter().cloned());
+        settings
+    }
+
+    fn restore_command(&self) -> String {
+        let words: Vec<_> = self.command.iter().map(|word| quote(word)).collect();
+        words.join(" ").replace('%', "%%") + " %f %p"
+    }
+}
+
 /// What the steps are about.
 pub struct Steps<'a> {
     pub restored: &'a Restored,
@@ -60,9 +74,7 @@ impl Steps<'_> {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let words: Vec<_> = self.wanted.command.iter().map(|word| quote(word)).collect();
-        let command = words.join(" ").replace('%', "%%") + " %f %p";
-        let mut settings = vec![("restore_command", command)];
+        let mut settings = vec![("restore_command", self.wanted.restore_command())];
         for old in &self.restored.configuration.old_targets {
             settings.extend(
                 TARGETS
@@ -210,6 +222,7 @@ mod tests {
     fn restored(destination: &str, info: &BackupInfo) -> Restored {
         let backup: BackupId = "20261121T081044".parse().unwrap();
         let plan = RestorePlan {
+            source: String::new(),
             backup,
             begins: vec![],
             check_from: None,

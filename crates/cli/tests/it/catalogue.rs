@@ -134,6 +134,40 @@ fn a_backup_that_ended_after_the_target_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn a_dry_run_of_a_restore_prints_each_step_and_touches_nothing() {
+    let store = store();
+    let id = "20261121T081044";
+    put(&store, &format!("{id}/data.tar.gz"), "1234");
+    put(&store, &format!("{id}/16384.tar.gz"), "12");
+    let target = store.path().join("data");
+    let elsewhere = store.path().join("ts");
+    let (to, ts) = (target.display(), elsewhere.display());
+    let words = format!("{id} {to} --dry-run --tablespace ts1:{ts} --target-time 2026-11-22");
+    let said = ask("barman-cloud-restore", &store, &words);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let from = format!("file://{}/main/base/{id}", store.path().display());
+    for line in [
+        format!("backup {id} is restored into {to}: 2 objects of 6 B, up to 2 at a time"),
+        format!("fetch {from}/16384.tar.gz (2 B) and unpack it into {ts}"),
+        format!("fetch {from}/data.tar.gz (4 B) and unpack it into {to}"),
+        format!("link tablespace ts1 (OID 16384) to {ts}"),
+        "flush all to disk, then put global/pg_control in its place".to_owned(),
+    ] {
+        assert!(said.stdout.lines().any(|it| it == line), "{}", said.stdout);
+    }
+    let needed = "then PostgreSQL needs the WAL from 000000010000000000000007 to \
+                  000000010000000000000007 at least\nset restore_command = '";
+    assert!(said.stdout.contains(needed), "{}", said.stdout);
+    assert!(
+        said.stdout
+            .contains("\nset recovery_target_time = '2026-11-2")
+    );
+    let lacks = "the archive lacks WAL that it needs: 1 WAL file, 000000010000000000000007";
+    assert!(said.stderr.contains(lacks), "{}", said.stderr);
+    assert!(!target.exists() && !elsewhere.exists());
+}
+
+#[test]
 fn what_an_interrupted_restore_left_is_named_with_the_way_to_remove_it() {
     let store = store();
     let id = "20261121T081044";

@@ -103,6 +103,7 @@ mod tests {
     fn plan(destination: &Path) -> RestorePlan {
         RestorePlan {
             backup: "20261121T081044".parse().unwrap(),
+            source: String::new(),
             begins: Vec::new(),
             check_from: None,
             configuration: ConfigurationFile::of(&BackupInfo::default()),

@@ -31,7 +31,7 @@ use model::backup::BackupInfo;
 use model::backup::agreement::contradictions;
 use model::restore::effort::Effort;
 use model::restore::plan::{RestorePlan, plan_restore, target_directories};
-use model::restore::request::{RestoreRequest, StoredObject};
+use model::restore::request::{RestoreFacts, RestoreRequest, StoredObject};
 use tokio::task::spawn_blocking;
 
 pub use configuration::{Configuration, Lacking};
@@ -75,8 +75,17 @@ pub async fn plan(
         let facts = place_facts(&path)?;
         places.insert(path, facts);
     }
-    let account = rustix::process::geteuid().as_raw();
-    let plan = plan_restore(request, info, &objects, (&places, account))?;
+    let known = RestoreFacts {
+        source: world
+            .repository
+            .bases
+            .bucket
+            .address(prefix.trim_end_matches('/')),
+        objects,
+        places,
+        account: rustix::process::geteuid().as_raw(),
+    };
+    let plan = plan_restore(request, info, &known)?;
     for contradiction in contradictions(info) {
         world.progress.event(Event::Warning(Warning::Contradiction {
             backup: request.backup,

@@ -12,6 +12,7 @@ pub mod members;
 pub mod places;
 pub mod plan;
 pub mod refusal;
+mod render;
 pub mod request;
 pub mod space;
 pub mod tablespaces;

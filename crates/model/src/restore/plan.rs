@@ -16,7 +16,7 @@ use crate::restore::effort::{Effort, Work, fit};
 use crate::restore::extraction::{Extraction, TablespaceLink};
 use crate::restore::places::Places;
 use crate::restore::refusal::CannotRestore;
-use crate::restore::request::{PlaceFacts, RestoreRequest, StoredObject};
+use crate::restore::request::{RestoreFacts, RestoreRequest, StoredObject};
 use crate::restore::space::{SpacePolicy, check_space};
 use crate::restore::tablespaces::relocate;
 use crate::wal::lsn::Lsn;
@@ -25,6 +25,8 @@ use crate::wal::lsn::Lsn;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestorePlan {
     pub backup: BackupId,
+    /// The address of the backup's folder, for people.
+    pub source: String,
     /// Where the backup began, by each field of its record: a manifest or a label of another
     /// backup begins elsewhere.
     pub begins: Vec<Lsn>,
@@ -74,8 +76,7 @@ pub fn target_directories(
 pub fn plan_restore(
     request: &RestoreRequest,
     info: &BackupInfo,
-    objects: &[StoredObject],
-    (places, account): (&BTreeMap<PathBuf, PlaceFacts>, u32),
+    known: &RestoreFacts,
 ) -> Result<RestorePlan, CannotRestore> {
     if info.snapshots_info.is_some() {
         return Err(CannotRestore::Snapshot(request.backup));
@@ -89,19 +90,19 @@ pub fn plan_restore(
         destination: &request.destination,
         links: &links,
         mappings: &request.tablespaces,
-        facts: places,
-        account,
+        facts: &known.places,
+        account: known.account,
     };
     let inside = to_check.check()?;
     let mut extractions = Vec::new();
     for link in &links {
         let set = ArchiveSet::Tablespace(link.oid);
-        extractions.extend(archives_of(request, set, objects, &link.location)?);
+        extractions.extend(archives_of(request, set, &known.objects, &link.location)?);
     }
     extractions.extend(archives_of(
         request,
         ArchiveSet::Data,
-        objects,
+        &known.objects,
         &request.destination,
     )?);
     let download_bytes = extractions
@@ -111,14 +112,13 @@ pub fn plan_restore(
     let limit = request.max_memory_bytes;
     let effort = fit(request.jobs.get(), work(&extractions), limit)?;
     if request.space == SpacePolicy::Check {
-        let known = places
-            .iter()
-            .filter_map(|(path, facts)| Some((path, facts.file_system?)));
-        let known = known.map(|(path, file_system)| (path.clone(), file_system));
-        check_space(&extractions, info.cluster_size, &known.collect())?;
+        let places = known.places.iter();
+        let places = places.filter_map(|(path, facts)| Some((path.clone(), facts.file_system?)));
+        check_space(&extractions, info.cluster_size, &places.collect())?;
     }
     Ok(RestorePlan {
         backup: request.backup,
+        source: known.source.clone(),
         begins: begins(info).into_iter().map(|begin| begin.lsn).collect(),
         check_from: info
             .begin_xlog
@@ -182,11 +182,10 @@ fn archives_of(
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
-    use std::sync::LazyLock;
 
     use super::*;
     use crate::backup::BackupStatus;
-    use crate::restore::request::DirectoryFact;
+    use crate::restore::request::{DirectoryFact, PlaceFacts};
     use crate::restore::space::FileSystem;
 
     fn info() -> BackupInfo {
@@ -237,13 +236,17 @@ mod tests {
             .into()
     }
 
-    fn no_facts() -> (&'static BTreeMap<PathBuf, PlaceFacts>, u32) {
-        static FACTS: LazyLock<BTreeMap<PathBuf, PlaceFacts>> = LazyLock::new(all_missing);
-        (&FACTS, 26)
+    fn known(objects: &[StoredObject], places: BTreeMap<PathBuf, PlaceFacts>) -> RestoreFacts {
+        RestoreFacts {
+            source: "s3://b/p/main/base/20261121T081044".to_owned(),
+            objects: objects.to_vec(),
+            places,
+            account: 26,
+        }
     }
 
     fn plan(files: &[&str]) -> Result<RestorePlan, CannotRestore> {
-        plan_restore(&request(), &info(), &objects(files), no_facts())
+        plan_restore(&request(), &info(), &known(&objects(files), all_missing()))
     }
 
     #[test]
@@ -301,7 +304,7 @@ mod tests {
                 max_memory_bytes: limit_mib.map(|mib| mib << 20),
                 ..request()
             };
-            let plan = plan_restore(&request, &info(), &files, no_facts());
+            let plan = plan_restore(&request, &info(), &known(&files, all_missing()));
             plan.map(|plan| plan.effort.jobs)
         };
         assert_eq!((jobs(None), jobs(Some(1000))), (Ok(8), Ok(8)));
@@ -317,7 +320,7 @@ mod tests {
             BackupStatus::Empty,
         ] {
             let info = BackupInfo { status, ..info() };
-            let outcome = plan_restore(&request(), &info, &[], no_facts());
+            let outcome = plan_restore(&request(), &info, &known(&[], all_missing()));
             assert!(matches!(outcome, Err(CannotRestore::NotDone { .. })));
         }
     }
@@ -334,7 +337,7 @@ mod tests {
         let mut all = all_missing();
         all.insert(PathBuf::from(path), own(facts));
         let files = objects(&["16384.tar", "data.tar"]);
-        plan_restore(&request(), &info(), &files, (&all, 26))
+        plan_restore(&request(), &info(), &known(&files, all.clone()))
     }
 
     #[test]
@@ -370,7 +373,7 @@ mod tests {
         let files = objects(&["16384.tar", "data.tar.zst"]);
         let outcome = |space| {
             let request = RestoreRequest { space, ..request() };
-            plan_restore(&request, &info(), &files, (&all, 26))
+            plan_restore(&request, &info(), &known(&files, all.clone()))
         };
         let refused = outcome(SpacePolicy::Check);
         assert!(matches!(refused, Err(CannotRestore::NoRoom(_))));
@@ -382,10 +385,10 @@ mod tests {
         let mut request = request();
         request.tablespaces = vec!["ts1:/other".parse().unwrap()];
         let files = objects(&["16384.tar", "data.tar"]);
-        let plan = plan_restore(&request, &info(), &files, no_facts()).unwrap();
+        let plan = plan_restore(&request, &info(), &known(&files, all_missing())).unwrap();
         assert_eq!(plan.links[0].location, PathBuf::from("/other"));
         request.tablespaces = vec!["nope:/other".parse().unwrap()];
-        let outcome = plan_restore(&request, &info(), &files, no_facts());
+        let outcome = plan_restore(&request, &info(), &known(&files, all_missing()));
         assert!(matches!(outcome, Err(CannotRestore::Tablespaces(_))));
     }
 
@@ -394,7 +397,24 @@ mod tests {
         let mut request = request();
         request.tablespaces = vec!["ts1:/new/data/base/ts1".parse().unwrap()];
         let files = objects(&["16384.tar", "data.tar"]);
-        let outcome = plan_restore(&request, &info(), &files, no_facts());
+        let outcome = plan_restore(&request, &info(), &known(&files, all_missing()));
         assert!(matches!(outcome, Err(CannotRestore::Nested { .. })));
+    }
+
+    #[test]
+    fn a_plan_in_words_has_a_line_for_each_step_in_order() {
+        let files = ["16384.tar.gz", "data.tar.gz", "data_0001.tar.gz"];
+        let from = "s3://b/p/main/base/20261121T081044";
+        let expected = format!(
+            "backup 20261121T081044 is restored into /new/data: 3 objects of 30 B, up to 3 at a \
+             time\n\
+             fetch {from}/16384.tar.gz (10 B) and unpack it into /srv/ts1\n\
+             fetch {from}/data.tar.gz (10 B) and unpack it into /new/data\n\
+             fetch {from}/data_0001.tar.gz (10 B) and unpack it into /new/data\n\
+             compare every file with the backup's manifest, if it has one\n\
+             link tablespace ts1 (OID 16384) to /srv/ts1\n\
+             flush all to disk, then put global/pg_control in its place\n"
+        );
+        assert_eq!(plan(&files).unwrap().to_string(), expected);
     }
 }

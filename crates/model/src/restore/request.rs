@@ -1,5 +1,6 @@
 //! What a restore was asked for, and what is known of where it goes.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -29,6 +30,19 @@ pub struct StoredObject {
     /// The last segment of the key.
     pub file: String,
     pub size_bytes: u64,
+}
+
+/// All that is known before a restore is decided.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreFacts {
+    /// The address of the backup's folder, for people.
+    pub source: String,
+    /// What is in it.
+    pub objects: Vec<StoredObject>,
+    /// What is at each place that it would write to, by the paths as they were given.
+    pub places: BTreeMap<PathBuf, PlaceFacts>,
+    /// The account that restores.
+    pub account: u32,
 }
 
 /// What is at a path that a restore would write to.

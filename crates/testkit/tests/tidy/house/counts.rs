@@ -47,7 +47,7 @@ fn counts() -> Vec<Count> {
 }
 
 const DOUBLED_NAMES: usize = 31;
-const TUPLES: usize = 9;
+const TUPLES: usize = 8;
 const FLAGS: usize = 31;
 const KEY_LITERALS: usize = 0;
 const FRONT_END_WORDS: usize = 0;
