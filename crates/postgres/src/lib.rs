@@ -10,6 +10,9 @@
 //! 3. [`Client`] is one session that speaks the simple query protocol, the one protocol that an
 //!    ordinary and a replication session share.
 //!
+//! A [`replication::WalSender`] is made of a client for physical replication: slots and the stream
+//! of WAL.
+//!
 //! What a backup is, and which SQL makes one, is the engine's business. This crate never prints
 //! and never puts a password into an error or a `Debug` output. The behaviour follows the
 //! PostgreSQL manual, chapters "libpq - C Library" and "Frontend/Backend Protocol"; differences
@@ -19,6 +22,7 @@ pub mod client;
 pub mod config;
 pub mod conninfo;
 mod environment;
+pub mod replication;
 mod tls;
 
 pub use client::error::{ConnectError, Error, ServerError, Severity};

@@ -59,6 +59,9 @@ pub enum Error {
     /// The session ended underneath us.
     #[error("lost the connection to PostgreSQL: {0}")]
     Lost(#[source] io::Error),
+    /// The server has not said anything for so long.
+    #[error("PostgreSQL said nothing for {} seconds", .0.as_secs())]
+    Silent(Duration),
     /// The session ended before this request, by an error or by `close`.
     #[error("the connection to PostgreSQL is closed")]
     Closed,
@@ -78,7 +81,7 @@ pub enum Error {
 
 impl Error {
     /// For what `postgres-protocol` cannot read or write.
-    pub(super) fn protocol(error: io::Error) -> Error {
+    pub(crate) fn protocol(error: io::Error) -> Error {
         Error::Protocol(error.to_string())
     }
 

@@ -11,7 +11,7 @@ pub mod error;
 mod route;
 pub mod row;
 mod session;
-mod wire;
+pub(crate) mod wire;
 
 pub use answer::ANSWER_LIMIT_BYTES;
 pub use cancel::CancelToken;

@@ -70,6 +70,11 @@ impl Client {
         Ok(self.run(sql).await?.tag)
     }
 
+    /// The stream of messages itself, for a session that speaks the replication protocol.
+    pub(crate) fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
     /// Asks for an empty answer: whether the server is still there.
     pub async fn check_alive(&mut self) -> Result<(), Error> {
         self.run("").await.map(|_| ())

@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{ErrorFields, Header, Message};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -65,20 +65,77 @@ impl Wire {
     /// Waits for the next message. Dropping the future loses no bytes.
     pub(crate) async fn receive(&mut self) -> io::Result<Message> {
         loop {
-            if let Some(header) = Header::parse(&self.incoming)? {
-                // A length beyond the limit means that this is no PostgreSQL, or no friend.
-                if header.len().unsigned_abs() as usize > self.limit_bytes {
-                    let text = format!("a message of {} bytes", header.len());
-                    return Err(io::Error::new(ErrorKind::InvalidData, text));
-                }
-                if let Some(message) = Message::parse(&mut self.incoming)? {
-                    return Ok(message);
-                }
+            if self.header()?.is_some()
+                && let Some(message) = Message::parse(&mut self.incoming)?
+            {
+                return Ok(message);
             }
-            if self.transport.read_buf(&mut self.incoming).await? == 0 {
-                let text = "the server closed the connection unexpectedly";
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
+            self.read_more().await?;
+        }
+    }
+
+    /// Waits for the next message and takes it as it came, for what `postgres-protocol` does not
+    /// know: replication. Dropping the future loses no bytes.
+    pub(crate) async fn receive_frame(&mut self) -> io::Result<Frame> {
+        loop {
+            if let Some((tag, length)) = self.header()?
+                && self.incoming.len() > length
+            {
+                self.incoming.advance(HEADER_BYTES);
+                let body = self.incoming.split_to(length + 1 - HEADER_BYTES).freeze();
+                return Ok(Frame { tag, body });
             }
+            self.incoming.reserve(READ_BYTES);
+            self.read_more().await?;
+        }
+    }
+
+    /// The kind of the next message and its length, without the byte of the kind.
+    fn header(&self) -> io::Result<Option<(u8, usize)>> {
+        let Some(header) = Header::parse(&self.incoming)? else {
+            return Ok(None);
+        };
+        // A length beyond the limit means that this is no PostgreSQL, or no friend.
+        let length = header.len().unsigned_abs() as usize;
+        if length > self.limit_bytes {
+            let text = format!("a message of {} bytes", header.len());
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
+        }
+        Ok(Some((header.tag(), length)))
+    }
+
+    async fn read_more(&mut self) -> io::Result<()> {
+        if self.transport.read_buf(&mut self.incoming).await? == 0 {
+            let text = "the server closed the connection unexpectedly";
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
+        }
+        Ok(())
+    }
+}
+
+/// A message as it came.
+pub(crate) struct Frame {
+    pub tag: u8,
+    pub body: Bytes,
+}
+
+/// The kind and the length.
+const HEADER_BYTES: usize = 5;
+
+/// What is read at a time where much is to come: two of the largest messages of a WAL stream.
+const READ_BYTES: usize = 256 * 1024;
+
+impl Frame {
+    /// What an error message says.
+    pub(crate) fn into_error(self) -> io::Result<ServerError> {
+        let mut whole = BytesMut::with_capacity(self.body.len() + HEADER_BYTES);
+        let length = u32::try_from(self.body.len() + 4).map_err(io::Error::other)?;
+        whole.extend_from_slice(&[self.tag]);
+        whole.extend_from_slice(&length.to_be_bytes());
+        whole.extend_from_slice(&self.body);
+        match Message::parse(&mut whole)? {
+            Some(Message::ErrorResponse(body)) => read_error(body.fields()),
+            _ => Err(io::Error::new(ErrorKind::InvalidData, "no error message")),
         }
     }
 }

@@ -21,6 +21,7 @@ pub struct Cluster {
 /// Users of the cluster and how `pg_hba.conf` lets them in; see [`Cluster::start`].
 const HBA: &str = "\
 local all postgres trust
+local replication postgres trust
 host all postgres 127.0.0.1/32 trust
 local all md5user md5
 host all md5user 127.0.0.1/32 md5

@@ -12,4 +12,5 @@ mod authentication;
 mod cluster;
 mod hostile;
 mod queries;
+mod replication;
 mod tls;
