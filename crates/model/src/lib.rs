@@ -43,6 +43,7 @@
 
 pub mod backup;
 pub mod codec;
+pub mod config;
 pub mod control_file;
 pub mod damage;
 pub mod deletion;

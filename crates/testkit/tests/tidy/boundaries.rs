@@ -85,6 +85,10 @@ fn only_cloud_and_cli_know_a_provider_by_name() {
     let mut findings = Findings::default();
     let all = files();
     for file in sources_of(&all, &["model", "postgres", "engine"]) {
+        // Options of Barman's configuration carry a provider's name.
+        if file.path == "crates/model/src/config/table.rs" {
+            continue;
+        }
         // The TLS library is called after a provider but serves everybody.
         let code = file
             .code(Leave::Quoted)
