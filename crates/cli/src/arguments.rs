@@ -84,16 +84,29 @@ pub fn parse(
                 ExitCode::SUCCESS
             }
             _ => {
+                let mut command = spoken_to(command, words);
                 let complaint = match not_text(words) {
                     Some(what) if error.kind() == ErrorKind::InvalidUtf8 => {
-                        complaint(command, &what, "write it in UTF-8")
+                        complaint(&mut command, &what, "write it in UTF-8")
                     }
-                    _ => complain(command, &error),
+                    _ => complain(&mut command, &error),
                 };
                 let _ = anstream::stderr().lock().write_all(complaint.as_bytes());
                 ExitCode::from(usage_status)
             }
         })
+}
+
+/// The command, or the one of its own commands that the words are for.
+fn spoken_to(command: &Command, words: &[OsString]) -> Command {
+    let named = words.iter().find_map(|word| command.find_subcommand(word));
+    match named.filter(|own| !own.is_hide_set()) {
+        Some(own) => {
+            let name = format!("{} {}", command.get_name(), own.get_name());
+            own.clone().bin_name(name)
+        }
+        None => command.clone(),
+    }
 }
 
 /// Names the option, or the place, of the first word that is not UTF-8; its value may be a secret.
@@ -120,8 +133,13 @@ fn not_text(words: &[OsString]) -> Option<String> {
 /// Says that a word of the command line is wrong, in the form of [`parse`]'s own complaints.
 fn complaint(command: &mut Command, what: &str, hint: &str) -> String {
     let usage = command.render_usage().to_string();
-    let name = command.get_name();
+    let name = shown_name(command).to_owned();
     format!("{usage}\n{name}: error: {what}\n{name}: hint: {hint}\n")
+}
+
+/// What the command is called in what is said about it.
+fn shown_name(command: &Command) -> &str {
+    command.get_bin_name().unwrap_or(command.get_name())
 }
 
 fn complain(command: &mut Command, error: &clap::Error) -> String {
@@ -134,7 +152,7 @@ fn complain(command: &mut Command, error: &clap::Error) -> String {
     let tip = parts
         .next()
         .map(|tip| one_line(tip.trim_start().trim_start_matches("tip: ")));
-    let name = command.get_name();
+    let name = shown_name(command);
     let hint = match unknown_word(error) {
         Some("-h") => format!("the help is at {name} --help"),
         _ => tip.unwrap_or_else(|| format!("{name} --help describes every option")),

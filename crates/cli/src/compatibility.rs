@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use clap::Command;
 
 use crate::PROGRAMS;
+use crate::barman;
 use crate::program::Program;
 use crate::unsupported;
 
@@ -24,6 +25,27 @@ fn every_option_has_its_row_and_every_row_its_option() {
         .filter(|program| program.name.starts_with("barman-cloud-"));
     let checked = cloud.map(check).count();
     assert_eq!(checked, 9);
+}
+
+#[test]
+fn every_option_of_barman_has_its_row_and_every_row_its_option() {
+    check_server("barman", &barman::command_line("barman"));
+    for command in barman::COMMANDS {
+        check_server(&format!("barman {}", command.name), &command.command_line());
+    }
+}
+
+fn check_server(name: &str, command: &Command) {
+    let documented = documented_rows(name);
+    let parsed = parsed_rows(command);
+    for option in parsed.keys() {
+        let is_there = documented.contains_key(option);
+        assert!(is_there, "{name}: docs/compatibility.md lacks `{option}`");
+    }
+    for option in documented.keys() {
+        let is_there = parsed.contains_key(option);
+        assert!(is_there, "{name}: no option `{option}`, but it has a row");
+    }
 }
 
 fn check(program: &Program) {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
+use model::config::options::SectionKind;
+use model::config::table::OPTIONS;
 
 use crate::PROGRAMS;
 
@@ -20,6 +22,7 @@ const UPDATE: &str = "UPDATE_REFERENCE";
 fn the_reference_says_what_the_parsers_know() {
     let is_update = std::env::var_os(UPDATE).is_some();
     let mut pages = vec![("README".to_owned(), contents())];
+    pages.push(("barman.conf".to_owned(), configuration()));
     for program in PROGRAMS {
         let command = (program.command_line)(program.name);
         pages.push((program.name.to_owned(), page(command)));
@@ -57,12 +60,57 @@ fn contents() -> String {
         let name = program.name;
         writeln!(text, "| [`{name}`]({name}.md) | {about} |").unwrap();
     }
+    text + "| [`barman.conf`](barman.conf.md) | The options of the configuration file. |\n"
+}
+
+/// The page of the configuration file, made from the table that its parser uses.
+fn configuration() -> String {
+    let mut text = "# barman.conf\n\nMade from the table of options; a test keeps it so. Where an \
+                    option may stand: G in `[barman]`,\nS in a server's section, M in a \
+                    model's.\n\n\
+                    | option | stands in | takes | default | since | for |\n\
+                    | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for option in OPTIONS {
+        let kinds = [
+            (SectionKind::Global, 'G'),
+            (SectionKind::Server, 'S'),
+            (SectionKind::Model, 'M'),
+        ];
+        let stands = kinds
+            .into_iter()
+            .filter(|(kind, _)| option.may_stand_in(*kind));
+        let stands: String = stands.map(|(_, letter)| letter).collect();
+        let default = option
+            .default
+            .map(|it| format!("`{it}`"))
+            .unwrap_or_default();
+        let (name, kind, words) = (option.name, option.kind, option.words);
+        let since = option.since.unwrap_or_default();
+        writeln!(
+            text,
+            "| `{name}` | {stands} | {kind} | {default} | {since} | {words} |"
+        )
+        .unwrap();
+    }
     text
 }
 
 fn page(mut command: Command) -> String {
     command.build();
     let mut text = format!("# {}\n\n", command.get_name());
+    describe(&mut text, &command, "##");
+    let own = command.get_subcommands().filter(|own| !own.is_hide_set());
+    for own in own {
+        let name = own.get_bin_name().unwrap_or(own.get_name());
+        writeln!(text, "\n## {name}\n").unwrap();
+        describe(&mut text, own, "###");
+    }
+    text
+}
+
+/// What a command is for, its usage, its arguments and options, and what the help says after them.
+fn describe(text: &mut String, command: &Command, level: &str) {
     writeln!(text, "{}\n", words(command.get_about())).unwrap();
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim().trim_start_matches("Usage: ");
@@ -70,11 +118,11 @@ fn page(mut command: Command) -> String {
     let visible = || command.get_arguments().filter(|arg| !arg.is_hide_set());
     let mut arguments: Vec<_> = visible().filter(|arg| arg.is_positional()).collect();
     arguments.sort_by_key(|arg| arg.get_index());
-    table(&mut text, "Arguments", arguments.into_iter());
+    table(text, &format!("{level} Arguments"), arguments.into_iter());
     let options = || visible().filter(|arg| !arg.is_positional());
     table(
-        &mut text,
-        "Options",
+        text,
+        &format!("{level} Options"),
         options().filter(|arg| arg.get_help_heading().is_none()),
     );
     let mut headings: Vec<&str> = Vec::new();
@@ -85,19 +133,18 @@ fn page(mut command: Command) -> String {
     }
     for heading in headings {
         table(
-            &mut text,
-            heading,
+            text,
+            &format!("{level} {heading}"),
             options().filter(|arg| arg.get_help_heading() == Some(heading)),
         );
     }
     if let Some(after) = command.get_after_help() {
-        writeln!(text, "\n## More\n\n```text").unwrap();
+        writeln!(text, "\n{level} More\n\n```text").unwrap();
         for line in after.to_string().lines() {
-            wrap(&mut text, line);
+            wrap(text, line);
         }
         text.push_str("```\n");
     }
-    text
 }
 
 fn table<'a>(text: &mut String, heading: &str, rows: impl Iterator<Item = &'a Arg>) {
@@ -105,7 +152,7 @@ fn table<'a>(text: &mut String, heading: &str, rows: impl Iterator<Item = &'a Ar
     if rows.is_empty() {
         return;
     }
-    writeln!(text, "\n## {heading}\n\n| | |\n| --- | --- |").unwrap();
+    writeln!(text, "\n{heading}\n\n| | |\n| --- | --- |").unwrap();
     for arg in rows {
         writeln!(text, "| {} | {} |", spelling(arg), explanation(arg)).unwrap();
     }

@@ -1,5 +1,14 @@
-//! `barman` itself: for now the way to install the other names, and refusals that say what works.
+//! `barman` itself: its global options and its commands, the way to install the other names, and
+//! refusals of what is not there yet.
 
+mod command;
+mod host;
+mod host_output;
+mod list_servers;
+mod log_file;
+mod receive_wal;
+mod redact;
+mod show_servers;
 pub mod status;
 
 use std::path::{Path, PathBuf};
@@ -13,8 +22,11 @@ use crate::failure::{Failure, Kind};
 use crate::install;
 use crate::output::cloud_log::Log;
 use crate::program::{Call, Program};
+use command::{ServerCommand, command};
+use host::Host;
+use host_output::{Colours, HostOutput, OutputFormat, OutputManner};
 
-/// The commands of the Barman server, with their other names.
+/// The commands of the Barman server that are not there yet, with their other names.
 const SERVER_COMMANDS: &[&str] = &[
     "archive-wal",
     "backup",
@@ -39,19 +51,14 @@ const SERVER_COMMANDS: &[&str] = &[
     "list-files",
     "list-process",
     "list-processes",
-    "list-server",
-    "list-servers",
     "lock-directory-cleanup",
     "put-wal",
     "rebuild-xlogdb",
-    "receive-wal",
     "recover",
     "replication-status",
     "restore",
     "show-backup",
     "show-backups",
-    "show-server",
-    "show-servers",
     "status",
     "switch-wal",
     "switch-xlog",
@@ -61,6 +68,13 @@ const SERVER_COMMANDS: &[&str] = &[
     "terminate-process",
     "verify",
     "verify-backup",
+];
+
+/// The commands that work, by name.
+pub const COMMANDS: &[ServerCommand] = &[
+    command::<list_servers::Args>("list-servers", Some("list-server")),
+    command::<receive_wal::Args>("receive-wal", None),
+    command::<show_servers::Args>("show-servers", Some("show-server")),
 ];
 
 const ABOUT: &str = "Back up PostgreSQL servers and recover them to any moment.";
@@ -77,15 +91,22 @@ This is one program under many names. Working now, each with its own --help:
   barman-cloud-wal-restore        PostgreSQL's restore_command
   barman-cloud-check-wal-archive  is the archive free for a new server?
 
-Commands of this name:
+Commands of the Barman server, each with its own --help:
+  list-servers                    the servers of the configuration
+  show-servers SERVER...          their options, and what PostgreSQL says
+  receive-wal SERVER              receive WAL until stopped; look after the slot
+
+Other commands of this name:
   install-links DIR               make the other names, as symbolic links to this program
   install-man DIR                 write the manual page of every name
   install-completions SHELL DIR   write the completions of every name for bash, zsh or fish
   help                            print this help
-The commands of the Barman server (backup, list-backups, restore, cron, ...) are known but not \
-there yet; they end with exit status 1.
+The other commands of the Barman server (backup, list-backups, restore, cron, ...) are known but \
+not there yet; they end with exit status 1.
 
-Example:
+Examples:
+  barman receive-wal --create-slot main
+  barman --format json show-servers all
   barman install-links /usr/local/bin
   barman install-man /usr/local/share/man/man1
   barman install-completions bash /usr/share/bash-completion/completions
@@ -93,7 +114,7 @@ Example:
 Exit status:
   0  done    1  it failed, or is not there yet    2  the command line is wrong";
 
-const HINT: &str = "The barman-cloud commands work now: 'barman --help' lists them.";
+const HINT: &str = "'barman --help' lists what works now.";
 
 /// Runs `barman`.
 pub fn start(call: Call) -> ExitCode {
@@ -111,8 +132,36 @@ pub fn start(call: Call) -> ExitCode {
     let log = Log::new(0, 0);
     match arguments::parse(&mut command, &words, status::of(Kind::Usage)) {
         Err(status) => status,
-        Ok(matches) => run(&mut command, &matches, programs)
-            .map_or_else(|failure| end(&failure, &log), |()| ExitCode::SUCCESS),
+        Ok(matches) => match server_command(&matches) {
+            Some((command, given)) => serve(command, &matches, given),
+            None => run(&mut command, &matches, programs)
+                .map_or_else(|failure| end(&failure, &log), |()| ExitCode::SUCCESS),
+        },
+    }
+}
+
+fn server_command(matches: &ArgMatches) -> Option<(&'static ServerCommand, &ArgMatches)> {
+    let (name, given) = matches.subcommand()?;
+    let command = COMMANDS.iter().find(|command| command.name == name)?;
+    Some((command, given))
+}
+
+/// Runs a command of the server, with the configuration read and the account changed.
+fn serve(command: &ServerCommand, matches: &ArgMatches, given: &ArgMatches) -> ExitCode {
+    let format = matches.get_one::<OutputFormat>("format");
+    let colours = matches.get_one::<Colours>("color");
+    let output = HostOutput::new(OutputManner {
+        format: format.copied().unwrap_or(OutputFormat::Console),
+        is_quiet: matches.get_flag("quiet"),
+        is_debugging: matches.get_flag("debug"),
+        colours: colours.copied().unwrap_or(Colours::Auto),
+    });
+    match Host::open(matches, output) {
+        Ok(host) => {
+            let ended = command.run(given, &host);
+            host.output.finish(ended)
+        }
+        Err(none) => none.output.finish(Err(none.failure)),
     }
 }
 
@@ -193,6 +242,7 @@ pub fn command_line(name: &'static str) -> Command {
         .subcommand(install("install-links").arg(directory()))
         .subcommand(install("install-man").arg(directory()))
         .subcommand(install("install-completions").arg(shell).arg(directory()))
+        .subcommands(COMMANDS.iter().map(ServerCommand::command_line))
         .override_usage("barman [OPTIONS] COMMAND [ARGUMENTS]...")
         .args(global_options())
         .arg(arguments::help_flag(Some('h')))
@@ -205,26 +255,30 @@ fn global_options() -> [Arg; 6] {
         word("config")
             .short('c')
             .value_name("FILE")
-            .help("Configuration file"),
+            .value_parser(value_parser!(PathBuf))
+            .help(
+                "BarmanConfig file; else $BARMAN_CONFIG_FILE, ~/.barman.conf or /etc/barman.conf",
+            ),
         word("color")
             .visible_alias("colour")
             .value_name("WHEN")
-            .value_parser(["never", "always", "auto"])
-            .help("Colours"),
+            .value_parser(value_parser!(Colours))
+            .help("Colours on the console"),
         word("log-level")
             .value_name("LEVEL")
-            .help("Level of the log file"),
+            .value_parser(["NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+            .help("What is worth a line of the log, instead of log_level"),
         word("quiet")
             .short('q')
             .action(ArgAction::SetTrue)
-            .help("Print results only"),
+            .help("Print warnings and errors only"),
         word("debug")
             .short('d')
             .action(ArgAction::SetTrue)
             .help("Print debugging lines"),
         word("format")
             .short('f')
-            .value_parser(["console", "json"])
+            .value_parser(value_parser!(OutputFormat))
             .help("Form of results"),
     ]
 }

@@ -29,12 +29,16 @@ pub fn render_backup(id: &BackupId, info: &BackupInfo) -> String {
 }
 
 fn render(document: &Value) -> String {
+    render_bare(document) + "\n"
+}
+
+/// A document without a newline at its end, as `barman --format json` writes it.
+pub fn render_bare(document: &Value) -> String {
     let mut bytes = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut bytes, PythonStyle);
     document
         .serialize(&mut serializer)
         .expect("values have string keys and memory does not fail");
-    bytes.push(b'\n');
     String::from_utf8(bytes).expect("JSON text is UTF-8")
 }
 

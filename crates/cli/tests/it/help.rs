@@ -12,6 +12,15 @@ fn every_name_explains_itself_on_standard_output() {
 }
 
 #[test]
+fn every_command_of_the_server_explains_itself() {
+    for command in ["list-servers", "receive-wal", "show-servers"] {
+        let said = start("barman", &format!("{command} --help"));
+        assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{command}");
+        insta::assert_snapshot!(format!("help_barman_{command}"), said.stdout);
+    }
+}
+
+#[test]
 fn a_cloud_command_gives_its_version_in_two_words() {
     // CloudNativePG takes what follows the last space for a semantic version.
     for name in NAMES.iter().filter(|name| **name != "barman") {

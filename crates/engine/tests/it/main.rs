@@ -12,6 +12,7 @@ mod interleavings;
 mod jobs;
 mod keep;
 mod listings;
+mod receive_wal;
 mod restore;
 mod restore_effort;
 mod restore_placing;

@@ -166,6 +166,9 @@ mod tests {
         })
     }
 
+    /// Section, option and value.
+    type Options = &'static [(&'static str, &'static str, &'static str)];
+
     fn values(text: &str) -> Vec<(String, String, String)> {
         let sections = read(text).sections;
         let of = |section: IniSection| {
@@ -180,7 +183,7 @@ mod tests {
     // `raw=True` for the left one.
     #[test]
     fn a_file_is_read_as_python_reads_it() {
-        let table: [(&str, &[(&str, &str, &str)]); 10] = [
+        let table: [(&str, Options); 10] = [
             ("[a]\nk = v\n", &[("a", "k", "v")]),
             ("[a]\nK: v = w ; x\n", &[("a", "k", "v = w ; x")]),
             ("  [a]\n  k=v\n", &[("a", "k", "v")]),

@@ -72,7 +72,7 @@ impl SectionSettings {
     /// The retention policy, if there is one that can be read.
     pub fn policy(&self) -> Option<Policy> {
         match self.value("retention_policy") {
-            OptionValue::Policy(policy) => Some(policy.clone()),
+            OptionValue::Policy(policy) => Some(*policy),
             _ => None,
         }
     }

@@ -10,4 +10,5 @@ pub mod name;
 pub mod records;
 pub mod segment;
 pub mod span;
+pub mod streaming;
 pub mod timeline;

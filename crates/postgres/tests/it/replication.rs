@@ -117,7 +117,7 @@ async fn false_server(answer: Vec<u8>) -> WalSender {
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut heard = [0; 4096];
-        let version = message(b'S', b"server_version\015.1\0");
+        let version = message(b'S', b"server_version\x0015.1\x00");
         let greeting = [message(b'R', &[0; 4]), version, message(b'Z', b"I")].concat();
         for words in [greeting, answer] {
             if socket.read(&mut heard).await.unwrap_or(0) == 0 {

@@ -31,6 +31,7 @@ mod placing;
 mod product;
 mod s3;
 mod seen;
+mod server;
 mod server_side;
 mod side_by_side;
 mod stats;
