@@ -121,3 +121,36 @@ fn scripts_can_be_started() {
     }
     findings.none();
 }
+
+/// The files of a row of the architecture's table of ways.
+fn way(row: &str) -> Vec<&str> {
+    let files = row.split('`').filter(|word| word.starts_with("crates/"));
+    files.collect()
+}
+
+/// The name that other files have for it: its folder's for a `mod.rs`.
+fn module(path: &str) -> &str {
+    let stem = path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+    stem.rsplit('/').next().unwrap_or(stem)
+}
+
+#[test]
+fn from_the_command_line_to_the_decision_there_are_six_files_at_most() {
+    let text = fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `barman-cloud-"));
+    let mut commands = 0;
+    for row in rows.filter(|row| row.contains(" → ")) {
+        let way = way(row);
+        assert!((3..=6).contains(&way.len()), "{row}");
+        for at in 1..way.len() {
+            let named = format!("{}::", module(way[at]));
+            let names_it = |file: &&str| {
+                let source = fs::read_to_string(top().join(file)).unwrap();
+                source.contains(&named)
+            };
+            assert!(way[..at].iter().any(|file| names_it(file)), "{}", way[at]);
+        }
+        commands += 1;
+    }
+    assert_eq!(commands, 9);
+}
