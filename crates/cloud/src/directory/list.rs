@@ -287,10 +287,17 @@ mod tests {
         let root = tree(&["w/0001/x", "w/0001/y", "w/0002/x", "w/00012", "v"]);
         let found = page(root.path(), "w/0001", PaginatedListOptions::default());
         assert_eq!(keys(&found), ["w/0001/x", "w/0001/y", "w/00012"]);
-        for absent in ["w/0003/", "q", "v/", "../", "w//", "w/../"] {
+        for absent in ["w/0003/", "q", "../", "w//", "w/../"] {
             let nothing = page(root.path(), absent, PaginatedListOptions::default());
             assert!(keys(&nothing).is_empty(), "{absent}");
         }
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_folder_is_an_error_and_not_an_empty_list() {
+        let root = tree(&["v"]);
+        let listed = list_page(root.path(), "v/", &PaginatedListOptions::default());
+        assert!(listed.is_err());
     }
 
     #[test]
