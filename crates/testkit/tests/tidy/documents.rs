@@ -137,7 +137,9 @@ fn module(path: &str) -> &str {
 #[test]
 fn from_the_command_line_to_the_decision_there_are_six_files_at_most() {
     let text = fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| `barman-cloud-"));
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| `barman-cloud-"));
     let mut commands = 0;
     for row in rows.filter(|row| row.contains(" → ")) {
         let way = way(row);
