@@ -26,7 +26,8 @@ pub enum Shell {
 /// When a page cannot be written; the message names it.
 pub fn write_manual(programs: &[Program], directory: &Path) -> Result<(), Failure> {
     write_each(programs, directory, |program| {
-        let page = render_page((program.command_line)(program.name))?;
+        let mut page = render_page((program.command_line)(program.name))?;
+        page.extend(render_names(programs).into_bytes());
         Ok((format!("{}.1", program.name), page))
     })
 }
@@ -44,6 +45,13 @@ fn render_page(command: clap::Command) -> io::Result<Vec<u8>> {
     page.extend(render_sections(&after.unwrap_or_default()).into_bytes());
     page.extend(OTHER_SECTIONS.as_bytes());
     Ok(page)
+}
+
+/// All the names, each of which has a page.
+fn render_names(programs: &[Program]) -> String {
+    let names = programs.iter().map(|program| program.name);
+    let names: Vec<_> = names.map(|name| name.replace('-', "\\-") + "(1)").collect();
+    format!(".SH \"SEE ALSO\"\n{}\n", names.join(",\n"))
 }
 
 /// The paragraphs of a help text as sections: those with a title that manuals have under it, the
@@ -134,12 +142,6 @@ Keys, profiles and endpoints for S3.
 .TP
 ~/.pgpass
 Passwords for PostgreSQL.
-.SH "SEE ALSO"
-barman(1), barman\-cloud\-backup(1), barman\-cloud\-backup\-list(1),
-barman\-cloud\-backup\-show(1), barman\-cloud\-backup\-keep(1),
-barman\-cloud\-backup\-delete(1), barman\-cloud\-restore(1),
-barman\-cloud\-wal\-archive(1), barman\-cloud\-wal\-restore(1),
-barman\-cloud\-check\-wal\-archive(1)
 "#;
 
 /// Writes a file of completions for every name, called as the shell looks for it.
