@@ -23,9 +23,10 @@ pub fn in_one_line(error: &dyn Error) -> String {
 /// How a worker ended that should not have. What it said when it panicked is left out: it may quote
 /// a value, and a value may be a secret.
 pub(crate) fn of_worker(error: &tokio::task::JoinError) -> String {
-    match error.is_panic() {
-        true => "it panicked".to_owned(),
-        false => "it was cancelled".to_owned(),
+    if error.is_panic() {
+        "it panicked".to_owned()
+    } else {
+        "it was cancelled".to_owned()
     }
 }
 

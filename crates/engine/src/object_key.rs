@@ -28,9 +28,12 @@ fn marked(key: &str) -> Cow<'_, str> {
     if key.is_empty() || key.split('/').all(is_plain) {
         return Cow::Borrowed(key);
     }
-    let parts = key.split('/').map(|part| match is_plain(part) {
-        true => Cow::Borrowed(part),
-        false => Cow::Owned(format!("{MARK}{part}")),
+    let parts = key.split('/').map(|part| {
+        if is_plain(part) {
+            Cow::Borrowed(part)
+        } else {
+            Cow::Owned(format!("{MARK}{part}"))
+        }
     });
     Cow::Owned(parts.collect::<Vec<_>>().join("/"))
 }

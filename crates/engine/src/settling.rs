@@ -105,12 +105,11 @@ async fn find_passing(
             name: segment,
             since: Timestamp::from_second(second).unwrap_or(Timestamp::MIN),
         };
-        match arrival::passes(&stored, missing, info) {
-            true => {
-                found = Some(stored);
-                ControlFlow::Break(())
-            }
-            false => ControlFlow::Continue(()),
+        if arrival::passes(&stored, missing, info) {
+            found = Some(stored);
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     };
     shelf

@@ -261,9 +261,10 @@ impl Bucket {
             version: got.meta.version.clone(),
         };
         let size_bytes = got.meta.size;
-        let content = match size_bytes <= LARGEST_READ_BYTES {
-            true => got.bytes().await,
-            false => Err(of_engine(TooLarge { size_bytes })),
+        let content = if size_bytes <= LARGEST_READ_BYTES {
+            got.bytes().await
+        } else {
+            Err(of_engine(TooLarge { size_bytes }))
         };
         Ok((content.map_err(self.error("read", key))?, version))
     }
@@ -389,9 +390,10 @@ impl Bucket {
             let page = self.lister.list_paginated(Some(prefix), options).await;
             let page = page.map_err(self.error("list", prefix))?;
             page_token = page.page_token;
-            empty_pages = match page.result.objects.is_empty() {
-                true => empty_pages + 1,
-                false => 0,
+            empty_pages = if page.result.objects.is_empty() {
+                empty_pages + 1
+            } else {
+                0
             };
             let objects = page.result.objects.into_iter();
             let mut objects = objects.filter(|object| has_key(object, strangers));

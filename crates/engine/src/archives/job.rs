@@ -19,7 +19,7 @@ use super::write::{Shared, TailSlot, write_archive};
 use crate::backup::error::BackupError;
 use crate::backup::world::BackupWorld;
 use crate::causes;
-use crate::upload::{Destination, PartQueue, Uploaded, Wire, upload};
+use crate::upload::{Destination, PartQueue, PartWire, Uploaded, upload};
 
 /// Archives to write; the last has a slot for the tail.
 pub type Queue = Arc<Mutex<VecDeque<(PlannedArchive, Option<TailSlot>)>>>;
@@ -47,7 +47,7 @@ impl Job {
     /// # Errors
     /// The first failure; the store's, where a refused part made the writer fail as well.
     pub async fn run(self) -> Result<(), BackupError> {
-        let wire = Wire::new(self.effort.parts_in_flight, &self.shared.stages);
+        let wire = PartWire::new(self.effort.parts_in_flight, &self.shared.stages);
         let mut before = None;
         while let Some((archive, slot)) = self.next() {
             let (writing, uploading) = self.begin(&wire, archive, slot);
@@ -75,7 +75,7 @@ impl Job {
 
     fn begin(
         &self,
-        wire: &Wire,
+        wire: &PartWire,
         archive: PlannedArchive,
         slot: Option<TailSlot>,
     ) -> (Writing, Uploading) {
@@ -134,7 +134,11 @@ struct Uploads {
 
 impl Uploads {
     /// Waits until the archive is written; whichever upload fails meanwhile ends the writing.
-    async fn go_on_beside(&mut self, mut writing: Writing, wire: &Wire) -> Result<(), BackupError> {
+    async fn go_on_beside(
+        &mut self,
+        mut writing: Writing,
+        wire: &PartWire,
+    ) -> Result<(), BackupError> {
         let mut refused = Ok(());
         let mut abandoned = Ok(());
         let written = loop {

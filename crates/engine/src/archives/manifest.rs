@@ -16,10 +16,10 @@ use model::postgres::{PgVersion, SystemId};
 
 /// Entries of a manifest, added from several threads.
 pub struct ManifestSpool {
-    entries: Mutex<Entries>,
+    entries: Mutex<ManifestEntries>,
 }
 
-struct Entries {
+struct ManifestEntries {
     file: BufWriter<File>,
     is_empty: bool,
 }
@@ -36,7 +36,7 @@ impl ManifestSpool {
     pub fn create() -> io::Result<ManifestSpool> {
         let file = BufWriter::new(tempfile::tempfile()?);
         Ok(ManifestSpool {
-            entries: Mutex::new(Entries {
+            entries: Mutex::new(ManifestEntries {
                 file,
                 is_empty: true,
             }),
@@ -50,9 +50,10 @@ impl ManifestSpool {
     pub fn add(&self, entry: &FileEntry) -> io::Result<()> {
         let line = render_entry(entry);
         let mut entries = self.lock();
-        let separator = match std::mem::take(&mut entries.is_empty) {
-            true => FIRST_SEPARATOR,
-            false => SEPARATOR,
+        let separator = if std::mem::take(&mut entries.is_empty) {
+            FIRST_SEPARATOR
+        } else {
+            SEPARATOR
         };
         entries.file.write_all(separator.as_bytes())?;
         entries.file.write_all(line.as_bytes())
@@ -87,7 +88,7 @@ impl ManifestSpool {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, ManifestEntries> {
         self.entries
             .lock()
             .expect("no thread panics while it holds the spool")

@@ -62,7 +62,7 @@ pub async fn take_backup(
     earlier::check_place(&request, &facts, &mut session, world).await?;
     warn_of_places(&facts, world);
     let mut record = Record::reserve(&request, &facts, control.redo_lsn, world).await?;
-    let mut work = local::Work {
+    let mut work = local::StartedBackup {
         request: &request,
         world,
         cluster: local::Cluster { facts, control },
@@ -111,7 +111,10 @@ async fn note_failure(record: &mut Record, error: &BackupError, world: &BackupWo
 }
 
 /// From the reserved record to the finished one.
-async fn run(work: &mut local::Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
+async fn run(
+    work: &mut local::StartedBackup<'_>,
+    session: &mut Session,
+) -> Result<Copied, BackupError> {
     let world = work.world;
     let label = format!("{} {}", work.request.label, work.record.id);
     step(world, Step::StartingBackup(work.record.id));

@@ -85,7 +85,7 @@ pub fn file_name(path: &Path) -> String {
 }
 
 /// A backup that PostgreSQL has ended.
-pub struct Ended {
+pub struct BackupEnd {
     pub stopped: Stopped,
     pub label: BackupLabel,
     /// From where to where, and on which timelines.
@@ -99,7 +99,7 @@ pub async fn stop(
     session: &mut Session,
     record: &Record,
     shared: &Shared,
-) -> Result<Ended, BackupError> {
+) -> Result<BackupEnd, BackupError> {
     let data = Path::new(&facts.data_directory);
     let mut members = vec![control_member(data)?];
     for path in external_files(facts) {
@@ -125,7 +125,7 @@ pub async fn stop(
         system_id: facts.system_id,
     };
     let tail = ending.seal(shared)?;
-    Ok(Ended {
+    Ok(BackupEnd {
         stopped,
         label,
         span,

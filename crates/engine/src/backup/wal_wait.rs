@@ -72,7 +72,7 @@ impl WalWait<'_> {
     /// anybody knows: the copy is complete, and a later look decides.
     pub async fn run(self, session: &mut Session) -> WalFate {
         let began = Instant::now();
-        let mut progress = Progress::at(began);
+        let mut progress = WaitProgress::at(began);
         let mut missing = MissingWal {
             spans: self.range.spans(None),
             history: self.range.history(),
@@ -152,11 +152,10 @@ impl WalWait<'_> {
     /// for a standby has begun long ago.
     fn may_go_elsewhere(&self, state: Option<&ArchiverState>) -> bool {
         let facts = self.facts;
-        match facts.archives_itself() {
-            true => {
-                state.is_some_and(|state| state.has_archived(self.range.last, facts.segment_size))
-            }
-            false => facts.in_recovery || facts.archiving.receivers > 0,
+        if facts.archives_itself() {
+            state.is_some_and(|state| state.has_archived(self.range.last, facts.segment_size))
+        } else {
+            facts.in_recovery || facts.archiving.receivers > 0
         }
     }
 
@@ -166,7 +165,7 @@ impl WalWait<'_> {
         !facts.in_recovery && !facts.archiving.has_archiver() && facts.archiving.receivers == 0
     }
 
-    fn is_over(&self, began: Instant, progress: &Progress) -> bool {
+    fn is_over(&self, began: Instant, progress: &WaitProgress) -> bool {
         let tired = progress.last.elapsed() >= self.patience || began.elapsed() >= LONGEST;
         tired || self.world.stop.is_raised()
     }
@@ -206,15 +205,15 @@ impl WalWait<'_> {
 }
 
 /// When something was last seen to get on.
-struct Progress {
+struct WaitProgress {
     last: Instant,
     missing: Option<u64>,
     archived: Option<u64>,
 }
 
-impl Progress {
-    fn at(began: Instant) -> Progress {
-        Progress {
+impl WaitProgress {
+    fn at(began: Instant) -> WaitProgress {
+        WaitProgress {
             last: began,
             missing: None,
             archived: None,

@@ -114,18 +114,19 @@ impl<'a> Marks<'a> {
         }
         let ours = Bytes::from(backup_info::render(&mark(&now, self.words, &self.run)));
         Ok(
-            match self
+            if self
                 .shelf
                 .bucket
                 .replace(&key, version, ours.clone())
                 .await?
             {
-                true => Tried::Taken(Mark {
+                Tried::Taken(Mark {
                     id: *id,
                     before: (!was_marked).then_some(before),
                     ours,
-                }),
-                false => Tried::Overtaken,
+                })
+            } else {
+                Tried::Overtaken
             },
         )
     }

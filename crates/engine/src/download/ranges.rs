@@ -74,9 +74,10 @@ impl Ranges {
 /// How many ranges are on their way at the same time where so many may, and their size: a fast
 /// store is not asked for two.
 pub(super) fn side_by_side(requests: usize, watch: &Watch) -> (usize, u64) {
-    match watch.pace.is_fast() {
-        true => (1, LONG_RANGE_BYTES),
-        false => (requests, RANGE_BYTES),
+    if watch.pace.is_fast() {
+        (1, LONG_RANGE_BYTES)
+    } else {
+        (requests, RANGE_BYTES)
     }
 }
 

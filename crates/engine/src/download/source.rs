@@ -81,9 +81,10 @@ impl Source {
             if missing.is_empty() {
                 return None;
             }
-            let resumed = match bytes >= LEAST_PROGRESS_BYTES && e_tag.is_some() {
-                true => self.get_range(missing.clone(), e_tag.as_deref()).await,
-                false => Err(error),
+            let resumed = if bytes >= LEAST_PROGRESS_BYTES && e_tag.is_some() {
+                self.get_range(missing.clone(), e_tag.as_deref()).await
+            } else {
+                Err(error)
             };
             fed = match resumed {
                 Ok(got) => self.feed_answer(got, sender).await,

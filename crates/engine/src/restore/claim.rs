@@ -72,9 +72,10 @@ fn lock(place: &Place) -> Result<(), RestoreError> {
         Err(Errno::WOULDBLOCK) => return Err(RestoreError::Busy(path.to_path_buf())),
         Err(errno) => return Err(failed("lock", path)(io::Error::from(errno))),
     }
-    match place.is_empty().map_err(failed("look into", path))? {
-        true => Ok(()),
-        false => Err(CannotRestore::NotEmpty(path.to_path_buf()).into()),
+    if place.is_empty().map_err(failed("look into", path))? {
+        Ok(())
+    } else {
+        Err(CannotRestore::NotEmpty(path.to_path_buf()).into())
     }
 }
 

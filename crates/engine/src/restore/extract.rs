@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use super::direct::NewFile;
 use super::member_error::{ExtractError, link_refused, refused, write_failed};
-use super::pages::{PageCheck, Pages};
+use super::pages::{Pages, RestoredPages};
 use super::place::{Place, is_root, make_directories};
 use super::second_names::{HeldControl, LinkPolicy, SecondName, SecondNames};
 use super::write_behind::{Output, WriteBehind};
@@ -34,7 +34,7 @@ use crate::stop::StopFlag;
 use crate::tarball::read::{Member, MemberKind, Owner, TarReader};
 
 /// Where an archive is extracted to.
-pub struct Target<'a> {
+pub struct ExtractTarget<'a> {
     pub place: &'a Place,
     /// How the directory is reached from the data directory: empty, or `pg_tblspc/<oid>/`.
     pub prefix: String,
@@ -59,7 +59,7 @@ pub struct Noted {
 /// See [`ExtractError`]; what was written so far stays, without `pg_control` it cannot be started.
 pub fn extract(
     source: impl Read,
-    target: &Target<'_>,
+    target: &ExtractTarget<'_>,
 ) -> Result<Option<HeldControl>, ExtractError> {
     thread::scope(|scope| {
         let behind = WriteBehind::start(scope, target.stages);
@@ -87,7 +87,7 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CLOEXEC);
 
 struct Extractor<'a> {
-    target: &'a Target<'a>,
+    target: &'a ExtractTarget<'a>,
     /// The directory used last: members come in the order of a walk.
     current: Option<(Vec<u8>, OwnedFd)>,
     accounts: Accounts,
@@ -152,8 +152,8 @@ impl Extractor<'_> {
         if member.kind != MemberKind::File {
             return Ok(());
         }
-        let check = PageCheck::off();
-        let crc32c = self.copy(tar, &mut Sink::Nowhere, check)?;
+        let check = RestoredPages::off();
+        let crc32c = self.copy(tar, &mut MemberSink::Nowhere, check)?;
         self.note(path, member.size_bytes, crc32c)
     }
 
@@ -245,9 +245,10 @@ impl Extractor<'_> {
         }
         self.target.stages.worked(Stage::Write, began);
         let file = NewFile::new(file, member.size_bytes);
-        let check = match member.is_finely_timed {
-            true => self.target.noted.pages.check_of(&self.target.prefix, path),
-            false => PageCheck::off(),
+        let check = if member.is_finely_timed {
+            self.target.noted.pages.check_of(&self.target.prefix, path)
+        } else {
+            RestoredPages::off()
         };
         let mut sink = self.sink(Output { file, path: full });
         let crc32c = self.copy(tar, &mut sink, check)?;
@@ -255,20 +256,20 @@ impl Extractor<'_> {
     }
 
     /// The cache takes a block in less time than another thread takes to hear of it.
-    fn sink(&mut self, output: Output) -> Sink {
+    fn sink(&mut self, output: Output) -> MemberSink {
         if output.file.is_direct() {
             self.behind.begin(output);
-            Sink::Behind
+            MemberSink::Behind
         } else {
-            Sink::Here(output)
+            MemberSink::Here(output)
         }
     }
 
     fn copy<R: Read>(
         &mut self,
         tar: &mut TarReader<R>,
-        sink: &mut Sink,
-        mut check: PageCheck<'_>,
+        sink: &mut MemberSink,
+        mut check: RestoredPages<'_>,
     ) -> Result<u32, ExtractError> {
         let stages = self.target.stages;
         let mut crc32c = 0;
@@ -288,12 +289,12 @@ impl Extractor<'_> {
             stages.worked(Stage::Check, began);
             stages.moved(Stage::Check, content.len());
             match sink {
-                Sink::Here(output) => {
+                MemberSink::Here(output) => {
                     output.write(content, stages)?;
                     self.behind.put_back(block);
                 }
-                Sink::Behind => self.behind.write(block),
-                Sink::Nowhere => self.behind.put_back(block),
+                MemberSink::Behind => self.behind.write(block),
+                MemberSink::Nowhere => self.behind.put_back(block),
             }
         }
     }
@@ -392,7 +393,7 @@ impl Extractor<'_> {
 }
 
 /// Where the content of a member goes.
-enum Sink {
+enum MemberSink {
     Here(Output),
     /// To the other thread, which has been told of the file.
     Behind,

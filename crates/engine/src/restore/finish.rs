@@ -144,10 +144,7 @@ fn damage(destination: &Place, control: &ControlFile, noted: &Noted) -> Damage {
     let found = noted
         .pages
         .finish(|fork| destination.file(fork.as_bytes()).is_ok());
-    match is_usual {
-        true => found,
-        false => Damage::default(),
-    }
+    if is_usual { found } else { Damage::default() }
 }
 
 /// Each directory belongs to the server, also where its archive has no member for it.

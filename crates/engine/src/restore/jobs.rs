@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::claim::Claim;
 use super::error::{RestoreError, failed};
-use super::extract::{Noted, Target, extract};
+use super::extract::{ExtractTarget, Noted, extract};
 use super::member_error::ExtractError;
 use super::pages::Pages;
 use super::read_ahead::ReadAhead;
@@ -60,13 +60,14 @@ pub async fn extract_all(
     // Large archives first, so that none is begun when the others are done.
     let mut extractions = plan.extractions.clone();
     extractions.sort_by_key(|extraction| std::cmp::Reverse(extraction.size_bytes));
-    let job = Job {
+    let job = UnpackJob {
         world: world.clone(),
         base: world.repository.bases.layout.base(&plan.backup),
         effort: plan.effort,
-        unpacking: match plan.extractions.len() < plan.effort.jobs {
-            true => Unpacking::Ahead,
-            false => Unpacking::Beside,
+        unpacking: if plan.extractions.len() < plan.effort.jobs {
+            Unpacking::Ahead
+        } else {
+            Unpacking::Beside
         },
         queue: Arc::new(Mutex::new(VecDeque::from(extractions))),
         claim: Arc::clone(claim),
@@ -123,7 +124,7 @@ async fn collect(
 
 /// One of the jobs; all work on the same queue.
 #[derive(Clone)]
-struct Job {
+struct UnpackJob {
     world: RestoreWorld,
     /// Where the backup's archives are, without a slash at the end.
     base: String,
@@ -146,7 +147,7 @@ enum Unpacking {
     Ahead,
 }
 
-impl Job {
+impl UnpackJob {
     /// Works until the queue is empty or something fails; returns the control file if it met it.
     async fn run(self) -> Result<Option<HeldControl>, RestoreError> {
         let mut control = None;
@@ -202,7 +203,7 @@ impl Job {
             ArchiveSet::Data => String::new(),
             ArchiveSet::Tablespace(oid) => format!("pg_tblspc/{oid}/"),
         };
-        let target = Target {
+        let target = ExtractTarget {
             place: self.claim.place(&extraction.target),
             prefix,
             rules: MemberRules::new(extraction.archive.set, self.tablespaces.clone()),

@@ -41,14 +41,14 @@ impl Pages {
     }
 
     /// The check of one file, whose path is the prefix and what follows it.
-    pub fn check_of(&self, prefix: &str, path: &[u8]) -> PageCheck<'_> {
+    pub fn check_of(&self, prefix: &str, path: &[u8]) -> RestoredPages<'_> {
         let Some(backup_start) = self.backup_start else {
-            return PageCheck::off();
+            return RestoredPages::off();
         };
         let path = std::str::from_utf8(path).ok();
         let path = path.map(|path| format!("{prefix}{path}"));
         let relation = path.and_then(|path| Some((relation_segment(&path)?, path)));
-        PageCheck(relation.map(|(segment, file)| Relation {
+        RestoredPages(relation.map(|(segment, file)| Relation {
             pages: self,
             backup_start,
             file,
@@ -76,7 +76,7 @@ impl Pages {
 }
 
 /// Looks at the content of one file, front to back.
-pub struct PageCheck<'a>(Option<Relation<'a>>);
+pub struct RestoredPages<'a>(Option<Relation<'a>>);
 
 struct Relation<'a> {
     pages: &'a Pages,
@@ -85,10 +85,10 @@ struct Relation<'a> {
     next_block: u32,
 }
 
-impl PageCheck<'_> {
+impl RestoredPages<'_> {
     /// One that finds nothing.
-    pub const fn off() -> PageCheck<'static> {
-        PageCheck(None)
+    pub const fn off() -> RestoredPages<'static> {
+        RestoredPages(None)
     }
 
     /// Looks at what follows what was looked at before: whole pages, but for the end of the file.

@@ -52,7 +52,7 @@ impl Place {
     /// When it cannot be made or opened, or when the way leads over somebody's link to what is not
     /// theirs.
     pub fn make(path: &Path) -> io::Result<Place> {
-        let reached = Way::to(path).walk()?;
+        let reached = PathWay::to(path).walk()?;
         Ok(Place {
             path: path.to_path_buf(),
             directory: openat(reached, ".", DIRECTORY, Mode::empty())?,
@@ -183,10 +183,11 @@ impl Place {
         let (own, other) = (self.stat()?, other.stat()?);
         let account = rustix::process::geteuid();
         let is_ours = account.is_root() || own.st_uid == account.as_raw();
-        match is_ours {
-            true => Ok(set_looks(self.as_fd(), &other)?),
+        if is_ours {
+            Ok(set_looks(self.as_fd(), &other)?)
+        } else {
             // Somebody has made it for us, and said who may do what.
-            false => Ok(()),
+            Ok(())
         }
     }
 
@@ -289,13 +290,14 @@ fn set_looks(directory: BorrowedFd<'_>, other: &Stat) -> Result<(), Errno> {
 
 /// Only root can and must give files to their owner, as `tar` does.
 fn give(directory: BorrowedFd<'_>, (user, group): (u32, u32)) -> Result<(), Errno> {
-    match is_root() {
-        true => fchown(
+    if is_root() {
+        fchown(
             directory,
             Some(Uid::from_raw(user)),
             Some(Gid::from_raw(group)),
-        ),
-        false => Ok(()),
+        )
+    } else {
+        Ok(())
     }
 }
 
@@ -304,16 +306,16 @@ pub fn is_root() -> bool {
 }
 
 /// What is left of a path, and whose word it was.
-struct Way {
+struct PathWay {
     names: VecDeque<OsString>,
     links: usize,
     /// The account whose link was followed.
     guide: Option<u32>,
 }
 
-impl Way {
-    fn to(path: &Path) -> Way {
-        let mut way = Way {
+impl PathWay {
+    fn to(path: &Path) -> PathWay {
+        let mut way = PathWay {
             names: VecDeque::new(),
             links: 0,
             guide: None,
@@ -359,9 +361,10 @@ impl Way {
 
     fn make_in(&mut self, at: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
         self.check(fstat(at)?.st_uid)?;
-        let mode = match self.names.is_empty() {
-            true => OWN_MODE,
-            false => MODE_ABOVE,
+        let mode = if self.names.is_empty() {
+            OWN_MODE
+        } else {
+            MODE_ABOVE
         };
         match mkdirat(at, name, Mode::from_raw_mode(mode)) {
             // It is ours: whoever showed the way has no part in it.

@@ -28,9 +28,12 @@ pub fn place_facts(path: &Path) -> Result<PlaceFacts, RestoreError> {
 
 fn directory_fact(path: &Path) -> Result<DirectoryFact, RestoreError> {
     // Opening what is no directory could take for ever.
-    let opened = fs::metadata(path).and_then(|metadata| match metadata.is_dir() {
-        true => fs::File::open(path),
-        false => Err(io::ErrorKind::NotADirectory.into()),
+    let opened = fs::metadata(path).and_then(|metadata| {
+        if metadata.is_dir() {
+            fs::File::open(path)
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
     });
     match opened.and_then(is_empty) {
         Ok(true) => Ok(DirectoryFact::Empty),

@@ -69,7 +69,7 @@ impl Comparison<'_> {
             file => file.map_err(|source| unreadable(&path, source))?,
         };
         let written = written.finish();
-        let mut found = Found {
+        let mut found = FoundFile {
             written: written.map_err(|source| unreadable(destination.path(), source))?,
             count: 0,
             first: None,
@@ -188,13 +188,13 @@ impl Read for Digested {
 }
 
 /// Files as they were written, and what was found to differ.
-struct Found {
+struct FoundFile {
     written: WrittenTable,
     count: usize,
     first: Option<(String, &'static str)>,
 }
 
-impl Found {
+impl FoundFile {
     fn look_at(&mut self, file: &ManifestFile) {
         let cause = match self.written.find(&file.path) {
             None => "it is missing",

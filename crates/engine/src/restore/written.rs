@@ -29,15 +29,15 @@ pub struct WrittenFile {
 }
 
 /// The hash of a file's path, its size, and its CRC32C: in this order they sort by the path.
-type Record = [u8; 20];
+type WrittenRecord = [u8; 20];
 
 /// Notes files from several threads.
 pub struct WrittenList {
     directory: PathBuf,
-    records: Mutex<Records>,
+    records: Mutex<WrittenRecords>,
 }
 
-struct Records {
+struct WrittenRecords {
     file: BufWriter<File>,
     count: usize,
 }
@@ -51,7 +51,7 @@ impl WrittenList {
         let file = BufWriter::new(place.nameless_file()?);
         Ok(WrittenList {
             directory: place.path().to_path_buf(),
-            records: Mutex::new(Records { file, count: 0 }),
+            records: Mutex::new(WrittenRecords { file, count: 0 }),
         })
     }
 
@@ -81,7 +81,7 @@ impl WrittenList {
     pub fn finish(&self) -> io::Result<WrittenTable> {
         let mut records = self.lock();
         records.file.flush()?;
-        let mut table = vec![Record::default(); records.count];
+        let mut table = vec![WrittenRecord::default(); records.count];
         let file = records.file.get_mut();
         file.rewind()?;
         file.read_exact(table.as_flattened_mut())?;
@@ -90,15 +90,15 @@ impl WrittenList {
         Ok(WrittenTable { table, is_found })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Records> {
+    fn lock(&self) -> MutexGuard<'_, WrittenRecords> {
         self.records
             .lock()
             .expect("no thread panics while it holds the list")
     }
 }
 
-fn record(path: &[u8], file: WrittenFile) -> Record {
-    let mut record = Record::default();
+fn record(path: &[u8], file: WrittenFile) -> WrittenRecord {
+    let mut record = WrittenRecord::default();
     record[..8].copy_from_slice(&path_hash(path).to_be_bytes());
     record[8..16].copy_from_slice(&file.size_bytes.to_be_bytes());
     record[16..].copy_from_slice(&file.crc32c.to_be_bytes());
@@ -107,7 +107,7 @@ fn record(path: &[u8], file: WrittenFile) -> Record {
 
 /// Written files by their paths.
 pub struct WrittenTable {
-    table: Vec<Record>,
+    table: Vec<WrittenRecord>,
     /// A bit for each of them: whether somebody asked for it.
     is_found: Vec<u8>,
 }

@@ -131,7 +131,7 @@ impl Entries {
     }
 
     fn read_from_mark(&self, index: usize) -> EntryReader<'_> {
-        let cursor = Cursor {
+        let cursor = EntryCursor {
             file: &self.file,
             offset: self.marks.get(index).copied().unwrap_or(0),
         };
@@ -146,7 +146,7 @@ impl Entries {
 
 /// Reads entries one after another, into memory that the next one takes over.
 pub struct EntryReader<'a> {
-    file: BufReader<Cursor<'a>>,
+    file: BufReader<EntryCursor<'a>>,
     path: Vec<u8>,
     left: usize,
 }
@@ -179,12 +179,12 @@ impl EntryReader<'_> {
 }
 
 /// A position of its own in a file that others read too.
-struct Cursor<'a> {
+struct EntryCursor<'a> {
     file: &'a File,
     offset: u64,
 }
 
-impl Read for Cursor<'_> {
+impl Read for EntryCursor<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.offset)?;
         self.offset += count as u64;
@@ -204,9 +204,10 @@ mod tests {
         SourceEntry {
             path,
             size_bytes: if is_directory { 0 } else { index as u64 % 7 },
-            kind: match is_directory {
-                true => EntryKind::Directory,
-                false => EntryKind::File,
+            kind: if is_directory {
+                EntryKind::Directory
+            } else {
+                EntryKind::File
             },
         }
     }

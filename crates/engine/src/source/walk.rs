@@ -23,7 +23,7 @@ use super::names::Names;
 use crate::progress::NotArchived;
 
 /// Is told what is passed over, and why.
-pub type Note<'a> = dyn FnMut(&Path, NotArchived) + 'a;
+pub type LeftOut<'a> = dyn FnMut(&Path, NotArchived) + 'a;
 
 /// Where a walk starts and which rules hold there.
 #[derive(Debug, Clone)]
@@ -117,10 +117,10 @@ pub enum GatherError {
 /// # Errors
 /// When a directory or file cannot be read for another reason than having vanished, or the list
 /// cannot be written.
-pub fn gather_entries(root: &Root, note: &mut Note<'_>) -> Result<Entries, GatherError> {
+pub fn gather_entries(root: &Root, note: &mut LeftOut<'_>) -> Result<Entries, GatherError> {
     let top = root.directory();
     let directory = |path: &PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_dir);
-    let mut walk = Walk {
+    let mut walk = TreeWalk {
         root,
         entries: EntryWriter::create()?,
         above: Vec::new(),
@@ -148,7 +148,7 @@ pub fn gather_entries(root: &Root, note: &mut Note<'_>) -> Result<Entries, Gathe
     }
 }
 
-struct Walk<'a> {
+struct TreeWalk<'a> {
     root: &'a Root,
     entries: EntryWriter,
     /// The directories from the root to where the walk is: a link to one of them is a circle.
@@ -171,7 +171,7 @@ fn inode(metadata: &fs::Metadata) -> Inode {
     (metadata.dev(), metadata.ino())
 }
 
-impl Walk<'_> {
+impl TreeWalk<'_> {
     fn directory(&mut self, relative: &Path, itself: Inode) -> Result<(), GatherError> {
         let absolute = self.root.directory().join(relative);
         let is_root = relative.as_os_str().is_empty();

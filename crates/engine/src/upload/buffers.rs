@@ -27,25 +27,25 @@ impl PartBuffers {
 
     /// A filled buffer as a part.
     pub fn part(&self, content: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Part {
+        Bytes::from_owner(BufferedPart {
             content,
             home: self.clone(),
         })
     }
 }
 
-struct Part {
+struct BufferedPart {
     content: Vec<u8>,
     home: PartBuffers,
 }
 
-impl AsRef<[u8]> for Part {
+impl AsRef<[u8]> for BufferedPart {
     fn as_ref(&self) -> &[u8] {
         &self.content
     }
 }
 
-impl Drop for Part {
+impl Drop for BufferedPart {
     fn drop(&mut self) {
         // A poisoned list only means that the buffer is freed instead.
         if let Ok(mut free) = self.home.free.lock() {

@@ -14,12 +14,12 @@ use futures_util::stream::FuturesUnordered;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutMultipartOptions, TagSet};
 
-pub use wire::{PartQueue, PartWriter, Wire};
+pub use wire::{PartQueue, PartWire, PartWriter};
 
 use crate::stages::Stage;
 use crate::stop::StopFlag;
 use crate::store::{Bucket, StoreError};
-use wire::Part;
+use wire::QueuedPart;
 
 /// How long the store may take to begin an upload that is to be aborted, and to abort it.
 const ABORT_PATIENCE: Duration = Duration::from_secs(3);
@@ -132,7 +132,7 @@ async fn send_parts(
             biased;
             Some(sent) = in_flight.next(), if !idle => sent?,
             part = queue.parts.recv() => match part {
-                Some(Part::Content(content, place)) => {
+                Some(QueuedPart::Content(content, place)) => {
                     bytes += content.len() as u64;
                     queue.stages.moved(Stage::Upload, content.len());
                     let sending = upload.put_part(content.into());
@@ -142,7 +142,7 @@ async fn send_parts(
                         sent
                     });
                 }
-                Some(Part::End) => {
+                Some(QueuedPart::End) => {
                     queue.has_ended = true;
                     break;
                 }

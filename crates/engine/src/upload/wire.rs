@@ -17,14 +17,14 @@ use super::buffers::PartBuffers;
 use crate::stages::{Stage, Stages};
 use crate::stop::StopFlag;
 
-pub(super) enum Part {
+pub(super) enum QueuedPart {
     /// With its place on the wire.
     Content(Bytes, OwnedSemaphorePermit),
     End,
 }
 
 /// What the uploads of one job share.
-pub struct Wire {
+pub struct PartWire {
     cut: StopFlag,
     places: Arc<Semaphore>,
     parallel_parts: usize,
@@ -35,7 +35,7 @@ pub struct Wire {
 /// The writing end of an upload, for a blocking thread.
 pub struct PartWriter {
     cut: StopFlag,
-    queue: mpsc::Sender<Part>,
+    queue: mpsc::Sender<QueuedPart>,
     places: Arc<Semaphore>,
     /// What waiting for a place is done on.
     runtime: Handle,
@@ -47,7 +47,7 @@ pub struct PartWriter {
 
 /// The sending end of an upload, for a task.
 pub struct PartQueue {
-    pub(super) parts: mpsc::Receiver<Part>,
+    pub(super) parts: mpsc::Receiver<QueuedPart>,
     pub(super) stages: Arc<Stages>,
     /// Whether the end mark has come: nobody writes into this queue any more.
     pub(super) has_ended: bool,
@@ -63,10 +63,10 @@ impl Drop for PartQueue {
     }
 }
 
-impl Wire {
+impl PartWire {
     /// With places for so many parts at the same time.
-    pub fn new(parallel_parts: usize, stages: &Arc<Stages>) -> Wire {
-        Wire {
+    pub fn new(parallel_parts: usize, stages: &Arc<Stages>) -> PartWire {
+        PartWire {
             cut: StopFlag::default(),
             places: Arc::new(Semaphore::new(parallel_parts)),
             parallel_parts,
@@ -120,7 +120,7 @@ impl PartWriter {
             self.send_part()?;
         }
         self.queue
-            .blocking_send(Part::End)
+            .blocking_send(QueuedPart::End)
             .map_err(|_| upload_gone())
     }
 
@@ -131,7 +131,7 @@ impl PartWriter {
         let place = self.runtime.block_on(place).map_err(|_| upload_gone())?;
         self.stages.waited(Stage::Pack, began);
         self.queue
-            .blocking_send(Part::Content(part, place))
+            .blocking_send(QueuedPart::Content(part, place))
             .map_err(|_| upload_gone())
     }
 }

@@ -26,7 +26,7 @@ use tokio::task::spawn_blocking;
 use super::error::WalArchiveError;
 use super::inspect::{Inspected, inspect};
 use super::lookup::{Lookup, all_of};
-use super::owner::{Owner, OwnerNote};
+use super::owner::{ArchiveOwner, OwnerNote};
 use super::pack::{BUFFER_BYTES, Cores, pack};
 use super::receive::{Decoded, open_decoded};
 use crate::causes;
@@ -93,39 +93,39 @@ pub async fn archive_wal(
 ) -> Result<Archived, WalArchiveError> {
     let path = request.path.clone();
     let inspected = on_blocking_thread(move || inspect(&path)).await?;
-    let way = Way {
+    let way = ArchivingWay {
         cores: Cores::All,
         lookup: &Lookup::default(),
         turns: Semaphore::new(1),
-        owner: Owner::default(),
+        owner: ArchiveOwner::default(),
     };
     let sent = archive_inspected(shelf, request, inspected, &way).await?;
     Ok(sent.archived)
 }
 
 /// A file that the store has.
-pub(super) struct Sent {
+pub(super) struct SentWal {
     pub(super) archived: Archived,
     /// Of the whole file.
     pub(super) crc32c: u32,
 }
 
 /// What depends on how many files are archived at the same time.
-pub(super) struct Way<'a> {
+pub(super) struct ArchivingWay<'a> {
     pub(super) cores: Cores,
     pub(super) lookup: &'a Lookup,
     /// One for each file that is compressed: those that wait for a core leave it to the others,
     /// which are on their way to the store meanwhile.
     pub(super) turns: Semaphore,
-    pub(super) owner: Owner,
+    pub(super) owner: ArchiveOwner,
 }
 
 pub(super) async fn archive_inspected(
     shelf: &Shelf,
     request: &ArchiveRequest,
     inspected: Inspected,
-    way: &Way<'_>,
-) -> Result<Sent, WalArchiveError> {
+    way: &ArchivingWay<'_>,
+) -> Result<SentWal, WalArchiveError> {
     let name = inspected.name;
     let (codec, level, cores) = (request.codec, request.level, way.cores);
     let owner = refuse_foreign(
@@ -147,7 +147,7 @@ pub(super) async fn archive_inspected(
             confirm(&shelf.bucket, (key, *codec), &inspected).await?;
         }
         let archived = Archived::AlreadyThere(first.clone());
-        return Ok(Sent { archived, crc32c });
+        return Ok(SentWal { archived, crc32c });
     }
     let key = shelf.layout.wal(&name, codec);
     let tags = request.tags.of(&name);
@@ -161,7 +161,7 @@ pub(super) async fn archive_inspected(
             Archived::AlreadyThere(key)
         }
     };
-    Ok(Sent { archived, crc32c })
+    Ok(SentWal { archived, crc32c })
 }
 
 /// Two hosts may have stored one name at the same time, each in its codec; the later of them, or
@@ -193,7 +193,7 @@ async fn look_again(
 async fn refuse_foreign(
     shelf: &Shelf,
     request: &ArchiveRequest,
-    owner: &Owner,
+    owner: &ArchiveOwner,
     segment: Option<(WalName, SystemId)>,
 ) -> Result<(), WalArchiveError> {
     let Some((WalName::Segment(name) | WalName::Partial(name), system_id)) = segment else {

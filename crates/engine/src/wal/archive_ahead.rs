@@ -18,12 +18,12 @@ use model::wal::name::{SegmentName, WalName};
 use tokio::sync::Semaphore;
 
 use super::archive::{ArchiveRequest, Archived};
-use super::archive::{Way, archive_inspected, on_blocking_thread};
+use super::archive::{ArchivingWay, archive_inspected, on_blocking_thread};
 use super::archived_notes::{ArchivedNotes, FileState};
 use super::error::WalArchiveError;
 use super::inspect::{Inspected, inspect, wal_name};
 use super::lookup::Lookup;
-use super::owner::Owner;
+use super::owner::ArchiveOwner;
 use super::pack::Cores;
 use crate::repository::Shelf;
 
@@ -62,22 +62,23 @@ pub async fn archive_ahead(
     let name = inspected.name;
     let ready = gather_ready(&inspected, ahead);
     let segments: Vec<_> = ready.iter().filter_map(|path| segment_of(path)).collect();
-    let way = &match segments.is_empty() {
-        true => Way {
+    let way = &if segments.is_empty() {
+        ArchivingWay {
             cores: Cores::All,
             lookup: &Lookup::default(),
             turns: Semaphore::new(1),
-            owner: Owner::default(),
-        },
-        false => Way {
+            owner: ArchiveOwner::default(),
+        }
+    } else {
+        ArchivingWay {
             cores: Cores::One,
             lookup: &Lookup::of(
                 &shelf.layout,
                 segment_of(&inspected.path).iter().chain(&segments),
             ),
             turns: Semaphore::new(available_parallelism().map_or(1, usize::from)),
-            owner: Owner::default(),
-        },
+            owner: ArchiveOwner::default(),
+        }
     };
     let requested = archive_inspected(shelf, request, inspected, way);
     let others: FuturesUnordered<_> = ready
@@ -102,7 +103,7 @@ pub async fn archive_ahead(
 type Other = (PathBuf, Result<(), WalArchiveError>);
 
 async fn drive(
-    requested: impl Future<Output = Result<super::archive::Sent, WalArchiveError>>,
+    requested: impl Future<Output = Result<super::archive::SentWal, WalArchiveError>>,
     mut others: FuturesUnordered<impl Future<Output = Other>>,
 ) -> Result<ArchivedAhead, WalArchiveError> {
     let mut failed = Vec::new();
@@ -148,7 +149,7 @@ fn segment_of(path: &Path) -> Option<SegmentName> {
 async fn archive_and_note(
     shelf: &Shelf,
     request: &ArchiveRequest,
-    way: &Way<'_>,
+    way: &ArchivingWay<'_>,
     notes: &ArchivedNotes,
 ) -> Result<(), WalArchiveError> {
     let path = request.path.clone();

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::wal::name::WalName;
 
-use super::archive::Sent;
+use super::archive::SentWal;
 use super::inspect::wal_name;
 use super::private_folder::{FolderError, open_private};
 use crate::durable::{Durability, PendingFile};
@@ -37,7 +37,7 @@ pub struct ArchivedNotes {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Note {
+struct ArchivedNote {
     name: WalName,
     state: FileState,
     crc32c: u32,
@@ -133,10 +133,10 @@ impl ArchivedNotes {
     }
 
     /// Notes a file that the store has confirmed.
-    pub(super) fn add(&self, name: &WalName, state: FileState, sent: &Sent) -> io::Result<()> {
+    pub(super) fn add(&self, name: &WalName, state: FileState, sent: &SentWal) -> io::Result<()> {
         let mut notes = self.read();
         notes.retain(|note| note.name != *name);
-        notes.push(Note {
+        notes.push(ArchivedNote {
             name: *name,
             state,
             crc32c: sent.crc32c,
@@ -158,15 +158,16 @@ impl ArchivedNotes {
     }
 
     /// The notes that are young enough; none where the file is missing or spoilt.
-    fn read(&self) -> Vec<Note> {
+    fn read(&self) -> Vec<ArchivedNote> {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         let now = now();
-        let is_young =
-            |note: &Note| note.noted_at <= now && now - note.noted_at <= LONGEST_MEMORY.as_secs();
+        let is_young = |note: &ArchivedNote| {
+            note.noted_at <= now && now - note.noted_at <= LONGEST_MEMORY.as_secs()
+        };
         text.lines().filter_map(parse).filter(is_young).collect()
     }
 
-    fn write(&self, notes: &[Note]) -> io::Result<()> {
+    fn write(&self, notes: &[ArchivedNote]) -> io::Result<()> {
         let text: String = notes.iter().map(render).collect();
         let mut file = PendingFile::create(&self.file)?;
         io::Write::write_all(&mut file, text.as_bytes())?;
@@ -174,8 +175,8 @@ impl ArchivedNotes {
     }
 }
 
-fn render(note: &Note) -> String {
-    let Note { name, state, .. } = note;
+fn render(note: &ArchivedNote) -> String {
+    let ArchivedNote { name, state, .. } = note;
     let SameFile {
         length,
         modified_nanoseconds: modified,
@@ -190,7 +191,7 @@ fn render(note: &Note) -> String {
     format!("{name} {file} {crc32c:08X} {noted_at} {key}\n")
 }
 
-fn parse(line: &str) -> Option<Note> {
+fn parse(line: &str) -> Option<ArchivedNote> {
     // The key comes last, for it may have spaces.
     let mut words = line.splitn(9, ' ');
     let name = words.next()?.parse().ok()?;
@@ -206,7 +207,7 @@ fn parse(line: &str) -> Option<Note> {
         device: words.next()?.parse().ok()?,
         inode: words.next()?.parse().ok()?,
     };
-    Some(Note {
+    Some(ArchivedNote {
         name,
         state: FileState { file, changed },
         crc32c: u32::from_str_radix(words.next()?, 16).ok()?,
@@ -245,7 +246,7 @@ mod tests {
         let notes = ArchivedNotes::open(&place.join("notes"), "us").unwrap();
         let path = place.join(NAME);
         fs::write(&path, content).unwrap();
-        let sent = Sent {
+        let sent = SentWal {
             archived: Archived::Stored("some key".into()),
             crc32c: crc32c::crc32c(content),
         };

@@ -123,16 +123,16 @@ fn put_in_place(
 }
 
 /// An object in the archive.
-struct Found {
+struct FoundWal {
     key: String,
     codec: Codec,
     name: WalName,
 }
 
 /// The object to fetch. Nothing, or half a segment, is an answer only at the end of the log.
-async fn locate(shelf: &Shelf, request: &FetchRequest) -> Result<Found, FetchError> {
+async fn locate(shelf: &Shelf, request: &FetchRequest) -> Result<FoundWal, FetchError> {
     let look = || search(shelf, &request.name, request.partial);
-    let is_whole = |found: &Found| found.name == request.name;
+    let is_whole = |found: &FoundWal| found.name == request.name;
     let mut found = match look().await? {
         Some(found) if is_whole(&found) => return Ok(found),
         found => found,
@@ -165,7 +165,7 @@ async fn search(
     shelf: &Shelf,
     name: &WalName,
     partial: PartialPolicy,
-) -> Result<Option<Found>, StoreError> {
+) -> Result<Option<FoundWal>, StoreError> {
     let objects = shelf
         .bucket
         .list(&shelf.layout.wal(name, Codec::None))
@@ -175,7 +175,7 @@ async fn search(
         .filter_map(|object| object.location.filename());
     let found = choose(name, partial, files);
     let directory = shelf.layout.wal_directory(name);
-    Ok(found.map(|(file, name, codec)| Found {
+    Ok(found.map(|(file, name, codec)| FoundWal {
         key: format!("{directory}/{file}"),
         codec,
         name,

@@ -71,9 +71,10 @@ async fn around_segment(shelf: &Shelf, segment: &SegmentName) -> Result<Surround
             has_timeline,
         });
     };
-    let has_begun = match after.has_earlier || segment.timeline() == TimelineId::new(1) {
-        true => true,
-        false => has_begun(shelf, segment, &next).await?,
+    let has_begun = if after.has_earlier || segment.timeline() == TimelineId::new(1) {
+        true
+    } else {
+        has_begun(shelf, segment, &next).await?
     };
     let age = SystemTime::now().duration_since(next.object.last_modified.into());
     let later = has_begun.then(|| Later {

@@ -16,13 +16,13 @@ use crate::store::{StoreError, key_of};
 
 /// The keys that hold a file, each with its codec: one, unless it was stored twice.
 type Keys = Vec<(String, Codec)>;
-type Names = HashMap<WalName, Keys>;
+type StoredNames = HashMap<WalName, Keys>;
 
 /// The part of the archive that some files belong to; by default every file is looked up alone.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     /// By the prefix that is listed.
-    parts: BTreeMap<String, OnceCell<Names>>,
+    parts: BTreeMap<String, OnceCell<StoredNames>>,
 }
 
 impl Lookup {
@@ -62,8 +62,8 @@ pub(super) fn prefix(layout: &Layout, name: &WalName) -> String {
 }
 
 /// The WAL files whose keys begin with `prefix`.
-pub(super) async fn list(shelf: &Shelf, prefix: &str) -> Result<Names, StoreError> {
-    let mut names = Names::new();
+pub(super) async fn list(shelf: &Shelf, prefix: &str) -> Result<StoredNames, StoreError> {
+    let mut names = StoredNames::new();
     for object in shelf.bucket.list(prefix).await? {
         let key = key_of(&object).into_owned();
         if let Some((name, codec)) = shelf.layout.wal_of(&key) {

@@ -69,11 +69,11 @@ pub(super) struct Foreign {
 
 /// The look at an archive: once for all files that are archived together.
 #[derive(Debug, Default)]
-pub(super) struct Owner {
+pub(super) struct ArchiveOwner {
     seen: OnceCell<Option<Foreign>>,
 }
 
-impl Owner {
+impl ArchiveOwner {
     /// A segment of another cluster, if the archive is not this one's.
     pub(super) async fn foreign(
         &self,

@@ -104,12 +104,15 @@ pub fn receive(
     stop: &StopFlag,
 ) -> Result<Received, FetchError> {
     let object = || expected.object.to_owned();
-    let read_failed = |source| match stop.is_raised() {
-        true => FetchError::Stopped,
-        false => FetchError::Decode {
-            object: object(),
-            source,
-        },
+    let read_failed = |source| {
+        if stop.is_raised() {
+            FetchError::Stopped
+        } else {
+            FetchError::Decode {
+                object: object(),
+                source,
+            }
+        }
     };
     let write_failed = |source| FetchError::Write {
         path: expected.destination.to_path_buf(),

@@ -218,9 +218,12 @@ impl Spool {
         }
         let text = fs::read_to_string(self.folder.join("trouble")).ok();
         // A full disk has no room even for this.
-        text.map(|text| match text.is_empty() {
-            true => "the last attempt failed".to_owned(),
-            false => text,
+        text.map(|text| {
+            if text.is_empty() {
+                "the last attempt failed".to_owned()
+            } else {
+                text
+            }
         })
     }
 

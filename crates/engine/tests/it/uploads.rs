@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use engine::stop::StopFlag;
-use engine::upload::{Destination, PartWriter, Uploaded, Wire, upload};
+use engine::upload::{Destination, PartWire, PartWriter, Uploaded, upload};
 use object_store::TagSet;
 
 use crate::stores::{Fault, bucket};
@@ -25,7 +25,7 @@ async fn upload_bytes(
     finish: bool,
 ) -> (bool, Vec<String>, Vec<String>) {
     let (bucket, store) = bucket(fault);
-    let (mut writer, queue) = Wire::new(2, &Arc::default()).open(PART);
+    let (mut writer, queue) = PartWire::new(2, &Arc::default()).open(PART);
     let write = tokio::task::spawn_blocking(move || {
         writer.write_all(&vec![7; bytes])?;
         if finish { writer.finish() } else { Ok(()) }
@@ -78,7 +78,7 @@ async fn a_store_that_fails_in_the_middle_leaves_nothing() {
 async fn a_raised_flag_ends_an_upload_that_gets_no_answer() {
     for fault in [Fault::SilentPart, Fault::SilentComplete] {
         let (bucket, store) = bucket(fault);
-        let (mut writer, queue) = Wire::new(2, &Arc::default()).open(PART);
+        let (mut writer, queue) = PartWire::new(2, &Arc::default()).open(PART);
         let write = tokio::task::spawn_blocking(move || {
             writer.write_all(&vec![7; 10 * PART])?;
             writer.finish()
@@ -106,7 +106,7 @@ fn write(mut writer: PartWriter, parts: usize) -> tokio::task::JoinHandle<std::i
 
 #[tokio::test]
 async fn the_uploads_of_a_job_share_the_places_on_the_wire() {
-    let wire = Wire::new(2, &Arc::default());
+    let wire = PartWire::new(2, &Arc::default());
     let (first, first_queue) = wire.open(PART);
     let (second, second_queue) = wire.open(PART);
     write(first, 2).await.unwrap().unwrap();
@@ -123,7 +123,7 @@ async fn the_uploads_of_a_job_share_the_places_on_the_wire() {
 
 #[tokio::test]
 async fn writers_on_a_wire_that_was_cut_fail() {
-    let wire = Wire::new(1, &Arc::default());
+    let wire = PartWire::new(1, &Arc::default());
     let (writer, _queue) = wire.open(PART);
     let writing = write(writer, 2);
     wire.cut();
@@ -132,7 +132,7 @@ async fn writers_on_a_wire_that_was_cut_fail() {
 
 #[tokio::test]
 async fn a_writer_whose_upload_has_ended_fails() {
-    let wire = Wire::new(1, &Arc::default());
+    let wire = PartWire::new(1, &Arc::default());
     let (writer, queue) = wire.open(PART);
     drop(queue);
     assert!(write(writer, 2).await.unwrap().is_err());
@@ -142,7 +142,7 @@ async fn a_writer_whose_upload_has_ended_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_never_waits_for_an_upload_that_ended_while_it_wrote() {
     for spins in 0..2_000 {
-        let wire = Wire::new(1, &Arc::default());
+        let wire = PartWire::new(1, &Arc::default());
         let (mut writer, queue) = wire.open(16);
         let writing = tokio::task::spawn_blocking(move || writer.write_all(&[7; 64]));
         for _ in 0..spins % 400 {

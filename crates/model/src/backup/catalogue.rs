@@ -134,9 +134,10 @@ impl Catalogue {
     fn best_by_end(&self) -> Vec<(&BackupId, &BackupInfo)> {
         let all = self.by_end();
         let done = |(_, info): &(&BackupId, &BackupInfo)| info.status == BackupStatus::Done;
-        match all.iter().any(done) {
-            true => all.into_iter().filter(done).collect(),
-            false => all,
+        if all.iter().any(done) {
+            all.into_iter().filter(done).collect()
+        } else {
+            all
         }
     }
 

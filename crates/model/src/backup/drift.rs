@@ -23,9 +23,10 @@ pub fn tablespace_drift(archived: &[Tablespace], at_end: &[Tablespace], map: &st
         if archived.iter().any(|known| known.oid == tablespace.oid) {
             continue;
         }
-        match mapped.contains(&tablespace.oid) {
-            true => drift.lost.push(tablespace.clone()),
-            false => drift.made_meanwhile.push(tablespace.clone()),
+        if mapped.contains(&tablespace.oid) {
+            drift.lost.push(tablespace.clone())
+        } else {
+            drift.made_meanwhile.push(tablespace.clone())
         }
     }
     drift

@@ -67,12 +67,13 @@ pub(super) fn start_of(id: &BackupId, info: &BackupInfo) -> Option<Start> {
 pub(super) fn disagreeing(info: &BackupInfo) -> Vec<&'static str> {
     let beginnings = beginnings(info).unwrap_or_default();
     let first = beginnings.first().map(|(_, _, number)| *number);
-    match beginnings
+    if beginnings
         .iter()
         .any(|(_, _, number)| Some(*number) != first)
     {
-        true => beginnings.iter().map(|(name, _, _)| *name).collect(),
-        false => Vec::new(),
+        beginnings.iter().map(|(name, _, _)| *name).collect()
+    } else {
+        Vec::new()
     }
 }
 

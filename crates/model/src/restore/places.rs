@@ -54,13 +54,14 @@ impl Places<'_> {
         let open =
             |link: &&TablespaceLink| !inside.contains_key(&link.oid) && !self.is_confirmed(link);
         let open: Vec<_> = self.links.iter().filter(open).collect();
-        match open.is_empty() {
-            true => Ok(inside),
-            false => Err(CannotRestore::Unconfirmed(
+        if open.is_empty() {
+            Ok(inside)
+        } else {
+            Err(CannotRestore::Unconfirmed(
                 open.into_iter()
                     .map(|link| (link.name.clone(), link.location.clone()))
                     .collect(),
-            )),
+            ))
         }
     }
 

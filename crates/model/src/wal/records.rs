@@ -256,9 +256,10 @@ impl RecordCheck {
         if !record.is_sound() || !follows {
             self.lose(record.start);
             // It may be its length that is wrong: the next one would begin somewhere on its way.
-            let from = match record.start >= lsn {
-                true => (record.start - lsn) as usize,
-                false => at,
+            let from = if record.start >= lsn {
+                (record.start - lsn) as usize
+            } else {
+                at
             };
             return self.search(page, (lsn, from), Some(record.start));
         }

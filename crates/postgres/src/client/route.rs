@@ -144,12 +144,13 @@ impl Route {
             .ok()
             .flatten();
         let found = user.map_or_else(|| format!("user id {uid}"), |user| user.name);
-        match *expected == found {
-            true => Ok(()),
-            false => Err(Cause::WrongPeer {
+        if *expected == found {
+            Ok(())
+        } else {
+            Err(Cause::WrongPeer {
                 expected: expected.clone(),
                 found,
-            }),
+            })
         }
     }
 }

@@ -50,9 +50,10 @@ pub(super) fn add_service(
     let system = environment
         .variable("PGSYSCONFDIR")
         .unwrap_or(SYSTEM_DIRECTORY);
-    match add_service_from(settings, &Path::new(system).join("pg_service.conf"), &name)? {
-        true => Ok(()),
-        false => Err(ConfigError::NoService(name)),
+    if add_service_from(settings, &Path::new(system).join("pg_service.conf"), &name)? {
+        Ok(())
+    } else {
+        Err(ConfigError::NoService(name))
     }
 }
 

@@ -39,7 +39,7 @@ use crate::source::walk::{GatherError, Root, gather_entries};
 use crate::stop::StopFlag;
 
 /// A backup that has started.
-pub struct Work<'a> {
+pub struct StartedBackup<'a> {
     pub request: &'a BackupRequest,
     pub world: &'a BackupWorld,
     pub cluster: Cluster,
@@ -72,8 +72,11 @@ fn why_unverified(control: &ControlFile) -> Option<Unverifiable> {
 ///
 /// # Errors
 /// See [`BackupError`]; by then no archive is being written any more.
-pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Copied, BackupError> {
-    let Work {
+pub async fn copy_and_stop(
+    work: &StartedBackup<'_>,
+    session: &mut Session,
+) -> Result<Copied, BackupError> {
+    let StartedBackup {
         request,
         world,
         cluster,
@@ -86,9 +89,10 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
     let heartbeat = Heartbeat {
         session: &mut *session,
         period: request.keepalive,
-        begun_on: match facts.in_recovery {
-            true => StartedOn::Standby,
-            false => StartedOn::Primary,
+        begun_on: if facts.in_recovery {
+            StartedOn::Standby
+        } else {
+            StartedOn::Primary
         },
     };
     let files = wait_for_files(world, &mut jobs, Some(heartbeat)).await;
@@ -135,7 +139,7 @@ pub async fn copy_and_stop(work: &Work<'_>, session: &mut Session) -> Result<Cop
     })
 }
 
-fn contents(work: &Work<'_>) -> Contents {
+fn contents(work: &StartedBackup<'_>) -> Contents {
     let cluster = &work.cluster;
     if let Some(why) = why_unverified(&cluster.control) {
         step(work.world, Step::PagesUnverified(why));

@@ -332,12 +332,9 @@ proptest! {
             return Ok(());
         };
         let reason = "on purpose".to_owned();
-        match is_record {
-            true => world.facts.backups.insert(spoilt, Entry::Unreadable { reason }),
-            false => {
+        if is_record { world.facts.backups.insert(spoilt, Entry::Unreadable { reason }) } else {
                 world.facts.unreadable_keeps.insert(spoilt, reason);
             }
-        }
         let ids = world.facts.backups.iter().map(|(id, _)| Choice::Backup(*id));
         for choice in ids.chain([Choice::Policy(text.parse().unwrap())]) {
             let refused = match plan_delete(&request(choice, 0), &world.facts) {

@@ -179,9 +179,10 @@ impl Unchecked {
 
 impl From<serde_json::Error> for BadManifest {
     fn from(error: serde_json::Error) -> BadManifest {
-        match error.is_eof() {
-            true => BadManifest::Cut,
-            false => BadManifest::Json(error),
+        if error.is_eof() {
+            BadManifest::Cut
+        } else {
+            BadManifest::Json(error)
         }
     }
 }
