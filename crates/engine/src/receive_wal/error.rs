@@ -47,12 +47,8 @@ impl ReceiveError {
             return false;
         };
         match error.sqlstate() {
-            // In use; shutting down, crashed, starting; too many connections. A standby that was
-            // restarted may be behind what it sent before, which it says without a code.
-            Some(code) => matches!(
-                code,
-                "55006" | "57P01" | "57P02" | "57P03" | "53300" | "XX000"
-            ),
+            // In use; shutting down, crashed, starting; too many connections.
+            Some(code) => matches!(code, "55006" | "57P01" | "57P02" | "57P03" | "53300"),
             None => !matches!(error, postgres::Error::Statement(_)),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use model::wal::lsn::Lsn;
@@ -12,6 +13,7 @@ use postgres::replication::WalSender;
 
 use super::error::ReceiveError;
 use super::request::ReceiveRequest;
+use super::segment_file::NO_LINK;
 use super::start;
 use crate::durable;
 
@@ -44,7 +46,10 @@ pub async fn reset(request: &ReceiveRequest) -> Result<Reset, ReceiveError> {
     // The new one first: in between, a receiver would go on after the older of both.
     let (old, new) = (partial(from), partial(to));
     let failed = |path: &Path, cause| ReceiveError::file("reset", path, cause);
-    fs::File::create(&new).map_err(|cause| failed(&new, cause))?;
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true);
+    let options = options.mode(0o600).custom_flags(NO_LINK);
+    options.open(&new).map_err(|cause| failed(&new, cause))?;
     fs::remove_file(&old).map_err(|cause| failed(&old, cause))?;
     durable::sync_directory(&request.folder).map_err(|cause| failed(&request.folder, cause))?;
     Ok(Reset::Moved { from, to })

@@ -13,10 +13,13 @@ use std::path::{Path, PathBuf};
 use model::postgres::SegmentSize;
 use model::wal::lsn::Lsn;
 use model::wal::name::SegmentName;
+use rustix::fs::OFlags;
 
 use super::error::ReceiveError;
 use crate::durable;
 
+/// `O_NOFOLLOW` in the form that the standard library takes.
+pub(super) const NO_LINK: i32 = OFlags::NOFOLLOW.bits() as i32;
 const ZEROS_BYTES: usize = 1024 * 1024;
 
 /// Writes WAL into segments, one after another.
@@ -99,7 +102,9 @@ impl SegmentWriter {
         let failed = |cause| ReceiveError::file("create", &path, cause);
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.mode(0o600).open(&path).map_err(failed)?;
+        // Whoever may put a link there must not choose what is written over.
+        let options = options.mode(0o600).custom_flags(NO_LINK);
+        let file = options.open(&path).map_err(failed)?;
         // What was received before is the same WAL: it is written over and not thrown away.
         if file.metadata().map_err(failed)?.len() != self.size.bytes()
             && let Err(cause) = self.fill(&file)

@@ -2,10 +2,13 @@
 //! the server is.
 
 use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use model::postgres::SegmentSize;
+use model::postgres::{SegmentSize, SystemId};
 use model::wal::lsn::Lsn;
+use model::wal::name::WalName;
+use model::wal::segment::{HEADER_LENGTH, check_segment_head};
 use model::wal::streaming::{ReceivedWal, ResumePoint, received_wal};
 use model::wal::timeline::{TimelineHistory, TimelineId};
 use postgres::Client;
@@ -56,6 +59,47 @@ pub fn look(folder: &Path, size: SegmentSize) -> Result<ReceivedWal, ReceiveErro
     }
     let files = files.iter().map(|(name, bytes)| (name.as_str(), *bytes));
     Ok(received_wal(files, size))
+}
+
+/// How many of the newest files are looked into: the newest may have nothing yet.
+const MOST_LOOKED_INTO: usize = 8;
+
+/// The cluster whose WAL is in the directory, by the newest file that has a segment's header.
+///
+/// # Errors
+/// When the directory or a file in it cannot be read.
+pub(super) fn cluster_of(folder: &Path) -> Result<Option<SystemId>, ReceiveError> {
+    let failed = |cause| ReceiveError::file("look into", folder, cause);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        if let Some(WalName::Segment(segment) | WalName::Partial(segment)) = name {
+            found.push((segment, entry.path()));
+        }
+    }
+    found.sort();
+    for (segment, path) in found.iter().rev().take(MOST_LOOKED_INTO) {
+        let mut head = [0; HEADER_LENGTH];
+        let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+        match read {
+            Ok(()) => {}
+            // Too short, or taken away by what archives segments.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::NotFound) =>
+            {
+                continue;
+            }
+            Err(cause) => return Err(ReceiveError::file("read", path, cause)),
+        }
+        if let Ok(facts) = check_segment_head(segment, &head) {
+            return Ok(Some(facts.system_id));
+        }
+    }
+    Ok(None)
 }
 
 /// Where the slot of the request stands; nothing without a slot.

@@ -54,6 +54,12 @@ impl<'a> Connected<'a> {
         let mut session = WalSender::open(&self.request.replication).await?;
         let identity = session.identify().await?;
         self.check_cluster(SystemId::new(identity.system_id))?;
+        if let Some(expected) = start::cluster_of(&self.request.folder)? {
+            let found = SystemId::new(identity.system_id);
+            if expected != found {
+                return Err(ReceiveError::OtherCluster { expected, found });
+            }
+        }
         let size = start::segment_size(&mut session).await?;
         let received = start::look(&self.request.folder, size)?;
         for misfit in received.misfits {

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 
 use super::error::FetchError;
 use super::lookup::find;
-use super::neighbours::{Neighbour, after, header_of, later_history};
+use super::neighbours::{Neighbour, after, header_of, later_history, segment_of};
 use super::receive::{TEXT_LIMIT_BYTES, open_decoded};
 use crate::causes;
 use crate::repository::Shelf;
@@ -46,7 +46,10 @@ pub(super) async fn around(shelf: &Shelf, name: &WalName) -> Result<Surroundings
     match name {
         WalName::Segment(segment) => around_segment(shelf, segment).await,
         WalName::History(timeline) => {
-            let later = later_history(shelf, *timeline).await?;
+            let mut later = later_history(shelf, *timeline).await?;
+            if later.is_none() && timeline.number() > 1 {
+                later = segment_of(shelf, *timeline).await?;
+            }
             Ok(Surroundings {
                 later: later.map(|key| Later {
                     key,

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::io::Read;
+use std::ops::ControlFlow;
 
 use model::codec::Codec;
 use model::wal::name::{SegmentName, WalName};
@@ -121,6 +122,35 @@ pub(super) async fn later_history(
         _ => false,
     });
     Ok(later.map(Cow::into_owned))
+}
+
+/// The key of some segment of a timeline, if there is one. Only what PostgreSQL has begun has
+/// segments, and it archives the history before them.
+///
+/// # Errors
+/// When the store cannot be listed.
+pub(super) async fn segment_of(
+    shelf: &Shelf,
+    timeline: TimelineId,
+) -> Result<Option<String>, StoreError> {
+    let mut found = None;
+    let see = |object: object_store::ObjectMeta| {
+        let key = key_of(&object);
+        let of_timeline = match shelf.layout.wal_of(&key) {
+            Some((WalName::Segment(segment) | WalName::Partial(segment), _)) => {
+                segment.timeline() == timeline
+            }
+            _ => false,
+        };
+        if of_timeline {
+            found = Some(key.into_owned());
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    let prefix = format!("{}/{timeline}", shelf.layout.wals());
+    shelf.bucket.list_each(&prefix, see).await?;
+    Ok(found)
 }
 
 async fn segments(shelf: &Shelf, directory: &str) -> Result<Vec<Neighbour>, StoreError> {

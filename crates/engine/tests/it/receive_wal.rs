@@ -213,6 +213,46 @@ async fn another_cluster_behind_the_same_address_is_not_received() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wal_of_another_cluster_in_the_directory_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let header = crate::wal::segment(1, 0);
+    std::fs::write(path.join("000000010000000000000001"), header).unwrap();
+    // What was just begun has no header yet.
+    std::fs::write(path.join("000000010000000000000002.partial"), [0; 4096]).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let receiving = tokio::spawn(received(port, path, StopFlag::default()));
+    let (mut socket, _) = listener.accept().await.unwrap();
+    assert_eq!(greet(&mut socket, "8").await, None);
+    let (ended, told) = receiving.await.unwrap();
+    assert!(
+        matches!(ended, Err(ReceiveError::OtherCluster { .. })),
+        "{ended:?}"
+    );
+    assert_eq!(told, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_where_a_segment_belongs_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let victim = path.join("victim");
+    std::fs::write(&victim, "keep me").unwrap();
+    let partial = path.join("000000010000000000000001.partial");
+    std::os::unix::fs::symlink(&victim, &partial).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let receiving = tokio::spawn(received(port, path, StopFlag::default()));
+    let (mut socket, _) = listener.accept().await.unwrap();
+    greet(&mut socket, "7").await.unwrap();
+    socket.write_all(&wal(BEGIN, b"abc")).await.unwrap();
+    let (ended, _) = receiving.await.unwrap();
+    assert!(matches!(ended, Err(ReceiveError::File { .. })), "{ended:?}");
+    assert_eq!(std::fs::read(&victim).unwrap(), b"keep me");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_first_connection_that_fails_is_an_error_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -127,6 +127,22 @@ async fn what_postgresql_has_itself_is_not_missing() {
 }
 
 #[tokio::test]
+async fn a_history_is_missing_when_segments_of_its_timeline_are_there() {
+    let place = place();
+    let end = place.fetch("00000002.history", PartialPolicy::Accept).await;
+    assert!(matches!(end, Err(FetchError::NotFound { .. })));
+    let name = "000000020000000000000005";
+    place.put(name, b"whatever it is".to_vec()).await;
+    let hole = place.fetch("00000002.history", PartialPolicy::Accept).await;
+    assert!(matches!(hole, Err(FetchError::Hole { .. })), "{hole:?}");
+    // The first timeline has no history, and the third is not there.
+    for name in ["00000001.history", "00000003.history"] {
+        let end = place.fetch(name, PartialPolicy::Accept).await;
+        assert!(matches!(end, Err(FetchError::NotFound { .. })), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_history_is_missing_when_a_later_one_is_there() {
     let place = place();
     let history = b"1\t0/400100\tx\n2\t0/500100\tx\n";

@@ -1,7 +1,8 @@
 //! Is a segment that the archive does not have a hole in the log, or does the log end before it?
 //!
 //! Pure: the caller says what the archive has. Always true: a segment is called missing only if a
-//! later one of the same timeline is there, and the timeline had begun by then.
+//! later one of the same timeline is there, and the timeline had begun by then; a history, only if
+//! a later one is there or a segment of its own timeline.
 
 use std::time::Duration;
 
