@@ -46,9 +46,9 @@ fn counts() -> Vec<Count> {
     ]
 }
 
-const DOUBLED_NAMES: usize = 31;
+const DOUBLED_NAMES: usize = 13;
 const TUPLES: usize = 8;
-const FLAGS: usize = 31;
+const FLAGS: usize = 0;
 const KEY_LITERALS: usize = 0;
 const FRONT_END_WORDS: usize = 0;
 
