@@ -331,7 +331,8 @@ fn tell(output: &HostOutput, name: &str, told: &Told<'_>) {
             to.number()
         )),
         Told::Misfit(segment) => output.warning(&format!(
-            "{name}: {segment} has not the size of a segment and is received again"
+            "{name}: {segment} has not the size of a segment and counts for nothing; it is \
+             received again only if no later one is here"
         )),
         Told::Lost { error, retry_in } => output.warning(&format!(
             "{name}: {error}; trying again in {} s",

@@ -58,7 +58,8 @@ pub enum Told<'a> {
         to: TimelineId,
         position: Lsn,
     },
-    /// A file has a segment's name and not its size: it is received again.
+    /// A file has a segment's name and not its size: it counts for nothing, and is received again
+    /// if it comes after all that is complete.
     Misfit(SegmentName),
     /// The connection was lost, or could not be made again; the next attempt follows after this.
     Lost {

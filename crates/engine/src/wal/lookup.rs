@@ -81,14 +81,5 @@ pub(super) async fn find(
     shelf: &Shelf,
     name: &WalName,
 ) -> Result<Option<(String, Codec)>, StoreError> {
-    let objects = shelf
-        .bucket
-        .list(&shelf.layout.wal(name, Codec::None))
-        .await?;
-    let keys = objects.iter().map(|object| key_of(object).into_owned());
-    let mut found = keys.filter_map(|key| {
-        let (stored, codec) = shelf.layout.wal_of(&key)?;
-        (stored == *name).then_some((key, codec))
-    });
-    Ok(found.next())
+    Ok(all_of(shelf, name).await?.into_iter().next())
 }

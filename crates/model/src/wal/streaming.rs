@@ -21,7 +21,7 @@ pub struct ResumePoint {
 pub struct ReceivedWal {
     /// Nothing where there is no WAL yet.
     pub resume: Option<ResumePoint>,
-    /// Complete by name, but not by size: they are received again.
+    /// Complete by name, but not by size: they count for nothing.
     pub misfits: Vec<SegmentName>,
 }
 
